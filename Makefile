@@ -1,0 +1,78 @@
+# LoRA Bench. No target needs anything done before it: each makes the environment and fetches what it lacks.
+# `make help` says what there is.
+
+PYTHON ?= python3
+SCALE ?= laptop
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test lint figures mlflow-ui smoke bench clean
+
+help: ## Say what there is (this text)
+	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
+	@echo
+	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [PYTHON=python3.12]'
+	@echo
+	@awk -F ' *## ' '/^[a-z%-]+:.*## / { split($$1, t, ":"); gsub("%", "NAME", t[1]); \
+		printf "  %-12s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Studies: $(STUDIES)'
+	@echo
+	@echo 'SCALE is the size of a study:'
+	@echo '  smoke   seconds; a tiny random network, nothing fetched; for tests'
+	@echo '  laptop  the default: real data and real pretrained weights, 15 to 30 minutes on two CPU cores'
+	@echo '  full    one GPU; the figures one would publish'
+	@echo
+	@echo 'A study may be interrupted at any time: the same command goes on where it stopped.'
+	@echo 'The first target also makes .venv and installs PyTorch into it: about 5 GB, a few minutes, once.'
+
+# studies/rank_sweep.py is `make study-rank-sweep`.
+STUDIES := $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard studies/*.py)))))
+
+study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
+	$(BIN)/bench run $* --scale $(SCALE)
+
+test: $(INSTALLED) ## Run the tests (those marked gpu are left out)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu'
+
+lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+figures: $(INSTALLED) ## Redraw every figure from the records in results/, in seconds
+	$(BIN)/bench figures
+
+mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1; what is in results/ is synced first
+	$(BIN)/bench mlflow ui
+
+smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into build/results
+	rm -rf build/results
+	$(BIN)/bench run rank-sweep --scale smoke --results build/results
+
+bench: $(INSTALLED) ## Time our code against peft's and against the limit
+	$(BIN)/python -m benchmarks
+
+install: $(INSTALLED) ## Make .venv and install what the rest needs (every target does this itself)
+
+clean: ## Remove .venv, build outputs and tool caches; never results/, nor fetched assets
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find bench studies tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamp is written last, so that a failed or interrupted installation is done again.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'error: $(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12 ...' >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'error: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 2; }
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade --disable-pip-version-check pip
+	@echo 'Installing into $(VENV): PyTorch and the rest, about 5 GB and a few minutes, once.'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $@

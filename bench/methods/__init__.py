@@ -1,0 +1,18 @@
+"""The methods. To add one: a file in this folder, a line here, a row in tests/test_conformance.py."""
+
+from bench.methods.adaptformer import AdaptFormer
+from bench.methods.bitfit import BitFit
+from bench.methods.branch import merge
+from bench.methods.feature_lora import FeatureLoRA
+from bench.methods.full import FullFineTuning
+from bench.methods.houlsby import Houlsby
+from bench.methods.lora import LoRA
+from bench.methods.method import Method
+from bench.methods.pfeiffer import Pfeiffer
+from bench.methods.probe import LinearProbe
+
+METHODS: dict[str, type[Method]] = {
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Method) and value is not Method
+}

@@ -1,0 +1,44 @@
+"""AdaptFormer: a bottleneck in parallel to the MLP of every block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import nn
+
+from bench.methods.bottleneck import insert
+from bench.methods.method import Method
+from bench.sites import Site
+
+
+@dataclass(frozen=True, repr=False)
+class AdaptFormer(Method):
+    """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the normalised input. Chen et al. 2022, eq. 2-3 (arXiv:2205.13535).
+
+    In a CNN without MLPs the bottleneck runs in parallel to the last convolution of each residual branch, as in
+    Conv-Adapter's intermediate form (Chen et al. 2022, arXiv:2208.07463).
+
+    Args:
+        width: of the bottleneck. A block costs 2·d·width + width + d parameters at model width d.
+        scale: s in the paper, 0.1 there.
+        blocks: all (None), the first n, the last n (-n), or a range (start, stop).
+    """
+
+    width: int = 64
+    scale: float = 0.1
+    blocks: int | tuple[int, int] | None = None
+
+    shows: ClassVar[tuple[str, ...]] = ("width",)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("width", 1)
+
+    def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
+        """Freezes the backbone and inserts the bottlenecks. Raises BadInput if no site matches."""
+        place = {"at": ("mlp", "proj"), "blocks": self.blocks}
+        insert(model, sites, **place, width=self.width, act=F.relu, parallel=True, scale=self.scale)

@@ -1,0 +1,23 @@
+"""Full fine-tuning: every parameter trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from bench.methods.method import Method
+from bench.sites import Site
+
+
+@dataclass(frozen=True, repr=False)
+class FullFineTuning(Method):
+    """Every parameter of the backbone trains: θ ← θ − η∇L(θ). The reference that the others are held against."""
+
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+
+    def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
+        """Sets `requires_grad` on every parameter."""
+        model.requires_grad_(True)

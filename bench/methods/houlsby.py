@@ -1,0 +1,43 @@
+"""Houlsby adapters: a bottleneck after attention and one after the MLP of every block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import nn
+
+from bench.methods.bottleneck import insert
+from bench.methods.method import Method
+from bench.sites import Site
+
+
+@dataclass(frozen=True, repr=False)
+class Houlsby(Method):
+    """y ← y + W_up·gelu(W_down·y) after both sublayers of a block. Houlsby et al. 2019, fig. 2 (arXiv:1902.00751).
+
+    The bottleneck stands on the sublayer's last projection, before the residual sum. Unlike the paper's, the
+    normalisation layers stay frozen, so that only adapters count; `W_up` starts at zero instead of near zero.
+    In a CNN, whose blocks have one residual branch, one bottleneck (of 1×1 convolutions) follows the branch's
+    last normalisation, as in residual adapters (Rebuffi et al. 2018, arXiv:1803.10082).
+
+    Args:
+        width: of the bottleneck. A block costs 2·(2·d·width + width + d) parameters at model width d.
+        blocks: all (None), the first n, the last n (-n), or a range (start, stop).
+    """
+
+    width: int = 64
+    blocks: int | tuple[int, int] | None = None
+
+    shows: ClassVar[tuple[str, ...]] = ("width",)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("width", 1)
+
+    def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
+        """Freezes the backbone and inserts the bottlenecks. Raises BadInput if no site matches."""
+        insert(model, sites, at=("o", "down", "branch"), blocks=self.blocks, width=self.width, act=F.gelu)

@@ -1,0 +1,104 @@
+"""Where the sites are: one table of suffix patterns for each class of residual block.
+
+To add a backbone family, add its block class here (module and class name as in its library): the suffix of each
+module below the block, and the role it plays. `bench check` and the conformance tests tell whether it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from bench.errors import BadInput
+from bench.sites import Site
+
+QKV = "q k v"  # a fused Linear whose output rows are queries, then keys, then values
+VIT = {"attn.qkv": QKV, "attn.proj": "o", "mlp.fc1": "up", "mlp.fc2": "down", "mlp": "mlp"}
+
+BLOCKS: dict[str, dict[str, str]] = {
+    "vision_transformer.Block": VIT,
+    "swin_transformer.SwinTransformerBlock": VIT,
+    "eva.EvaBlock": {
+        "attn.q_proj": "q",
+        "attn.k_proj": "k",
+        "attn.v_proj": "v",
+        "attn.proj": "o",
+        "mlp.fc1": "up",
+        "mlp.fc1_x": "up",
+        "mlp.fc1_g": "up",
+        "mlp.fc2": "down",
+        "mlp": "mlp",
+    },
+    "convnext.ConvNeXtBlock": {"conv_dw": "dwconv", "mlp.fc1": "up", "mlp.fc2": "down", "mlp": "mlp"},
+    "resnet.BasicBlock": {"conv1": "conv", "conv2": "proj", "bn2": "branch"},
+    "resnet.Bottleneck": {"conv1": "conv", "conv2": "conv", "conv3": "proj", "bn3": "branch"},
+    "_efficientnet_blocks.InvertedResidual": {
+        "conv_pw": "conv",
+        "conv_dw": "dwconv",
+        "conv_pwl": "proj",
+        "bn3": "branch",
+    },
+    "_efficientnet_blocks.DepthwiseSeparableConv": {"conv_dw": "dwconv", "conv_pw": "proj", "bn2": "branch"},
+    "_efficientnet_blocks.EdgeResidual": {"conv_exp": "conv", "conv_pwl": "proj", "bn2": "branch"},
+    "_efficientnet_blocks.ConvBnAct": {"conv": "proj", "bn1": "branch"},
+}
+
+STEMS = {"patch_embed.proj": "patch", "stem.0": "patch", "conv_stem": "patch", "conv1": "patch", "conv1.0": "patch"}
+
+BYPASSES = {
+    "beit.Block": "its attention reads qkv.weight directly",
+    "swin_transformer_v2.SwinTransformerV2Block": "its attention reads qkv.weight directly",
+    "eva.EvaBlock": "its fused attention reads qkv.weight directly (a variant with separate q, k and v can be)",
+}
+"""Blocks that call F.linear on `attn.qkv.weight`: whatever hangs on that module would be silently inert."""
+
+
+def sites(model: nn.Module) -> tuple[Site, ...]:
+    """The sites of a network, stem first, then block by block.
+
+    Raises:
+        BadInput: no block of a known class, or attention that goes past its Linear.
+    """
+    found, index = list(_sites_below(model, "", STEMS, -1)), -1
+    for path, block in model.named_modules():
+        name = _class_name(block)
+        if name in BYPASSES and _has(block, "attn.qkv"):
+            raise BadInput(f"{type(model).__name__} cannot be adapted: {BYPASSES[name]}, so a branch there would be inert")
+        if name in BLOCKS:
+            index += 1
+            found.append(Site(path, "block", index))
+            found.extend(_sites_below(block, path + ".", BLOCKS[name], index))
+    if index < 0:
+        seen = sorted({_class_name(m) for m in model.modules() if "lock" in type(m).__name__})
+        raise BadInput(
+            f"{type(model).__name__}: no known residual block (saw {', '.join(seen) or 'none'}); "
+            "add its class to BLOCKS in bench/models/architectures.py"
+        )
+    return tuple(found)
+
+
+def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int) -> Iterator[Site]:
+    for suffix, role in table.items():
+        if not _has(root, suffix):
+            continue
+        layer = root.get_submodule(suffix)
+        if role == QKV:
+            third = layer.out_features // 3  # type: ignore[operator]
+            yield Site(prefix + suffix, "qkv", block)
+            for i, part in enumerate(QKV.split()):
+                yield Site(prefix + suffix, part, block, (i * third, (i + 1) * third))  # type: ignore[operator]
+        elif not isinstance(layer, nn.Identity):
+            grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1 and role in ("conv", "proj")
+            yield Site(prefix + suffix, "dwconv" if grouped else role, block)
+
+
+def _class_name(module: nn.Module) -> str:
+    return f"{type(module).__module__.rpartition('.')[2]}.{type(module).__name__}"
+
+
+def _has(module: nn.Module, path: str) -> bool:
+    try:
+        return isinstance(module.get_submodule(path), nn.Module)
+    except AttributeError:
+        return False

@@ -1,0 +1,82 @@
+"""A backbone as the tasks and the runner see it, and how a method is put on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BadInput
+from bench.methods import Method
+from bench.sites import Site
+
+
+class Features(nn.Identity):
+    """The identity through which the pooled features leave a backbone: the `features` site.
+
+    Args:
+        width: d, number of features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+
+@dataclass
+class Backbone:
+    """A network without head, and what others need to know of it.
+
+    Args:
+        module: maps a batch of inputs to pooled features (N, width).
+        sites: where methods may be put.
+        width: number of features.
+        inputs: what a task needs to make inputs for it, e.g. image size, mean and std.
+        example: makes n inputs on the module's device, for checks and timing.
+        resume: runs the rest of the network from the input of a block onward, where the family allows:
+            (depth index of the block, that input) → features.
+        provenance: name and sha256 of the weights.
+        mixed_precision: whether bf16 autocast pays on a CPU that has bf16 instructions.
+    """
+
+    module: nn.Module
+    sites: tuple[Site, ...]
+    width: int
+    inputs: Any
+    example: Callable[[int], Any]
+    resume: Callable[[int, Tensor], Tensor] | None = None
+    provenance: dict[str, str | None] = field(default_factory=dict)
+    mixed_precision: bool = False
+
+
+def adapt(backbone: Backbone, method: Method) -> None:
+    """Puts `method` on the backbone and makes sure that every trainable tensor is reached by the gradient.
+
+    Raises:
+        BadInput: the method does not fit, or a trainable tensor gets no gradient (a network that goes past the
+            adapted module). On the meta device, where only shapes exist, the gradient is not checked.
+    """
+    base = {name for name, _ in backbone.module.named_parameters()}
+    method.apply(backbone.module, backbone.sites)
+    trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
+    if not trainable or any(p.is_meta for p in trainable.values()):
+        return
+    was_training = backbone.module.training
+    backbone.module.eval()
+    with torch.enable_grad():
+        loss = backbone.module(backbone.example(1)).float().square().sum()
+        grads = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+    backbone.module.train(was_training)
+    for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
+        if grad is None and name not in base:
+            raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
+        # A parameter of the network's own that nothing uses cannot train and must not be counted.
+        parameter.requires_grad_(grad is not None)
+
+
+def count(backbone: Backbone) -> int:
+    """Trainable parameters of the backbone."""
+    return sum(p.numel() for p in backbone.module.parameters() if p.requires_grad)

@@ -1,0 +1,159 @@
+"""Image backbones from timm, with weights from the hub, from the assets, or random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import timm
+import torch
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from bench.errors import BadInput, unknown
+from bench.models import weights as asset_weights
+from bench.models.architectures import sites
+from bench.models.backbone import Backbone, Features
+from bench.sites import Site, depth
+from bench.spec import Spec
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """What an image task must know: square size in pixels, and the per-channel mean and std to normalise with."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, repr=False)
+class Timm(Spec):
+    """A timm backbone without classifier, by its name in timm (Wightman 2019).
+
+    Args:
+        name: e.g. "vit_base_patch16_224", with or without a weight tag (".augreg_in21k").
+        weights: "pretrained" takes the asset where there is one for that name without a tag (`bench models` lists
+            them) and timm's hub otherwise; "hub" forces the hub; "random" initialises from the run's seed. Mind
+            that timm initialises DINOv2's LayerScale at 1e-5: its random twin is nearly an identity map.
+        image_size: in pixels; None for the size of the weights.
+        drop_path: stochastic depth rate; active only in blocks that train in full.
+        pool: "" for the architecture's own, else "token", "avg", … as timm's `global_pool`.
+    """
+
+    name: str
+    weights: str = "pretrained"
+    image_size: int | None = None
+    drop_path: float = 0.0
+    pool: str = ""
+
+    shows: ClassVar[tuple[str, ...]] = ()
+    family: ClassVar[str] = "images"
+
+    def __post_init__(self) -> None:
+        if not timm.is_model(self.name):
+            raise unknown("model", self.name, timm.list_models())
+        if self.weights not in ("pretrained", "hub", "random"):
+            raise unknown("weights", self.weights, ("pretrained", "hub", "random"))
+        if self.image_size is not None and (not isinstance(self.image_size, int) or self.image_size < 1):
+            raise BadInput(f"image_size {self.image_size!r}: give a whole number of pixels")
+        if not 0 <= self.drop_path < 1:
+            raise BadInput(f"drop_path {self.drop_path}: needs 0 ≤ drop_path < 1")
+
+    @property
+    def asset(self) -> str | None:
+        """Name of the asset that holds the weights, if it is one."""
+        return asset_weights.ASSET_OF.get(self.name) if self.weights == "pretrained" else None
+
+    def untrained(self) -> Timm:
+        """The same network with random weights, for what needs none: timing."""
+        return replace(self, weights="random")
+
+    def build(self, *, device: str = "cpu", seed: int = 0) -> Backbone:
+        """Makes the backbone; on device "meta" only its shapes, without fetching weights.
+
+        Raises:
+            BadInput: weights that cannot be had, or a network whose sites are not known.
+        """
+        meta = device == "meta"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = self._create(hub=not meta and self.weights != "random" and self.asset is None, meta=meta)
+        if self.asset and not meta:
+            self._load_asset(model)
+        config = model.pretrained_cfg
+        inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
+        width = getattr(model, "head_hidden_size", None) or model.num_features
+        path = next(name for name, module in model.named_modules() if module is model.get_classifier())
+        model.set_submodule(path, Features(width))
+        found = sites(model)
+        found += (Site(path, "features", depth(found)),)
+        model.to(device)
+        transformer = any(site.role == "q" for site in found)
+        return Backbone(
+            module=model,
+            sites=found,
+            width=width,
+            inputs=inputs,
+            example=lambda n: _noise(model, n, inputs.size),
+            resume=partial(_resume_vit, model) if _is_plain_vit(model) else None,
+            provenance=self._provenance(meta),
+            mixed_precision=transformer,
+        )
+
+    def _create(self, *, hub: bool, meta: bool) -> nn.Module:
+        options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": self.drop_path or None}
+        if self.pool:
+            options["global_pool"] = self.pool
+        fixed = timm.get_pretrained_cfg(self.name)
+        if self.image_size and fixed is not None and fixed.fixed_input_size:
+            options["img_size"] = self.image_size
+        try:
+            return timm.create_model(self.name, pretrained=hub, device="meta" if meta else None, **options)
+        except (AssertionError, ValueError, TypeError) as error:
+            raise BadInput(f"{self!r} cannot be built: {error}") from error
+        except Exception as error:
+            if not hub:
+                raise
+            raise BadInput(
+                f"no weights for {self.name!r}: the hub cannot be reached ({type(error).__name__}); "
+                f"offline there are {', '.join(asset_weights.ASSET_OF)}, or weights='random'"
+            ) from error
+
+    def _load_asset(self, model: nn.Module) -> None:
+        state = asset_weights.load(self.asset or "", like=model)
+        if "pos_embed" in state:
+            grid = model.patch_embed.grid_size  # type: ignore[union-attr]
+            # The released graph resamples without antialiasing; timm's default shifts the final map by up to 0.09.
+            state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], list(grid), antialias=False)  # type: ignore[arg-type]
+        model.load_state_dict(state, strict=True)
+
+    def _size(self, model: nn.Module) -> int:
+        if self.image_size:
+            return self.image_size
+        return int(model.pretrained_cfg["input_size"][-1])  # type: ignore[index]
+
+    def _provenance(self, meta: bool) -> dict[str, str | None]:
+        if meta or self.weights == "random":
+            return {"weights": "random", "weights_sha256": None}
+        if self.asset:
+            return asset_weights.provenance(self.asset)
+        tag = timm.get_pretrained_cfg(self.name)
+        return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
+
+
+def _noise(model: nn.Module, n: int, size: int) -> Tensor:
+    parameter = next(model.parameters())
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, 3, size, size, generator=generator).to(parameter)
+
+
+def _is_plain_vit(model: nn.Module) -> bool:
+    return type(model).forward_features is timm.models.vision_transformer.VisionTransformer.forward_features
+
+
+def _resume_vit(model: Any, block: int, x: Tensor) -> Tensor:
+    """Runs a plain ViT from the input of block `block`, (N, tokens, width), to its features."""
+    features: Tensor = model.forward_head(model.norm(model.blocks[block:](x)))
+    return features

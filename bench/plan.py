@@ -1,0 +1,170 @@
+"""What a study would run, what it would train, and how long that would take here. Nothing is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from bench.costs.time import median_seconds
+from bench.models.prefix import frozen_prefix
+from bench.records import Records
+from bench.runner import DONE, identity
+from bench.study import Cell, Study
+from bench.train import Run, assemble
+from bench.training import Training, optimizer, precision, set_mode
+
+OVERHEAD = 1.0
+"""Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a plan.
+
+    Args:
+        cell: what runs.
+        backbone, head: exact trainable parameters.
+        todo: runs, of tuning and final, that are not recorded yet.
+        done: runs that are.
+        seconds: estimated time of what is to do; None where it was not asked for.
+    """
+
+    cell: Cell
+    backbone: int
+    head: int
+    todo: int
+    done: int
+    seconds: float | None
+
+
+def plan(
+    study: Study,
+    records: Records,
+    *,
+    device: str = "cpu",
+    timed: bool = True,
+    told: Callable[[Cell], None] = lambda cell: None,
+) -> list[Row]:
+    """Every cell with its exact counts and, if `timed`, an estimate from a few timed steps on random weights.
+
+    Args:
+        study: what would run.
+        records: what is there already.
+        device: torch device to time on.
+        timed: estimate the time; the sizes of the data must be known for it, so they may be fetched.
+        told: called before a cell is looked at.
+
+    Raises:
+        BadInput: a cell that could not run: a role that the model does not have, a rank above a layer's width,
+            fewer samples than the split needs, …
+    """
+    rows: list[Row] = []
+    seen: set[str] = set()
+    speeds: dict[Cell, Speed] = {}
+    for cell in study.cells():
+        told(cell)
+        tuned = replace(cell, method=study.tune.representative(cell.method))
+        backbone, head = trainable(cell)
+        if tuned not in speeds and timed:
+            speeds[tuned] = Speed.measure(study, tuned, device=device)
+        trials = [run for run in study.trials(cell) if identity(run) not in seen]
+        seen |= {identity(run) for run in trials}
+        open_trials = [run for run in trials if not recorded(records, run)]
+        finals = _open_finals(study, records, cell, settled=not open_trials)
+        done = len(trials) + len(study.seeds) - len(open_trials) - finals
+        seconds = None
+        if timed:
+            seconds = len(open_trials) * speeds[tuned].seconds(test=False) + finals * speeds[tuned].seconds(test=True)
+        rows.append(Row(cell, backbone, head, len(open_trials) + finals, done, seconds))
+    return rows
+
+
+def trainable(cell: Cell) -> tuple[int, int]:
+    """Exact trainable parameters of backbone and head, from shapes alone: no weights, no data.
+
+    Raises:
+        BadInput: the method does not fit the model.
+    """
+    backbone, network = assemble(Run(cell.task, cell.model, cell.method, Training(), seed=0), device="meta")
+    trains = sum(p.numel() for p in backbone.module.parameters() if p.requires_grad)
+    return trains, sum(p.numel() for p in network.head.parameters())
+
+
+def recorded(records: Records, run: Run) -> bool:
+    """Whether the run need not be done again."""
+    record = records.read(identity(run))
+    return record is not None and record["status"] in DONE
+
+
+def _open_finals(study: Study, records: Records, cell: Cell, *, settled: bool) -> int:
+    """Final runs still to do. Which ones they are is known once the learning rate is chosen (`settled`)."""
+    if not settled:
+        return len(study.seeds)
+    rates = study.tune.learning_rates(study.tune.representative(cell.method))
+    most = max(sum(recorded(records, run) for run in study.finals(cell, lr)) for lr in rates)
+    return len(study.seeds) - most
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Estimated seconds of a cell's runs.
+
+    Args:
+        step: a training step, for a whole batch.
+        forward: a forward pass without gradient, for a whole batch.
+        cached: whether the whole backbone's features are computed once.
+        sizes: samples of train, validation and test.
+        training: epochs and batch size.
+    """
+
+    step: float
+    forward: float
+    cached: bool
+    sizes: tuple[int, int, int]
+    training: Training
+
+    @staticmethod
+    def measure(study: Study, cell: Cell, *, device: str) -> Speed:
+        """Times a few steps with random weights."""
+        run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=0)
+        backbone, network = assemble(run, device=device)
+        x, rule = backbone.example(run.training.batch_size), optimizer(network, run.training)
+        kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+        autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=kind == "bf16")
+
+        def step() -> None:
+            rule.zero_grad()
+            with autocast:
+                loss = network(x).float().square().mean()
+            loss.backward()
+            rule.step()
+
+        @torch.no_grad()
+        def forward() -> None:
+            with autocast:
+                network(x)
+
+        set_mode(network)
+        prefix = frozen_prefix(backbone)
+        times = [median_seconds(call, device=device, repeats=2) for call in (step, forward)]
+        return Speed(*times, prefix is not None, cell.task.sizes(), run.training)
+
+    def seconds(self, *, test: bool) -> float:
+        """One run: training and evaluation."""
+        train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
+        tested = self.forward * held_out * test
+        if self.cached:
+            return OVERHEAD + tested + self.forward * (2 * train + val)
+        return OVERHEAD + tested + self.training.epochs * (self.step * train + self.forward * val)
+
+
+def hours_minutes(seconds: float) -> str:
+    """A time for people: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+

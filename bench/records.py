@@ -1,0 +1,287 @@
+"""Records, the only truth: one JSON file a run, whole or not there at all, and the tidy table made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROTOCOL: int = 1
+PHASES = ("tune", "final")
+STATUSES = ("ok", "diverged", "out_of_memory", "failed")
+
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
+_REQUIRED: dict[str, type] = {
+    "protocol": int, "run_id": str, "study": str, "scale": str, "phase": str, "task": dict, "model": dict,
+    "method": dict, "training": dict, "seed": int, "status": str, "metrics": dict, "environment": dict,
+}  # fmt: skip
+_log = logging.getLogger(__name__)
+
+
+def run_id(spec: Mapping[str, object]) -> str:
+    """The name of a run: 16 hex digits of the sha256 of everything that determines its result.
+
+    Args:
+        spec: JSON values only (tuples count as lists); the protocol's version is added. The order of keys
+            does not matter, every value does.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    text = json.dumps({"protocol": PROTOCOL, **spec}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, content: str | bytes) -> Path:
+    """Put `content` at `path` so that a reader, or a kill at any moment, finds the old file or the new one.
+
+    Raises:
+        BadInput: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {path} ({error.strerror}): make it writable or choose another folder"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    with suppress(OSError):  # some file systems refuse to sync a folder; the file itself is already safe
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return path
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of one study at one scale.
+
+    Args:
+        folder: results/<study>/<scale>; the records stand in its `runs`.
+    """
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        """The folder with one `<run_id>.json` a run."""
+        return Path(self.folder) / "runs"
+
+    def prepare(self) -> None:
+        """Make the folder and prove, by writing a file into it, that records can be kept there.
+
+        Raises:
+            BadInput: it cannot be made or written.
+        """
+        probe = self.runs / f".probe.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            probe.write_text("probe")
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BadInput(
+                f"cannot write to the results folder {self.runs} ({reason}): make it writable or choose another"
+            ) from None
+
+    def write(self, record: Mapping[str, Any]) -> Path:
+        """Keep one finished run; numbers that are not finite (a diverged loss) become null.
+
+        Raises:
+            ValueError: the record breaks the schema, so that `read` would refuse it.
+            BadInput: the folder cannot be written.
+        """
+        text = json.dumps(_finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if problem := _problem(json.loads(text)):
+            raise ValueError(f"record {record.get('run_id')!r}: {problem}")
+        self.runs.mkdir(parents=True, exist_ok=True)
+        return write_atomically(self.runs / f"{record['run_id']}.json", text)
+
+    def read(self, run_id: str) -> dict[str, Any] | None:
+        """The record of a run, or None when there is none; one that is not whole is set aside with a warning."""
+        return self._load(self.runs / f"{run_id}.json")
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every whole record, in the order of file names; what is not whole is set aside with a warning."""
+        loaded = (self._load(path) for path in sorted(self.runs.glob("*.json")) if path.name[0] != ".")
+        return [record for record in loaded if record is not None]
+
+    def _load(self, path: Path) -> dict[str, Any] | None:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadInput(f"cannot read {path} ({error.strerror}): repair or remove it") from None
+        try:
+            record: dict[str, Any] = json.loads(content.decode())
+            problem = _problem(record)
+        except (ValueError, RecursionError):
+            problem = "not whole JSON"
+        if not problem and record["run_id"] != path.stem:
+            problem = f"its run_id is {record['run_id']}"
+        if problem:
+            _set_aside(path, problem)
+            return None
+        return record
+
+
+def _set_aside(path: Path, problem: str) -> None:
+    """Rename a record that is not whole, so that its run is done again and nothing is lost."""
+    target = path.with_name(path.name + ".corrupt")
+    count = 0
+    while target.exists():
+        count += 1
+        target = path.with_name(f"{path.name}.corrupt.{count}")
+    try:
+        os.rename(path, target)
+        _log.warning("record %s is unusable (%s): set aside as %s", path, problem, target.name)
+    except FileNotFoundError:
+        pass  # another process set it aside first
+    except OSError as error:
+        _log.warning(
+            "record %s is unusable (%s) and stays there (%s): skipped", path, problem, error.strerror
+        )
+
+
+def _problem(record: object) -> str | None:
+    """What keeps `record` from being a record, or None."""
+    if not isinstance(record, dict):
+        return "not a JSON object"
+    for key, kind in _REQUIRED.items():
+        if not isinstance(record.get(key), kind):
+            return f"{key!r} is missing or no {kind.__name__}"
+    for part, key in (("task", "name"), ("model", "name"), ("method", "name"), ("method", "spec")):
+        if not isinstance(record[part].get(key), str):
+            return f"'{part}.{key}' is missing or no str"
+    if not _RUN_ID.fullmatch(record["run_id"]):
+        return f"run_id {record['run_id']!r} is not 16 hex digits"
+    if record["phase"] not in PHASES or record["status"] not in STATUSES:
+        return f"unknown phase {record['phase']!r} or status {record['status']!r}"
+    for split, values in record["metrics"].items():
+        if not isinstance(values, dict) or not all(_number(value) for value in values.values()):
+            return f"'metrics.{split}' is not a table of numbers"
+    if record["status"] == "ok" and not record["metrics"]:
+        return "status ok without metrics"
+    return None
+
+
+def _number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _finite(value: Any) -> Any:
+    """`value` for JSON: what is not finite becomes None, a tuple a list."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+_TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method", "spec")
+_TYPES = {
+    "seed": "Int64", "lr": "float64", "status": "str", "reason": "str", "device_name": "str", "threads": "Int64",
+    "precision": "str", "protocol": "Int64", "params_backbone": "Int64", "params_head": "Int64",
+    "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
+    "split": "str", "metric": "str", "value": "float64",
+}  # fmt: skip
+
+
+def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The records as a tidy table: one row a run, split and metric; a run that failed has one row without value.
+
+    Args:
+        records: as `Records.all` gives them.
+
+    Returns:
+        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), then seed, lr,
+        status, device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
+    """
+    import pandas as pd  # here, so that `bench --help` need not wait for it
+
+    rows = sorted((row for record in records for row in _rows(record)), key=_order)
+    config = sorted({key for row in rows for key in row if key.startswith("method.")})
+    types: dict[str, str | None] = {**dict.fromkeys(_TEXT, "str"), **dict.fromkeys(config), **_TYPES}
+    columns: dict[str, pd.Series] = {}
+    for name, kind in types.items():
+        values = [row.get(name) for row in rows]
+        columns[name] = pd.Series(values, dtype=kind or _kind(values))
+    return pd.DataFrame(columns)
+
+
+def write_table(folder: Path, records: Iterable[Mapping[str, Any]]) -> Path:
+    """Write `tidy(records)` to folder/table.csv, the same bytes for the same records.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    text = tidy(records).to_csv(index=False, lineterminator="\n")
+    return write_atomically(Path(folder) / "table.csv", text)
+
+
+def _kind(values: list[Any]) -> str:
+    """The column type that shows a method's field as written: rank 8, not 8.0, where other methods have none."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return "Int64"
+    return "float64" if kinds and kinds <= {int, float} else "object"
+
+
+def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    task, model, method, training = (record[part] for part in ("task", "model", "method", "training"))
+    environment, time = record["environment"], record.get("time") or {}
+    parameters = record.get("parameters") or {}
+    base = {
+        **{key: record.get(key) for key in (*_TEXT, *_TYPES) if key not in ("task", "model", "method")},
+        "family": task.get("family"), "task": task["name"], "model": model["name"], "method": method["name"],
+        "spec": method["spec"], "lr": training.get("lr"), "precision": training.get("precision"),
+        "device_name": environment.get("device_name"), "threads": environment.get("threads"),
+        "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
+        "train_seconds": time.get("train"), "total_seconds": time.get("total"),
+        **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
+    }  # fmt: skip
+    measured = record["metrics"] if record["status"] == "ok" else {}
+    cells = [(split, name, value) for split, values in measured.items() for name, value in values.items()]
+    for split, name, value in cells or [(None, None, None)]:
+        yield {**base, "split": split, "metric": name, "value": value}
+
+
+def _cell(value: Any) -> Any:
+    """A method's field as one cell: ["q", "v"] as `q v`, other structures as JSON."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | tuple | dict) else value
+
+
+def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Sorts as a reader expects (ranks by size, not 1, 16, 2), and never leaves two rows tied."""
+    texts = ("phase", "task", "model", "method")
+    numbers = ("params_backbone", "lr", "seed")
+    first = [str(row[key]) for key in texts] + [-1 if row[key] is None else row[key] for key in numbers]
+    return (*first, *(str(row[key]) for key in ("spec", "run_id", "split", "metric")))

@@ -1,0 +1,124 @@
+"""One visual language: a method has one colour, marker and dash in every figure, legible in grey too."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn, and what it is called where people read."""
+
+    name: str
+    colour: str
+    marker: str
+    dash: str | tuple[int, tuple[int, ...]] = "-"
+
+    @property
+    def ink(self) -> str:
+        """The colour for text: as dark as it takes to be read on white (contrast 4.5 and above, WCAG 2)."""
+        from matplotlib.colors import to_hex, to_rgb
+
+        colour = to_rgb(self.colour)
+        while _luminance(colour) > 0.18:
+            colour = (colour[0] * 0.95, colour[1] * 0.95, colour[2] * 0.95)
+        return to_hex(colour)
+
+
+def _luminance(colour: tuple[float, float, float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+# Okabe and Ito's colours, told apart by colour-blind readers; the markers tell them apart in grey.
+_KNOWN = {
+    "FullFineTuning": Look("full fine-tuning", "#222222", "s", (0, (6, 2))),
+    "LinearProbe": Look("linear probe", "#6E6E6E", "d", (0, (1, 1))),
+    "LoRA": Look("LoRA", "#0072B2", "o"),
+    "BitFit": Look("BitFit", "#E69F00", "^", (0, (4, 1, 1, 1))),
+    "Houlsby": Look("Houlsby adapter", "#009E73", "v", (0, (3, 1))),
+    "Pfeiffer": Look("Pfeiffer adapter", "#D55E00", "P", (0, (2, 1))),
+    "AdaptFormer": Look("AdaptFormer", "#CC79A7", "X", (0, (5, 1, 1, 1, 1, 1))),
+    "FeatureLoRA": Look("feature LoRA", "#56B4E9", "D", (0, (3, 1, 1, 1))),
+}
+_MORE_COLOURS = ("#882255", "#44AA99", "#999933", "#AA4499", "#661100", "#332288", "#117733")
+_MORE_MARKERS = ("<", ">", "p", "h", "*")
+
+METRICS = {
+    "top1": "top-1 accuracy",
+    "macro_f1": "macro F1",
+    "loss": "loss",
+    "ece": "calibration error",
+    "box_ap": "box AP",
+}
+LOWER_IS_BETTER = frozenset({"loss", "ece"})
+NOTE = "#555555"  # footnotes and other text that stands back
+HEAD = "#BBBBBB"  # the head's parameters, the same grey for every method
+
+
+def look(method: str) -> Look:
+    """The look of a method by its class name; one not known beforehand gets the same look every time."""
+    if method in _KNOWN:
+        return _KNOWN[method]
+    digest = hashlib.sha256(method.encode()).digest()
+    colour = _MORE_COLOURS[digest[0] % len(_MORE_COLOURS)]
+    return Look(method, colour, _MORE_MARKERS[digest[1] % len(_MORE_MARKERS)])
+
+
+def metric_name(metric: str) -> str:
+    """What a metric is called on an axis: "top1" is "top-1 accuracy"."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def short(field: str, value: Any) -> str:
+    """One field of a method's configuration on a label: r=8, width 64, q+v."""
+    if isinstance(value, list | tuple):
+        return "+".join(str(item) for item in value)
+    if field == "rank":
+        return f"r={value}"
+    return f"{field.replace('_', ' ')} {value}"
+
+
+def count(number: float) -> str:
+    """A number of parameters on an axis: 18k, 1.2M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def seconds(number: float) -> str:
+    """A duration on an axis: 0.4 s, 12 s, 3 min, 2 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if number >= 2 * size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.2g} s" if number < 10 else f"{number:.0f} s"
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the suite's style and leave the caller's matplotlib (a notebook's, say) as it was."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    settings: Mapping[str, Any] = {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("notebook", font_scale=0.9),
+        "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+        "axes.grid": True,
+        "grid.color": "#E8E8E8",
+        "grid.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10,
+        "legend.frameon": False,
+        "svg.hashsalt": "lora-bench",
+        "path.simplify": True,
+    }
+    with mpl.rc_context(dict(settings)):
+        yield

@@ -1,0 +1,49 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.plan import Row, hours_minutes
+from bench.study import Study
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None, title: str = "") -> None:
+    """Prints rows under a head; columns from `right` on are numbers. Piped output is as wide as it needs to be."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(head):
+        numeric = right is not None and i >= right
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    for row in rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    console.print(drawn)
+
+
+def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
+    """Prints a plan: a row a cell, then the sum."""
+    several = len(study.tasks) * len(study.models) > 1
+    cells = []
+    for row in rows:
+        name = repr(row.cell.method) + (f" on {row.cell.model.name}, {row.cell.task.name}" if several else "")
+        time = "" if row.seconds is None else hours_minutes(row.seconds)
+        cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time))
+    head = ("method", "backbone", "head", "done", "to do", "time")
+    table(head, cells, right=1, title=f"{study.name}, {scale}: {study.question}")
+    todo = sum(row.todo for row in rows)
+    rates, tuned = study.tune.candidates, len(study.tune.seeds)
+    print(
+        f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done: {rates} learning rates × {tuned} tuning "
+        f"seed{'s' * (tuned > 1)} per method, then {len(study.seeds)} fresh seeds, {study.training.epochs} epochs each"
+    )
+    if shared := ", ".join(f"{name} = {value}" for name, value in study.tune.share.items()):
+        print(f"tuned at {shared} and shared over it")
+    seconds = [row.seconds for row in rows]
+    if todo and None not in seconds:
+        print(f"estimated time on this machine: {hours_minutes(sum(s or 0.0 for s in seconds))}")

@@ -1,0 +1,85 @@
+"""Specifications: frozen dataclasses whose `repr` is the text that makes them again.
+
+`LoRA(rank=8, at=('q', 'v'))` stands so in a study file, on the command line, in a record and in MLflow. The text is
+read with `ast` and never evaluated: it can name a class of a registry and give it literals, nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, fields
+from typing import Any, ClassVar
+
+from bench.errors import BadInput, unknown
+from bench.sites import ALL, ATTENTION, CONV, MLP
+
+CONSTANTS: Mapping[str, tuple[str, ...]] = {"ATTENTION": ATTENTION, "MLP": MLP, "ALL": ALL, "CONV": CONV}
+
+
+class Spec:
+    """Gives a dataclass declared with `repr=False` the shortest text that makes it again.
+
+    Fields named in `shows` always appear; the others only where they differ from their default.
+    """
+
+    shows: ClassVar[tuple[str, ...]] = ()
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.default is MISSING:
+                parts.append(repr(value))
+            elif field.name in self.shows or value != field.default:
+                parts.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every field by name, as plain data."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+def parse(text: str, *, known: Mapping[str, type], kind: str) -> Any:
+    """Makes the specification that `text` names.
+
+    Args:
+        text: e.g. "LoRA(rank=8, at=('q','v'))" or, with every default, "LoRA".
+        known: the classes that may be named.
+        kind: what they are, for messages: "method", "model", "task".
+
+    Raises:
+        BadInput: no such class or field (did you mean), not a literal, or a value that the class refuses.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise BadInput(f"{kind} {text!r} cannot be read: {error.msg}; write it as Name(field=value)") from None
+    call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+    if not isinstance(call.func, ast.Name):
+        raise BadInput(f"{kind} {text!r} cannot be read: write it as Name(field=value)")
+    if call.func.id not in known:
+        raise unknown(kind, call.func.id, known)
+    cls = known[call.func.id]
+    names: list[Field[Any]] = [f for f in fields(cls) if f.init]
+    if len(call.args) > len(names):
+        raise BadInput(f"{kind} {text!r} gives {len(call.args)} values: {cls.__name__} has {len(names)} fields")
+    given = {f.name: _literal(a, text) for f, a in zip(names, call.args, strict=False)}
+    for keyword in call.keywords:
+        if keyword.arg not in {f.name for f in names}:
+            raise unknown(f"field of {cls.__name__}", keyword.arg or "**", [f.name for f in names])
+        given[keyword.arg] = _literal(keyword.value, text)
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise BadInput(f"{kind} {text!r}: {error}") from None
+
+
+def _literal(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Name) and node.id in CONSTANTS:
+        return CONSTANTS[node.id]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise BadInput(f"{text!r}: {ast.unparse(node)} is not a literal value") from None

@@ -1,0 +1,146 @@
+"""What MLflow shows of a record: names, parameters, tags, metrics. Plain data, no MLflow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+MEASURED = ("parameters", "time", "memory")
+
+
+class Point(NamedTuple):
+    """One value of a metric: `step` is the epoch of a curve, 0 of a result; `at` is in ms since 1970."""
+
+    key: str
+    value: float
+    at: int
+    step: int
+
+
+def started(record: Mapping[str, Any]) -> str:
+    """When the run began (ISO 8601, UTC), for sorting; "" if the record does not say."""
+    return str((record.get("provenance") or {}).get("started") or "")
+
+
+def span(record: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Begin and end of the run, in ms since 1970; None where the record does not say."""
+    provenance = record.get("provenance") or {}
+    begin, end = (_milliseconds(provenance.get(key)) for key in ("started", "ended"))
+    return begin, end
+
+
+def run_name(record: Mapping[str, Any]) -> str:
+    """Such as "seed 0 · LoRA(rank=8, at=('q', 'v'))": MLflow's column cuts what comes last."""
+    tuning = f"tuning lr {record['training'].get('lr')} · " if record["phase"] == "tune" else ""
+    return f"{tuning}seed {record['seed']} · {record['method']['spec']}"
+
+
+def group_name(record: Mapping[str, Any]) -> str:
+    """Such as "LoRA · elpv · laptop · vit_small_patch14_dinov2"."""
+    return " · ".join(group(record)[key] for key in ("method", "task", "scale", "model"))
+
+
+def group(record: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that the runs of one parent share. Children repeat them: MLflow's filters drop those
+    that do not match, whatever their parent does."""
+    named = {key: str(record[key]["name"]) for key in ("task", "model", "method")}
+    specs = {f"{key}.spec": _text(record[key].get("spec")) for key in ("task", "model")}
+    return {**named, **specs, "scale": str(record["scale"])}
+
+
+def params(record: Mapping[str, Any]) -> dict[str, str]:
+    """All parameters of a run: the group's, then the method's, the training's and the tuning's."""
+    training, tuning = record["training"], dict(record.get("tuning") or {})
+    candidates = tuning.pop("candidates", None)
+    if candidates is not None:
+        tuning["candidates"] = len(candidates)
+    values = {
+        "method.spec": record["method"]["spec"],
+        "seed": record["seed"],
+        "lr": training.get("lr"),
+        **_flat("method", record["method"].get("config")),
+        **_flat("training", training),
+        **_flat("tuning", tuning),
+    }
+    return group(record) | {key: _text(value) for key, value in values.items() if value is not None}
+
+
+def tags(record: Mapping[str, Any]) -> dict[str, str]:
+    """What to filter and group runs by, and where they come from."""
+    environment, provenance = record["environment"], record.get("provenance") or {}
+    config = record["method"].get("config") or {}
+    values = {
+        **{key: record[key] for key in ("run_id", "study", "scale", "phase", "seed", "status", "protocol")},
+        **{key: record[key]["name"] for key in ("task", "model", "method")},
+        "kind": "run",
+        "reason": record.get("reason"),
+        "family": record["task"].get("family"),
+        "rank": config.get("rank"),
+        "placement": _placement(config),
+        "device": environment.get("device"),
+        "device_name": environment.get("device_name"),
+        "git_sha": provenance.get("git_sha"),
+        "git_dirty": provenance.get("git_dirty"),
+        "weights": provenance.get("weights"),
+        "mlflow.source.name": f"bench run {record['study']} --scale {record['scale']}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": provenance.get("git_sha"),
+        "mlflow.note.content": record.get("reason"),
+    }
+    return {key: _text(value)[:5000] for key, value in values.items() if value is not None}
+
+
+def metrics(record: Mapping[str, Any]) -> list[Point]:
+    """Results as "test/top1" and "time/train"; the learning curve as "epoch/val_top1", epochs as steps."""
+    begin, end = span(record)
+    end = end or begin or 0
+    results = _flat("", record["metrics"], "/")
+    for part in MEASURED:
+        results |= _flat(part, record.get(part), "/")
+    if record.get("best_epoch") is not None:
+        results["epoch/best"] = record["best_epoch"]
+    points = [Point(key, float(value), end, 0) for key, value in results.items() if _finite(value)]
+    return [*points, *_curve(record, begin or end, end)]
+
+
+def _curve(record: Mapping[str, Any], begin: int, end: int) -> Iterator[Point]:
+    """The learning curve; the moments of its epochs are spread evenly between those of the record."""
+    curve = record.get("curve") or []
+    for number, row in enumerate(curve, 1):
+        at = begin + (end - begin) * number // len(curve)
+        for key, value in _flat("", {key: row[key] for key in row if key != "epoch"}, "_").items():
+            if _finite(value):
+                yield Point(f"epoch/{key}", float(value), at, int(row.get("epoch", number)))
+
+
+def _placement(config: Mapping[str, Any]) -> str | None:
+    """Such as "q v" or "q v · blocks -2"; None for a method without a place."""
+    roles, blocks = config.get("at"), config.get("blocks")
+    if not roles:
+        return None
+    return _text(roles) if blocks is None else f"{_text(roles)} · blocks {_text(blocks)}"
+
+
+def _flat(prefix: str, value: Any, mark: str = ".") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"prefix.a.b": 1}."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(f"{prefix}{mark}{key}" if prefix else str(key), inner, mark)
+    return flat
+
+
+def _text(value: Any) -> str:
+    """A value as MLflow shows it: ["q", "v"] as "q v", as in the table."""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _milliseconds(moment: str | None) -> int | None:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000) if moment else None

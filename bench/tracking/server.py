@@ -1,0 +1,91 @@
+"""MLflow's web page over what is in the results folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from bench.errors import BadInput
+from bench.tracking.experiment import DEFAULTS, artefact_root, shown
+
+PATIENCE = 120.0  # seconds for the server to answer: it imports half of MLflow, on a cold disk slowly
+
+
+def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000) -> None:
+    """Serve MLflow's page until Ctrl-C.
+
+    Args:
+        uri: as `bench.tracking.uri()` gives it; of a server that runs already, only the address is said.
+        host: the interface to listen on.
+        port: the first one to try; if it is taken, one of the next twenty is used.
+
+    Raises:
+        BadInput: no port is free, or the server does not start.
+    """
+    if uri.startswith(("http://", "https://")):
+        print(f"MLflow runs at {shown(uri)}", flush=True)
+        return
+    port = free_port(host, port)
+    environment = {**DEFAULTS, **os.environ}
+    with contextlib.suppress(ValueError):  # only the main thread may, and only there Ctrl-C arrives
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = subprocess.Popen(command(uri, host, port), env=environment, stdin=subprocess.DEVNULL)
+    try:
+        _await(server, host, port)
+        print(f"MLflow runs at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+        server.wait()
+    except KeyboardInterrupt:
+        print("\nMLflow has ended; the same command opens it again", flush=True)
+    finally:
+        _end(server)
+
+
+def command(uri: str, host: str, port: int) -> list[str]:
+    """The command line of the server over the database and artefacts that `sync` wrote."""
+    root = artefact_root(uri)
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri),
+        *("--registry-store-uri", uri),
+        *(("--default-artifact-root", root.as_uri()) if root else ()),
+        *("--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"),
+    ]
+
+
+def free_port(host: str, first: int) -> int:
+    """The first port from `first` on that nothing listens on."""
+    for port in range(first, min(first + 20, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except PermissionError:
+                raise BadInput(f"port {port} needs more rights: choose one above 1023 with --port") from None
+            except socket.gaierror:
+                raise BadInput(f"unknown host {host!r}: try --host 127.0.0.1") from None
+            except OSError:
+                continue
+            return port
+    raise BadInput(f"no free port from {first} on {host}: choose another with --port")
+
+
+def _await(server: subprocess.Popen[bytes], host: str, port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise BadInput("the MLflow server did not start: what it said stands above")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()

@@ -1,0 +1,294 @@
+"""One run: a method on a model on a task with one seed. The loop that every family and method goes through."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.methods import Method
+from bench.models import Backbone, adapt, count
+from bench.models.prefix import FrozenPrefix, frozen_prefix
+from bench.tasks import Data, Split, Task
+from bench.training import Training, optimizer, precision, schedule, set_mode
+
+CACHE_LIMIT = 4 * 2**30
+"""Bytes up to which a frozen prefix's activations are kept in memory; above it they are computed every time."""
+EXPLODED = 10.0
+"""A training loss this many times the first one ends the run as diverged."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What determines a result. `test` is False while tuning: then the test part is never looked at."""
+
+    task: Task
+    model: Any
+    method: Method
+    training: Training
+    seed: int
+    test: bool = True
+
+
+@dataclass
+class Outcome:
+    """What a run found; the fields are those of a record (`bench/records.py`). Times in seconds."""
+
+    status: str = "ok"
+    reason: str | None = None
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int | None = None
+    parameters: dict[str, int] = field(default_factory=dict)
+    time: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("data", "train", "eval", "total"), 0.0))
+    precision: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class Diverged(RuntimeError):
+    """The loss is not finite, or many times what it was."""
+
+
+class Network(nn.Module):
+    """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.features: Callable[[Any], Tensor] = backbone.__call__  # not the module, which would count twice
+
+    def forward(self, x: Any) -> Tensor:
+        """Inputs (or what the frozen prefix made of them) to outputs."""
+        outputs: Tensor = self.head(self.features(x))
+        return outputs
+
+
+def train(
+    run: Run,
+    *,
+    device: str = "cpu",
+    on_epoch: Callable[[int], None] = lambda epoch: None,
+    cache: bool = True,
+) -> Outcome:
+    """Trains, keeps the weights of the epoch that is best on validation, and tests them once.
+
+    Args:
+        run: what to do.
+        device: torch device.
+        on_epoch: called with the number of epochs done, for progress bars.
+        cache: compute what a frozen prefix makes of each sample only once (the result is the same).
+
+    Returns:
+        The outcome; status "diverged" if the loss did, with the reason and the curve so far.
+
+    Raises:
+        BadInput: the parts do not fit together, or data or weights cannot be had.
+    """
+    outcome, start = Outcome(), time.perf_counter()
+    network, data, prefix = prepare(run, outcome, device=device)
+    outcome.time["data"] = time.perf_counter() - start
+    loop = Loop(run, network, data, outcome, device)
+    if cache and prefix is not None:
+        loop.skip(prefix)
+    try:
+        loop.fit(on_epoch)
+    except Diverged as diverged:
+        outcome.status, outcome.reason = "diverged", str(diverged)
+    else:
+        best = outcome.best_epoch or len(outcome.curve)
+        outcome.metrics["val"] = outcome.curve[best - 1]["val"]
+        if run.test:
+            outcome.metrics["test"] = loop.evaluate("test")
+    outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
+    outcome.time["total"] = time.perf_counter() - start
+    return outcome
+
+
+def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, FrozenPrefix | None]:
+    """Network and data of a run, with what the outcome says of them."""
+    backbone, network = assemble(run, device=device)
+    data = run.task.data(backbone.inputs, seed=run.seed)
+    parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
+    outcome.parameters = {**parts, "total": sum(parts.values())}
+    outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    outcome.provenance = {**data.provenance, **backbone.provenance}
+    return network, data, frozen_prefix(backbone)
+
+
+def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
+    """The adapted backbone under a head, from the seed alone: every method starts from the same head.
+
+    On the device "meta" only shapes, without weights.
+    """
+    backbone: Backbone = run.model.build(device=device, seed=run.seed)
+    torch.manual_seed(run.seed)
+    with torch.device(device):
+        head = run.task.head(backbone.width)
+    adapt(backbone, run.method)
+    return backbone, Network(backbone.module, head)
+
+
+class Loop:
+    """The state of one run: network, data, and where in the training it is."""
+
+    def __init__(self, run: Run, network: Network, data: Data, outcome: Outcome, device: str) -> None:
+        self.run, self.network, self.outcome, self.device = run, network, outcome, torch.device(device)
+        self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
+        self.order = torch.Generator().manual_seed(run.seed)
+        self.optimizer = optimizer(network, run.training)
+        self.first_loss = math.nan
+        self.seen = 0
+
+    def skip(self, prefix: FrozenPrefix) -> None:
+        """From here on a frozen prefix runs once per sample and view; it counts as training time."""
+        start = time.perf_counter()
+        set_mode(self.network)
+        self.network.features = prefix.resume
+
+        def run(inputs: Any) -> Tensor:
+            with self.autocast():
+                return prefix.run(self.to_device(inputs))
+
+        size = self.run.training.batch_size
+        self.splits = {name: Precomputed(split, run, size) for name, split in self.splits.items()}
+        self.outcome.time["train"] += time.perf_counter() - start
+
+    def fit(self, on_epoch: Callable[[int], None]) -> None:
+        """Trains for the epochs asked for, or until patience ends, and restores the best weights on validation.
+
+        Raises:
+            Diverged: the training loss is not finite or exploded.
+        """
+        best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
+        for epoch in range(1, self.run.training.epochs + 1):
+            loss = self.epoch(epoch)
+            scores = self.evaluate("val")
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
+            on_epoch(epoch)
+            score = (scores[self.run.task.metric], -scores["loss"])
+            if score > best:
+                best, kept, waited = score, self.weights(), 0
+                self.outcome.best_epoch = epoch
+            else:
+                waited += 1
+            if self.run.training.patience and waited >= self.run.training.patience:
+                break
+        self.network.load_state_dict(kept, strict=False)
+
+    def epoch(self, epoch: int) -> float:
+        """One pass over the training part. Returns the mean loss."""
+        start, split, size = time.perf_counter(), self.splits["train"], self.run.training.batch_size
+        set_mode(self.network)
+        batches = torch.randperm(len(split), generator=self.order).split(size)
+        steps, total = len(batches) * self.run.training.epochs, torch.zeros((), device=self.device)
+        for i, index in enumerate(batches):
+            done = (epoch - 1) * len(batches) + i
+            factor = schedule(done, steps=steps, warmup=self.run.training.warmup)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.run.training.lr * factor
+            view = torch.randint(split.views, (len(index),), generator=self.order)
+            loss = self.step(self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view)))
+            total += loss * len(index)
+            self.seen += len(index)
+            if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
+                self.check(loss.item())
+        self.outcome.time["train"] += time.perf_counter() - start
+        return total.item() / len(split)
+
+    def step(self, x: Any, targets: Any) -> Tensor:
+        """One step of the optimiser. Returns the loss, detached."""
+        training = self.run.training
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.autocast():
+            outputs = self.network(x)
+            loss = self.run.task.loss(outputs, targets, smoothing=training.label_smoothing)
+        loss.backward()
+        if training.clip_norm:
+            trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(trainable, training.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def check(self, loss: float) -> None:
+        """Ends a run that has diverged."""
+        self.first_loss = loss if math.isnan(self.first_loss) else self.first_loss
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss is {loss}")
+        if loss > EXPLODED * max(self.first_loss, 1.0):
+            raise Diverged(f"the training loss rose from {self.first_loss:.3g} to {loss:.3g}")
+
+    @torch.no_grad()
+    def evaluate(self, name: str) -> dict[str, float]:
+        """The task's metrics over a whole split, as it is (no mirrored views)."""
+        start, split = time.perf_counter(), self.splits[name]
+        self.network.eval()
+        outputs, targets = [], []
+        for index in torch.arange(len(split)).split(2 * self.run.training.batch_size):
+            with self.autocast():
+                outputs.append(self.network(self.to_device(split.inputs(index))).float().cpu())
+            targets.append(split.targets(index))
+        scores = self.run.task.metrics(torch.cat(outputs), torch.cat(targets))
+        self.outcome.time["eval"] += time.perf_counter() - start
+        return scores
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of all that training changes: what trains, and buffers (batch statistics)."""
+        changing = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
+        return {name: tensor.detach().clone() for name, tensor in [*changing, *self.network.named_buffers()]}
+
+    def autocast(self) -> Any:
+        """The precision that the run resolved to."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.outcome.precision == "bf16")
+
+    def to_device(self, value: Any) -> Any:
+        """Moves a tensor, or what a task's batch is made of (anything with `.to`)."""
+        return value.to(self.device, non_blocking=True)
+
+
+class Precomputed:
+    """A split whose inputs are what a frozen prefix makes of them, computed on first use and kept in memory.
+
+    Args:
+        split: the split itself.
+        run: inputs → activations.
+        batch_size: samples to run at once.
+    """
+
+    def __init__(self, split: Split, run: Callable[[Any], Tensor], batch_size: int) -> None:
+        self.split, self.run, self.batch_size, self.views = split, run, batch_size, split.views
+        self.kept: dict[int, Tensor] = {}
+        self.fits = True
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def targets(self, index: Tensor, view: Tensor | None = None) -> Any:
+        """As the split's own."""
+        return self.split.targets(index, view)
+
+    def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
+        """The prefix's activations for samples `index`, each in its view."""
+        view = torch.zeros_like(index) if view is None else view
+        if not self.fits:
+            return self.run(self.split.inputs(index, view))
+        for wanted in view.unique().tolist():
+            if wanted not in self.kept:
+                self._compute(wanted)
+        if not self.fits:
+            return self.inputs(index, view)
+        return torch.stack([self.kept[v][i] for i, v in zip(index.tolist(), view.tolist(), strict=True)])
+
+    def _compute(self, view: int) -> None:
+        parts: list[Tensor] = []
+        for index in torch.arange(len(self)).split(self.batch_size):
+            parts.append(self.run(self.split.inputs(index, torch.full_like(index, view))))
+            if parts[0].nbytes / len(parts[0]) * len(self) * self.views > CACHE_LIMIT:
+                self.fits = False
+                return
+        self.kept[view] = torch.cat(parts)

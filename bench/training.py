@@ -1,0 +1,106 @@
+"""How a run trains: options, precision, optimiser, schedule, and what is in training mode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from bench.errors import BadInput, unknown
+from bench.spec import Spec
+
+
+@dataclass(frozen=True, repr=False)
+class Training(Spec):
+    """How a run trains: the same for every method but for the learning rate, which is tuned.
+
+    Args:
+        lr: peak learning rate, of backbone and head alike.
+        epochs: passes over the training part.
+        batch_size: samples a step.
+        optimizer: "adamw" (arXiv:1711.05101) or "sgd" with momentum 0.9.
+        weight_decay: of matrices and kernels; biases, norms and scales have none.
+        warmup: share of the steps in which the rate rises linearly; a cosine to zero follows (arXiv:1608.03983).
+        label_smoothing: ε of arXiv:1512.00567, for tasks that know it.
+        clip_norm: largest norm of the whole gradient; 0 for none.
+        precision: "bf16" or "fp32" autocast, "auto" for bf16 where it is faster on that device and network.
+        patience: epochs without a better validation score after which to stop; 0 to run them all.
+    """
+
+    lr: float = 1e-3
+    epochs: int = 5
+    batch_size: int = 32
+    optimizer: str = "adamw"
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    clip_norm: float = 1.0
+    precision: str = "auto"
+    patience: int = 0
+
+    shows: ClassVar[tuple[str, ...]] = ("lr", "epochs")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise BadInput(f"{name} {getattr(self, name)!r}: training needs a whole number ≥ 1")
+        if not 0 < self.lr < math.inf:
+            raise BadInput(f"lr {self.lr}: training needs a learning rate > 0")
+        for name in ("weight_decay", "clip_norm", "patience"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{name} {getattr(self, name)}: needs a value ≥ 0")
+        if not (0 <= self.warmup < 1 and 0 <= self.label_smoothing < 1):
+            raise BadInput("warmup and label_smoothing need values from 0 up to, not including, 1")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise unknown("optimizer", self.optimizer, ("adamw", "sgd"))
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise unknown("precision", self.precision, ("auto", "bf16", "fp32"))
+
+
+def precision(wanted: str, *, device: str, pays: bool) -> str:
+    """Resolves "auto": bf16 on a GPU that has it, and on a CPU that has it if it `pays` for the network; else fp32."""
+    if wanted != "auto":
+        return wanted
+    if torch.device(device).type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    able = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if pays and (able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16")) else "fp32"
+
+
+def set_mode(module: nn.Module) -> None:
+    """Puts into training mode what trains, and nothing else.
+
+    A frozen backbone has no dropout, no drop-path and no moving batch statistics: a part is in training mode if all
+    of its parameters train, or, for what a method added or freed (except in a normalisation), some of its own do.
+    """
+    trains = [p.requires_grad for p in module.parameters()]
+    if trains and all(trains):
+        module.train()
+        return
+    own = [p.requires_grad for p in module.parameters(recurse=False)]
+    module.training = any(own) and not isinstance(module, nn.modules.batchnorm._BatchNorm)
+    for child in module.children():
+        set_mode(child)
+
+
+def optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimiser over what trains; weight decay on tensors of two or more dimensions only."""
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=training.lr, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=training.lr, fused=True)
+
+
+def schedule(step: int, *, steps: int, warmup: float) -> float:
+    """Factor of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to zero."""
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
