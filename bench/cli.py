@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,9 @@ def run(
     scale: Scale = "laptop",
     results: Results = RESULTS,
     device: Device = None,
-    mlflow: Annotated[bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file beside results/).")] = True,
+    mlflow: Annotated[
+        bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file beside results/).")
+    ] = True,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
 
@@ -145,7 +148,9 @@ def tasks() -> None:
 @app.command()
 def count(
     method: Annotated[str, typer.Argument(help="E.g. \"LoRA(rank=8, at=('q','v'))\".", show_default=False)],
-    model: Annotated[str, typer.Option(help="A timm name, or \"Timm('resnet50', image_size=96)\".")] = "vit_base_patch16_224",
+    model: Annotated[
+        str, typer.Option(help="A timm name, or \"Timm('resnet50', image_size=96)\".")
+    ] = "vit_base_patch16_224",
     task: Annotated[str, typer.Option(help="For the head: a set's name, or \"Images('cifar100')\".")] = "elpv",
     as_json: Json = False,
 ) -> None:
@@ -201,7 +206,10 @@ def assets(context: typer.Context) -> None:
     from bench import show
     from bench.assets import cache_folder, rows
 
-    listed = [(r["name"], r["kind"], r["what"], f"{r['size'] / 1e6:.1f} MB", r["licence"], "yes" if r["cached"] else "no") for r in rows()]
+    listed = [
+        (r["name"], r["kind"], r["what"], f"{r['size'] / 1e6:.1f} MB", r["licence"], "yes" if r["cached"] else "no")
+        for r in rows()
+    ]
     show.table(("asset", "kind", "what", "download", "licence", "cached"), listed)
     print(f"cache: {cache_folder()} (LORA_BENCH_CACHE moves it)")
 
@@ -274,6 +282,7 @@ def rates(values: tuple[float, ...]) -> str:
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; Ctrl-C is 130. BENCH_DEBUG=1 shows tracebacks."""
+    warnings.showwarning = lambda message, *_, **__: print(f"bench: {message}", file=sys.stderr)
     try:
         app()
     except BadInput as error:

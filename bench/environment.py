@@ -14,7 +14,7 @@ import torch
 
 from bench.errors import BadInput
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "torchmetrics", "lora-bench")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "torchmetrics", "pillow", "onnx", "lora-bench")
 
 
 def choose_device(wanted: str | None) -> str:
@@ -66,12 +66,12 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 @cache
 def commit() -> dict[str, Any]:
-    """Sha of the checkout that the code runs from, and whether tracked code differs from it; None outside git."""
+    """Sha of the checkout that the code runs from, and whether bench/ or studies/ differ from it; None outside git."""
     root = Path(__file__).resolve().parent.parent
     run = lambda *args: subprocess.run(("git", *args), cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: E731
     try:
         sha = run("rev-parse", "HEAD").strip()
-        dirty = bool(run("status", "--porcelain", "--untracked-files=no", "--", "bench", "studies").strip())
+        dirty = bool(run("status", "--porcelain", "--", "bench", "studies").strip())
     except (OSError, subprocess.CalledProcessError):
         return {"git_sha": os.environ.get("LORA_BENCH_SHA"), "git_dirty": None}
     return {"git_sha": sha, "git_dirty": dirty}

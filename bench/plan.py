@@ -11,7 +11,7 @@ import torch
 from bench.costs.time import median_seconds
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
-from bench.runner import DONE, identity
+from bench.runner import identity, usable
 from bench.study import Cell, Study
 from bench.train import Run, assemble
 from bench.training import Training, optimizer, precision, set_mode
@@ -67,18 +67,15 @@ def plan(
     for cell in study.cells():
         told(cell)
         tuned = replace(cell, method=study.tune.representative(cell.method))
-        backbone, head = trainable(cell)
-        if tuned not in speeds and timed:
+        if timed and tuned not in speeds:
             speeds[tuned] = Speed.measure(study, tuned, device=device)
         trials = [run for run in study.trials(cell) if identity(run) not in seen]
         seen |= {identity(run) for run in trials}
-        open_trials = [run for run in trials if not recorded(records, run)]
-        finals = _open_finals(study, records, cell, settled=not open_trials)
-        done = len(trials) + len(study.seeds) - len(open_trials) - finals
-        seconds = None
-        if timed:
-            seconds = len(open_trials) * speeds[tuned].seconds(test=False) + finals * speeds[tuned].seconds(test=True)
-        rows.append(Row(cell, backbone, head, len(open_trials) + finals, done, seconds))
+        todo = sum(not recorded(records, run, device) for run in trials)
+        finals = _open_finals(study, records, cell, device=None if todo else device)
+        done = len(trials) + len(study.seeds) - todo - finals
+        seconds = todo * speeds[tuned].run(test=False) + finals * speeds[tuned].run(test=True) if timed else None
+        rows.append(Row(cell, *trainable(cell), todo + finals, done, seconds))
     return rows
 
 
@@ -93,18 +90,18 @@ def trainable(cell: Cell) -> tuple[int, int]:
     return trains, sum(p.numel() for p in network.head.parameters())
 
 
-def recorded(records: Records, run: Run) -> bool:
+def recorded(records: Records, run: Run, device: str) -> bool:
     """Whether the run need not be done again."""
     record = records.read(identity(run))
-    return record is not None and record["status"] in DONE
+    return record is not None and usable(record, run, device)
 
 
-def _open_finals(study: Study, records: Records, cell: Cell, *, settled: bool) -> int:
-    """Final runs still to do. Which ones they are is known once the learning rate is chosen (`settled`)."""
-    if not settled:
+def _open_finals(study: Study, records: Records, cell: Cell, *, device: str | None) -> int:
+    """Final runs still to do: all of them while the learning rate is not chosen (device None)."""
+    if device is None:
         return len(study.seeds)
     rates = study.tune.learning_rates(study.tune.representative(cell.method))
-    most = max(sum(recorded(records, run) for run in study.finals(cell, lr)) for lr in rates)
+    most = max(sum(recorded(records, run, device) for run in study.finals(cell, lr)) for lr in rates)
     return len(study.seeds) - most
 
 
@@ -131,7 +128,7 @@ class Speed:
         """Times a few steps with random weights."""
         run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=0)
         backbone, network = assemble(run, device=device)
-        x, rule = backbone.example(run.training.batch_size), optimizer(network, run.training)
+        x, rule = backbone.example(run.training.batch_size), optimizer(network.backbone, network.head, run.training)
         kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=kind == "bf16")
 
@@ -149,11 +146,11 @@ class Speed:
 
         set_mode(network)
         prefix = frozen_prefix(backbone)
-        times = [median_seconds(call, device=device, repeats=2) for call in (step, forward)]
-        return Speed(*times, prefix is not None, cell.task.sizes(), run.training)
+        step_time, forward_time = (median_seconds(call, device=device, repeats=2) for call in (step, forward))
+        return Speed(step_time, forward_time, prefix is not None, cell.task.sizes(), run.training)
 
-    def seconds(self, *, test: bool) -> float:
-        """One run: training and evaluation."""
+    def run(self, *, test: bool) -> float:
+        """Seconds of one run: training and evaluation."""
         train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
         tested = self.forward * held_out * test
         if self.cached:
@@ -167,4 +164,3 @@ def hours_minutes(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-

@@ -1,4 +1,4 @@
-"""Records, the only truth: one JSON file a run, whole or not there at all, and the tidy table made of them."""
+"""Records, the only truth: one JSON file a run, whole or not there, and the tidy table made of them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise BadInput(
-            f"cannot write {path} ({error.strerror}): make it writable or choose another folder"
-        ) from None
+        raise BadInput(f"cannot write {path} ({error.strerror}): make it writable or choose another folder") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -90,6 +88,11 @@ class Records:
         """The folder with one `<run_id>.json` a run."""
         return Path(self.folder) / "runs"
 
+    @property
+    def retired(self) -> Path:
+        """Where records lie that a changed study has outdated."""
+        return self.folder / "retired"
+
     def prepare(self) -> None:
         """Make the folder and prove, by writing a file into it, that records can be kept there.
 
@@ -104,7 +107,7 @@ class Records:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise BadInput(
-                f"cannot write to the results folder {self.runs} ({reason}): make it writable or choose another"
+                f"cannot write to the results folder {self.runs} ({reason}): choose a writable one"
             ) from None
 
     def write(self, record: Mapping[str, Any]) -> Path:
@@ -120,8 +123,14 @@ class Records:
         self.runs.mkdir(parents=True, exist_ok=True)
         return write_atomically(self.runs / f"{record['run_id']}.json", text)
 
+    def retire(self, run_ids: Iterable[str]) -> None:
+        """Moves records that a changed study has outdated to `retired/`, out of tables and figures but not lost."""
+        for run_id in run_ids:
+            self.retired.mkdir(exist_ok=True)
+            os.replace(self.runs / f"{run_id}.json", self.retired / f"{run_id}.json")
+
     def read(self, run_id: str) -> dict[str, Any] | None:
-        """The record of a run, or None when there is none; one that is not whole is set aside with a warning."""
+        """The record of a run, or None; one that is not whole is set aside with a warning, and None."""
         return self._load(self.runs / f"{run_id}.json")
 
     def all(self) -> list[dict[str, Any]]:
@@ -162,9 +171,7 @@ def _set_aside(path: Path, problem: str) -> None:
     except FileNotFoundError:
         pass  # another process set it aside first
     except OSError as error:
-        _log.warning(
-            "record %s is unusable (%s) and stays there (%s): skipped", path, problem, error.strerror
-        )
+        _log.warning("record %s is unusable (%s) and stays there (%s): skipped", path, problem, error.strerror)
 
 
 def _problem(record: object) -> str | None:
@@ -206,22 +213,22 @@ def _finite(value: Any) -> Any:
 
 _TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method", "spec")
 _TYPES = {
-    "seed": "Int64", "lr": "float64", "status": "str", "reason": "str", "device_name": "str", "threads": "Int64",
-    "precision": "str", "protocol": "Int64", "params_backbone": "Int64", "params_head": "Int64",
-    "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
+    "seed": "Int64", "lr": "float64", "status": "str", "reason": "str", "device_name": "str",
+    "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
+    "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
     "split": "str", "metric": "str", "value": "float64",
 }  # fmt: skip
 
 
 def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The records as a tidy table: one row a run, split and metric; a run that failed has one row without value.
+    """The records as a tidy table: one row a run, split and metric; a failed run has one without value.
 
     Args:
         records: as `Records.all` gives them.
 
     Returns:
-        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), then seed, lr,
-        status, device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
+        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), then
+        seed, lr, status, device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
     """
     import pandas as pd  # here, so that `bench --help` need not wait for it
 
@@ -246,7 +253,7 @@ def write_table(folder: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def _kind(values: list[Any]) -> str:
-    """The column type that shows a method's field as written: rank 8, not 8.0, where other methods have none."""
+    """The column type that shows a method's field as written: rank 8, not 8.0 beside methods without."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int}:
         return "Int64"

@@ -7,7 +7,7 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +19,8 @@ from bench.study import Cell, Study
 from bench.train import Outcome, Run, train
 
 Record = dict[str, Any]
-DONE = ("ok", "diverged", "out_of_memory")
-"""Statuses that a second try would only repeat; "failed" is tried again."""
+DONE = ("ok", "diverged")
+"""Statuses that a second try on the same device would only repeat; the others are tried again."""
 
 
 @dataclass
@@ -61,31 +61,53 @@ class Runner:
         return results
 
     def cell(self, cell: Cell) -> Iterator[Record]:
-        """Tunes one cell, then runs it on every seed. A cell without a usable trial yields the last failed one."""
+        """Tunes one cell, then runs it on every seed. Without a sound budget of trials its final runs are failed."""
         trials = [self.run(run, phase="tune", tuning=None) for run in self.study.trials(cell)]
         tuning = choose(trials, cell=cell, study=self.study)
-        if tuning["chosen"] is None:
-            yield trials[-1]
-            return
-        for run in self.study.finals(cell, tuning["chosen"]["lr"]):
-            yield self.run(run, phase="final", tuning=tuning)
+        reason = unsound(tuning)
+        finals = self.study.finals(cell, (tuning["chosen"] or tuning["candidates"][0])["lr"])
+        self.retire(cell, {identity(run) for run in finals})
+        for run in finals:
+            yield self.run(run, phase="final", tuning=tuning) if reason is None else self.failed(run, reason, tuning)
 
     def run(self, run: Run, *, phase: str, tuning: Record | None) -> Record:
         """The record of a run: the one that is there, or a new one."""
-        key = identity(run)
-        known = self.records.read(key)
-        if known is not None and known["status"] in DONE:
+        known = self.records.read(identity(run))
+        if known is not None and usable(known, run, self.device):
+            if tuning is not None and known["tuning"] != tuning:  # other trials led to the same choice
+                self.records.write(known := known | {"tuning": tuning})
             self.watcher.finished(run, known, False)
             return known
         self.watcher.started(run)
         started = datetime.now(UTC)
         outcome = attempt(run, device=self.device, on_epoch=lambda epoch: self.watcher.epoch(run, epoch))
-        record = self.record(run, outcome, key=key, phase=phase, started=started) | {"tuning": tuning}
+        return self.keep(run, outcome, phase=phase, tuning=tuning, started=started)
+
+    def failed(self, run: Run, reason: str, tuning: Record) -> Record:
+        """A final run that could not be: a status, not a gap."""
+        return self.keep(run, Outcome(status="failed", reason=reason), phase="final", tuning=tuning)
+
+    def keep(
+        self, run: Run, outcome: Outcome, *, phase: str, tuning: Record | None, started: datetime | None = None
+    ) -> Record:
+        """Writes a record and tells it."""
+        record = self.record(run, outcome, phase=phase, started=started or datetime.now(UTC)) | {"tuning": tuning}
         self.records.write(record)
         self.watcher.finished(run, record, True)
         return record
 
-    def record(self, run: Run, outcome: Outcome, *, key: str, phase: str, started: datetime) -> Record:
+    def retire(self, cell: Cell, current: set[str]) -> None:
+        """Final runs of the cell that the study as it is now would not make: another rate, other epochs, …"""
+        about = describe(Run(cell.task, cell.model, cell.method, self.study.training, seed=0))
+        specs = {part: about[part]["spec"] for part in about}
+        self.records.retire(
+            record["run_id"]
+            for record in self.records.all()
+            if record["phase"] == "final" and record["run_id"] not in current
+            if all(record[part]["spec"] == spec for part, spec in specs.items())
+        )
+
+    def record(self, run: Run, outcome: Outcome, *, phase: str, started: datetime) -> Record:
         """Everything that is kept of a run; `bench/records.py` says what each field means."""
         found = asdict(outcome)
         resolved = found.pop("precision") or run.training.precision
@@ -93,7 +115,7 @@ class Runner:
         provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
         return {
             "protocol": PROTOCOL,
-            "run_id": key,
+            "run_id": identity(run),
             "study": self.study.name,
             "scale": self.scale,
             "phase": phase,
@@ -107,10 +129,29 @@ class Runner:
 
 
 def identity(run: Run) -> str:
-    """The run's id: a hash of all that determines its result."""
+    """The run's id: a hash of all that determines its result, as specifications.
+
+    They leave out what is at its default, so an option added later, off by default, does not disown old records;
+    who changes a default, or what an option means, raises `PROTOCOL`.
+    """
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
-    configs = {kind: {"class": type(part).__name__, **part.config} for kind, part in parts.items()}
-    return run_id({**configs, "seed": run.seed, "test": run.test})
+    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test})
+
+
+def usable(record: Record, run: Run, device: str) -> bool:
+    """Whether a record spares the run: it ended, on the same kind of device, with the data that are there now."""
+    here, there = environment(device), record["environment"]
+    same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
+    return same and record["status"] in DONE and record["provenance"].get("data_sha256") == run.task.fingerprint()
+
+
+def unsound(tuning: Record) -> str | None:
+    """Why a method's trials are no budget equal to the others': one failed by accident, or none ended well."""
+    if any(candidate["status"] == "failed" for candidate in tuning["candidates"]):
+        return "a tuning run failed, so the budget would be smaller than the other methods'"
+    if tuning["chosen"] is None:
+        return f"no tuning run ended well: {', '.join(c['status'] for c in tuning['candidates'])}"
+    return None
 
 
 def describe(run: Run) -> Record:
@@ -129,18 +170,20 @@ def describe(run: Run) -> Record:
 
 def attempt(run: Run, *, device: str, on_epoch: Callable[[int], None]) -> Outcome:
     """Trains; what goes wrong becomes a status and a reason, and its memory is freed. Ctrl-C goes through."""
-    start = time.perf_counter()
+    start, outcome = time.perf_counter(), Outcome()
     try:
-        return train(run, device=device, on_epoch=on_epoch)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        failed = Outcome(status="out_of_memory", reason=str(error).splitlines()[0] if str(error) else "out of memory")
+        return train(run, device=device, on_epoch=on_epoch, outcome=outcome)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        failed = Outcome(status="failed", reason=f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})")
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
+        outcome.status = "out_of_memory" if full else "failed"
+        outcome.reason = first if full else f"{type(error).__name__}: {first} ({where.name}, line {where.lineno})"
     gc.collect()
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
-    return replace(failed, time={"total": time.perf_counter() - start})
+    outcome.metrics, outcome.time["total"] = {}, time.perf_counter() - start
+    return outcome
 
 
 def choose(trials: list[Record], *, cell: Cell, study: Study) -> Record:

@@ -55,9 +55,7 @@ def depth(sites: Iterable[Site]) -> int:
     return sum(site.role == "block" for site in sites)
 
 
-def select(
-    sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int, int] | None = None
-) -> list[Site]:
+def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int, int] | None = None) -> list[Site]:
     """The sites with a role in `at`, in some of the blocks.
 
     Args:
@@ -88,5 +86,7 @@ def select(
     found = [site for site in sites if site.role in at and start <= site.block < stop]
     if not found:
         here = sorted({site.role for site in sites if site.role in LAYER_ROLES})
-        raise BadInput(f"no site matches at={tuple(at)!r}, blocks={blocks!r}: this model has the roles {', '.join(here)}")
+        raise BadInput(
+            f"no site matches at={tuple(at)!r}, blocks={blocks!r}: this model has the roles {', '.join(here)}"
+        )
     return found

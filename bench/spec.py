@@ -7,6 +7,7 @@ read with `ast` and never evaluated: it can name a class of a registry and give 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from typing import Any, ClassVar
@@ -56,6 +57,8 @@ def parse(text: str, *, known: Mapping[str, type], kind: str) -> Any:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise BadInput(f"{kind} {text!r} cannot be read: {error.msg}; write it as Name(field=value)") from None
+    except ValueError as error:  # a null byte
+        raise BadInput(f"{kind} {text!r} cannot be read: {error}") from None
     call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
     if not isinstance(call.func, ast.Name):
         raise BadInput(f"{kind} {text!r} cannot be read: write it as Name(field=value)")
@@ -69,6 +72,8 @@ def parse(text: str, *, known: Mapping[str, type], kind: str) -> Any:
     for keyword in call.keywords:
         if keyword.arg not in {f.name for f in names}:
             raise unknown(f"field of {cls.__name__}", keyword.arg or "**", [f.name for f in names])
+        if keyword.arg in given:
+            raise BadInput(f"{kind} {text!r} gives {keyword.arg} twice")
         given[keyword.arg] = _literal(keyword.value, text)
     try:
         return cls(**given)
@@ -81,5 +86,27 @@ def _literal(node: ast.expr, text: str) -> Any:
         return CONSTANTS[node.id]
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         raise BadInput(f"{text!r}: {ast.unparse(node)} is not a literal value") from None
+
+
+def check_numbers(spec: Any) -> None:
+    """Refuses, in one line, a field whose value is not of its default's kind: bool, int, or a finite float.
+
+    A whole number given for a float becomes one, so that equal settings have equal texts.
+    """
+    for field in fields(spec):
+        value, default = getattr(spec, field.name), field.default
+        where = f"{field.name}={value!r}: {type(spec).__name__} needs a"
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise BadInput(f"{where} bool")
+        elif isinstance(default, int):
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise BadInput(f"{where} whole number")
+        elif isinstance(default, float):
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise BadInput(f"{where} finite number")
+            object.__setattr__(spec, field.name, float(value))
+        elif isinstance(default, str) and not isinstance(value, str):
+            raise BadInput(f"{where} text")

@@ -34,6 +34,10 @@ class Tune:
     seeds: tuple[int, ...] = (1000,)
     share: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.candidates < 1 or not self.seeds:
+            raise BadInput(f"candidates {self.candidates}, seeds {self.seeds}: tuning needs at least one of each")
+
     def representative(self, method: Method) -> Method:
         """The method that is tuned in the place of `method`; most often itself."""
         shared = {f.name: self.share[f.name] for f in fields(method) if f.name in self.share}  # type: ignore[arg-type]
@@ -43,7 +47,9 @@ class Tune:
         """The candidates of a method, ascending."""
         declared = sorted(method.learning_rates)
         if len(declared) < self.candidates:
-            raise BadInput(f"{method!r} declares {len(declared)} learning rates: the study tries {self.candidates} of each")
+            raise BadInput(
+                f"{method!r} declares {len(declared)} learning rates: the study tries {self.candidates} of each"
+            )
         if self.candidates == 1:
             return (declared[len(declared) // 2],)
         step = (len(declared) - 1) / (self.candidates - 1)
@@ -85,8 +91,18 @@ class Study:
         for name in ("tasks", "models", "methods", "seeds"):
             if not getattr(self, name):
                 raise BadInput(f"study {self.name!r} has no {name}")
+        for name in ("seeds", "methods"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise BadInput(f"study {self.name!r} lists one of its {name} twice: it would count twice")
         if overlap := set(self.seeds) & set(self.tune.seeds):
-            raise BadInput(f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds")
+            raise BadInput(
+                f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
+            )
+
+        known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
+        for name in self.tune.share:
+            if name not in known:
+                raise unknown("shared field", name, known)
 
     def cells(self) -> Iterator[Cell]:
         """Every combination, methods innermost."""

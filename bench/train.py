@@ -20,7 +20,7 @@ from bench.training import Training, optimizer, precision, schedule, set_mode
 CACHE_LIMIT = 4 * 2**30
 """Bytes up to which a frozen prefix's activations are kept in memory; above it they are computed every time."""
 EXPLODED = 10.0
-"""A training loss this many times the first one ends the run as diverged."""
+"""A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Outcome:
     curve: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int | None = None
     parameters: dict[str, int] = field(default_factory=dict)
-    time: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("data", "train", "eval", "total"), 0.0))
+    time: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("data", "train", "eval", "total", "cpu"), 0.0)
+    )
     precision: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -74,6 +76,7 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[int], None] = lambda epoch: None,
     cache: bool = True,
+    outcome: Outcome | None = None,
 ) -> Outcome:
     """Trains, keeps the weights of the epoch that is best on validation, and tests them once.
 
@@ -81,7 +84,8 @@ def train(
         run: what to do.
         device: torch device.
         on_epoch: called with the number of epochs done, for progress bars.
-        cache: compute what a frozen prefix makes of each sample only once (the result is the same).
+        cache: compute what a frozen prefix makes of each sample only once (the same result, up to rounding).
+        outcome: filled in as the run goes on, for a caller who wants what was found before an exception.
 
     Returns:
         The outcome; status "diverged" if the loss did, with the reason and the curve so far.
@@ -89,7 +93,7 @@ def train(
     Raises:
         BadInput: the parts do not fit together, or data or weights cannot be had.
     """
-    outcome, start = Outcome(), time.perf_counter()
+    outcome, start, cpu = outcome or Outcome(), time.perf_counter(), time.process_time()
     network, data, prefix = prepare(run, outcome, device=device)
     outcome.time["data"] = time.perf_counter() - start
     loop = Loop(run, network, data, outcome, device)
@@ -105,7 +109,7 @@ def train(
         if run.test:
             outcome.metrics["test"] = loop.evaluate("test")
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
-    outcome.time["total"] = time.perf_counter() - start
+    outcome.time["total"], outcome.time["cpu"] = time.perf_counter() - start, time.process_time() - cpu
     return outcome
 
 
@@ -140,7 +144,7 @@ class Loop:
         self.run, self.network, self.outcome, self.device = run, network, outcome, torch.device(device)
         self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
         self.order = torch.Generator().manual_seed(run.seed)
-        self.optimizer = optimizer(network, run.training)
+        self.optimizer = optimizer(network.backbone, network.head, run.training)
         self.first_loss = math.nan
         self.seen = 0
 
@@ -170,6 +174,8 @@ class Loop:
             scores = self.evaluate("val")
             rate = self.optimizer.param_groups[0]["lr"]
             self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
+            self.check(loss, exploded=True)
+            self.check(scores["loss"], what="validation")
             on_epoch(epoch)
             score = (scores[self.run.task.metric], -scores["loss"])
             if score > best:
@@ -191,7 +197,7 @@ class Loop:
             done = (epoch - 1) * len(batches) + i
             factor = schedule(done, steps=steps, warmup=self.run.training.warmup)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.run.training.lr * factor
+                group["lr"] = group["peak"] * factor
             view = torch.randint(split.views, (len(index),), generator=self.order)
             loss = self.step(self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view)))
             total += loss * len(index)
@@ -215,13 +221,13 @@ class Loop:
         self.optimizer.step()
         return loss.detach()
 
-    def check(self, loss: float) -> None:
-        """Ends a run that has diverged."""
+    def check(self, loss: float, *, what: str = "training", exploded: bool = False) -> None:
+        """Ends a run that has diverged. A single step's loss may well be large; a whole epoch's mean may not."""
         self.first_loss = loss if math.isnan(self.first_loss) else self.first_loss
         if not math.isfinite(loss):
-            raise Diverged(f"the training loss is {loss}")
-        if loss > EXPLODED * max(self.first_loss, 1.0):
-            raise Diverged(f"the training loss rose from {self.first_loss:.3g} to {loss:.3g}")
+            raise Diverged(f"the {what} loss is {loss}")
+        if exploded and loss > EXPLODED * max(self.first_loss, 1.0):
+            raise Diverged(f"the {what} loss rose from {self.first_loss:.3g} to {loss:.3g} (mean of an epoch)")
 
     @torch.no_grad()
     def evaluate(self, name: str) -> dict[str, float]:

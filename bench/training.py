@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from bench.errors import BadInput, unknown
-from bench.spec import Spec
+from bench.spec import Spec, check_numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,11 +18,14 @@ class Training(Spec):
     """How a run trains: the same for every method but for the learning rate, which is tuned.
 
     Args:
-        lr: peak learning rate, of backbone and head alike.
+        lr: peak learning rate of the backbone; of the head where nothing else trains (a linear probe).
+        head_lr: peak learning rate of the head otherwise: one for all methods, or the methods' own rates, which lie
+            a hundredfold apart, would compare heads.
         epochs: passes over the training part.
         batch_size: samples a step.
         optimizer: "adamw" (arXiv:1711.05101) or "sgd" with momentum 0.9.
-        weight_decay: of matrices and kernels; biases, norms and scales have none.
+        weight_decay: of matrices and kernels; vectors (biases, norms, scales) and what the network itself exempts
+            (position embeddings, class tokens) have none.
         warmup: share of the steps in which the rate rises linearly; a cosine to zero follows (arXiv:1608.03983).
         label_smoothing: ε of arXiv:1512.00567, for tasks that know it.
         clip_norm: largest norm of the whole gradient; 0 for none.
@@ -31,6 +34,7 @@ class Training(Spec):
     """
 
     lr: float = 1e-3
+    head_lr: float = 1e-3
     epochs: int = 5
     batch_size: int = 32
     optimizer: str = "adamw"
@@ -44,11 +48,13 @@ class Training(Spec):
     shows: ClassVar[tuple[str, ...]] = ("lr", "epochs")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in ("epochs", "batch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise BadInput(f"{name} {getattr(self, name)!r}: training needs a whole number ≥ 1")
-        if not 0 < self.lr < math.inf:
-            raise BadInput(f"lr {self.lr}: training needs a learning rate > 0")
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} {getattr(self, name)}: training needs a whole number ≥ 1")
+        for name in ("lr", "head_lr"):
+            if getattr(self, name) <= 0:
+                raise BadInput(f"{name} {getattr(self, name)}: training needs a learning rate > 0")
         for name in ("weight_decay", "clip_norm", "patience"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} {getattr(self, name)}: needs a value ≥ 0")
@@ -86,16 +92,21 @@ def set_mode(module: nn.Module) -> None:
         set_mode(child)
 
 
-def optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser over what trains; weight decay on tensors of two or more dimensions only."""
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def optimizer(backbone: nn.Module, head: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimiser over what trains. Each group keeps its peak learning rate as `peak`, for the schedule."""
+    exempt = set(getattr(backbone, "no_weight_decay", set)())
+    groups: list[dict[str, Any]] = []
+    alone = not any(p.requires_grad for p in backbone.parameters())
+    for part, rate in ((backbone, training.lr), (head, training.lr if alone else training.head_lr)):
+        named = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
+        decayed = [p for name, p in named if p.ndim > 1 and name not in exempt]
+        spared = [p for name, p in named if p.ndim <= 1 or name in exempt]
+        for parameters, decay in ((decayed, training.weight_decay), (spared, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "weight_decay": decay, "lr": rate, "peak": rate})
     if training.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=training.lr, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=training.lr, fused=True)
+        return torch.optim.SGD(groups, momentum=0.9)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def schedule(step: int, *, steps: int, warmup: float) -> float:

@@ -35,7 +35,7 @@ def study(scale: str) -> Study:
                 tasks=(Images("elpv", train=400, val=200),),
                 models=(Timm("vit_small_patch14_dinov2", image_size=56),),
                 methods=methods,
-                training=Training(epochs=5),
+                training=Training(epochs=4),
                 tune=Tune(candidates=5, share=share),
             )
         case _:

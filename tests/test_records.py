@@ -1,4 +1,4 @@
-"""Records: whole or not there, set aside with their name when broken, and the same table for the same runs."""
+"""Records: whole or not there, set aside by name when broken, and the same table for the same runs."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ def test_a_kill_in_mid_write_leaves_the_old_record(tmp_path: Path, caplog: pytes
     records.write(old)
     root = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    child = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=root, env=environment
-    )
+    child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=root, env=environment)
     assert child.returncode == -signal.SIGXFSZ  # the system killed it with half of the bytes written
     assert [path.stat().st_size for path in records.runs.glob(".*.tmp")] == [100_000]
     assert records.all() == [old]
@@ -166,9 +164,7 @@ def test_a_corrupt_record_is_set_aside_with_its_name_said(
     assert len(caplog.messages) == 2
 
 
-def test_a_record_under_the_name_of_another_is_set_aside(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_record_under_the_name_of_another_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     records = Records(tmp_path)
     path = records.write(record(seed=0))
     other = run_id({"another": "run"})
@@ -198,15 +194,13 @@ def test_an_unwritable_folder_is_refused_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where not even root can make files")
 def test_a_folder_that_exists_but_takes_no_file_is_refused() -> None:
-    with pytest.raises(BadInput, match="make it writable"):
+    with pytest.raises(BadInput, match="choose a writable one"):
         Records(Path("/proc/self")).prepare()
 
 
 def test_tidy_has_a_row_a_run_split_and_metric() -> None:
     table = tidy([record(seed=1), record(seed=0), record(seed=2, status="failed", reason="boom")])
-    shown = (
-        table[["seed", "status", "split", "metric", "value"]].astype(object).where(lambda t: t.notna(), None)
-    )
+    shown = table[["seed", "status", "split", "metric", "value"]].astype(object).where(lambda t: t.notna(), None)
     assert shown.values.tolist() == [
         [0, "ok", "test", "loss", 0.5], [0, "ok", "test", "top1", 0.8125], [0, "ok", "val", "top1", 0.84],
         [1, "ok", "test", "loss", 0.5], [1, "ok", "test", "top1", 0.8125], [1, "ok", "val", "top1", 0.84],
@@ -224,12 +218,8 @@ def test_table_is_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
     second = write_table(tmp_path, reversed(runs)).read_bytes()
     assert first == second
     lines = first.decode().splitlines()
-    assert lines[0].startswith(
-        "run_id,study,scale,phase,family,task,model,method,spec,method.at,method.rank,seed,lr"
-    )
-    assert (
-        ",LoRA(rank=2),q v,2,0,0.001,ok,,EPYC,2,bf16,1,36864,770,12.125,14.5,4,test,loss,0.5" in lines[7 + 3]
-    )
+    assert lines[0].startswith("run_id,study,scale,phase,family,task,model,method,spec,method.at,method.rank,seed,lr")
+    assert ",LoRA(rank=2),q v,2,0,0.001,ok,,EPYC,2,bf16,1,36864,770,12.125,14.5,4,test,loss,0.5" in lines[7 + 3]
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 

@@ -90,7 +90,7 @@ def test_a_run_shows_its_record(database: str) -> None:
     entry = record(rank=4)
     logged(database, "one", entry)
     (run,) = runs(database, "one", "tags.kind = 'run'")
-    assert run.info.run_name == "seed 0 · LoRA(rank=4, at=('q', 'v'))"
+    assert run.info.run_name == "rank=4 seed 0 · LoRA(rank=4, at=('q', 'v'))"
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 14_000
     tags = {"study": "ranks", "task": "elpv", "model": "vit_small", "family": "images", "method": "LoRA",
@@ -297,13 +297,14 @@ def test_a_taken_port_gives_the_next_and_bad_ones_a_reason() -> None:
 @pytest.mark.slow
 def test_the_page_is_served_and_ends_with_the_command(database: str) -> None:
     port = server.free_port("127.0.0.1", 5400)
-    program = f"from bench.tracking.server import serve; serve({database!r}, port={port})"
+    program = f"from bench.tracking.server import serve; serve({database!r}, port={port}, studies=dict(ranks='7'))"
     page = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    watchdog = threading.Timer(90, page.kill)
+    watchdog = threading.Timer(90, page.terminate)
     watchdog.start()
     try:
         assert page.stdout is not None
         assert f"http://127.0.0.1:{port}" in page.stdout.readline()
+        assert f"ranks: http://127.0.0.1:{port}/#/experiments/7?" in page.stdout.readline()
         answer = urllib.request.Request(
             f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
             data=json.dumps({"max_results": 100}).encode(),
@@ -312,10 +313,10 @@ def test_the_page_is_served_and_ends_with_the_command(database: str) -> None:
         with urllib.request.urlopen(answer, timeout=20) as reply:
             names = {experiment["name"] for experiment in json.load(reply)["experiments"]}
         assert names
-        page.terminate()
-        assert page.wait(15) == 0
     finally:
         watchdog.cancel()
-        page.kill()
+        page.terminate()
+        page.communicate()
+    assert page.returncode == 0
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=1)

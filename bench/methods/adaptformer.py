@@ -18,8 +18,8 @@ from bench.sites import Site
 class AdaptFormer(Method):
     """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the normalised input. Chen et al. 2022, eq. 2-3 (arXiv:2205.13535).
 
-    In a CNN without MLPs the bottleneck runs in parallel to the last convolution of each residual branch, as in
-    Conv-Adapter's intermediate form (Chen et al. 2022, arXiv:2208.07463).
+    In a network with LayerScale (DINOv2) that factor acts on MLP and bottleneck alike, on top of `scale`. In a CNN
+    without MLPs the bottleneck, of 1×1 convolutions, runs in parallel to the last convolution of each residual branch.
 
     Args:
         width: of the bottleneck. A block costs 2·d·width + width + d parameters at model width d.
@@ -37,6 +37,7 @@ class AdaptFormer(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least("width", 1)
+        self.above("scale", 0)
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Freezes the backbone and inserts the bottlenecks. Raises BadInput if no site matches."""

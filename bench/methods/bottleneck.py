@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ class Bottleneck(Branch):
         layers = [m for m in host.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         first, last = (layers[0], layers[-1]) if layers else (host, host)
         weight = next(host.parameters())
-        like = {"device": weight.device, "dtype": weight.dtype}
+        like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         channels_in, channels_out = _channels(first)[0], _channels(last)[1]
         self.parallel, self.act, self.scale = parallel, act, scale
         source = channels_in if parallel else channels_out
@@ -53,8 +54,6 @@ class Bottleneck(Branch):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x: the host's input; y: its output. Returns a tensor of y's shape."""
         return y + self.scale * self.up(self.act(self.down(x if self.parallel else y)))
-
-
 
 
 def _channels(layer: nn.Module) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,7 @@ class LoRA(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least("rank", 1)
+        self.above("alpha", 0)
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout {self.dropout}: LoRA needs 0 ≤ dropout < 1")
 
@@ -98,7 +99,7 @@ class LinearBranch(Branch):
         method.check_rank(min(host.in_features, *heights))
         if any(a[1] > b[0] for a, b in zip(rows, rows[1:], strict=False)):
             raise BadInput(f"at={method.at!r} adapts the same rows twice: give either 'qkv' or some of q, k, v")
-        like = {"device": host.weight.device, "dtype": host.weight.dtype}
+        like: dict[str, Any] = {"device": host.weight.device, "dtype": host.weight.dtype}
         self.rows, self.rank, self.scale, self.dropout = rows, method.rank, method.scale, method.dropout
         self.out = host.out_features
         self.A = nn.Parameter(torch.empty(len(rows) * method.rank, host.in_features, **like))
@@ -138,9 +139,10 @@ class ConvBranch(Branch):
 
     def __init__(self, host: nn.Conv2d, method: LoRA) -> None:
         super().__init__()
-        method.check_rank(min(host.in_channels, host.out_channels))
-        like = {"device": host.weight.device, "dtype": host.weight.dtype}
-        shape = {"stride": host.stride, "padding": host.padding, "dilation": host.dilation}
+        method.check_rank(min(host.in_channels * math.prod(host.kernel_size), host.out_channels))
+        like: dict[str, Any] = {"device": host.weight.device, "dtype": host.weight.dtype}
+        same = ("stride", "padding", "dilation", "padding_mode")
+        shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout
         self.A = type(host)(host.in_channels, method.rank, host.kernel_size, bias=False, **shape, **like)
         self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.errors import BadInput
-from bench.sites import Site
-from bench.spec import Spec
+from bench.errors import BadInput, unknown
+from bench.sites import ROLES, Site
+from bench.spec import Spec, check_numbers
 
 
 class Method(Spec):
@@ -32,25 +31,27 @@ class Method(Spec):
         raise NotImplementedError
 
     def __post_init__(self) -> None:
-        """Brings `at` and `blocks` to tuples, and refuses values of the wrong kind."""
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.name == "at":
-                value = (value,) if isinstance(value, str) else tuple(value)
-                object.__setattr__(self, "at", value)
-            elif field.name == "blocks" and isinstance(value, list):
-                object.__setattr__(self, "blocks", tuple(value))
-            elif isinstance(field.default, bool) != isinstance(value, bool) or (
-                isinstance(field.default, int | float) and not isinstance(value, int | float)
-            ):
-                raise BadInput(f"{field.name}={value!r}: {type(self).__name__} needs a {type(field.default).__name__}")
-            elif isinstance(field.default, int) and not isinstance(value, int):
-                raise BadInput(f"{field.name}={value!r}: {type(self).__name__} needs a whole number")
+        """Refuses values of the wrong kind, and brings `at` and `blocks` to one form."""
+        check_numbers(self)
+        if hasattr(self, "at"):
+            at = (self.at,) if isinstance(self.at, str) else tuple(self.at)
+            for role in at:
+                if role not in ROLES:
+                    raise unknown("role", str(role), ROLES)
+            object.__setattr__(self, "at", tuple(sorted(set(at), key=ROLES.index)))
+        if isinstance(getattr(self, "blocks", None), list):
+            object.__setattr__(self, "blocks", tuple(self.blocks))  # type: ignore[attr-defined]
+
+    def above(self, name: str, bound: float) -> None:
+        """Refuses a field that is not above `bound`."""
+        value: Any = getattr(self, name)
+        if value <= bound:
+            raise BadInput(f"{name} {value}: {type(self).__name__} needs {name} > {bound:g}")
 
     def at_least(self, name: str, least: float) -> None:
         """Refuses a field below `least` in one line: "rank 0: LoRA needs rank ≥ 1"."""
         value: Any = getattr(self, name)
-        if not value >= least:
+        if value < least:
             raise BadInput(f"{name} {value}: {type(self).__name__} needs {name} ≥ {least}")
 
 

@@ -16,9 +16,9 @@ from bench.sites import Site
 
 @dataclass(frozen=True, repr=False)
 class Pfeiffer(Method):
-    """y ← y + W_up·relu(W_down·y) after the MLP of a block. Pfeiffer et al. 2020, section 2.2 (arXiv:2005.00052).
+    """y ← y + W_up·relu(W_down·y) after the MLP of a block. Pfeiffer et al. 2020 (AdapterFusion, arXiv:2005.00247).
 
-    Half of `Houlsby` in parameters. In a CNN the two place the same: a block has one residual branch, and the
+    Half of `Houlsby` in parameters. In a network with LayerScale (DINOv2) the bottleneck acts before it. In a CNN the two place the same: a block has one residual branch, and the
     bottleneck follows its last normalisation; only the nonlinearity differs.
 
     Args:

@@ -64,7 +64,9 @@ def sites(model: nn.Module) -> tuple[Site, ...]:
     for path, block in model.named_modules():
         name = _class_name(block)
         if name in BYPASSES and _has(block, "attn.qkv"):
-            raise BadInput(f"{type(model).__name__} cannot be adapted: {BYPASSES[name]}, so a branch there would be inert")
+            raise BadInput(
+                f"{type(model).__name__} cannot be adapted: {BYPASSES[name]}, so a branch there would be inert"
+            )
         if name in BLOCKS:
             index += 1
             found.append(Site(path, "block", index))

@@ -57,12 +57,12 @@ def adapt(backbone: Backbone, method: Method) -> None:
 
     Raises:
         BadInput: the method does not fit, or a trainable tensor gets no gradient (a network that goes past the
-            adapted module). On the meta device, where only shapes exist, the gradient is not checked.
+            adapted module).
     """
     base = {name for name, _ in backbone.module.named_parameters()}
     method.apply(backbone.module, backbone.sites)
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
-    if not trainable or any(p.is_meta for p in trainable.values()):
+    if not trainable:
         return
     was_training = backbone.module.training
     backbone.module.eval()

@@ -48,7 +48,9 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     late = tuple(prefix + "." for prefix in (features, *_after(backbone)))
     if any(not name.startswith(late) for name in early):
         return None
-    first = next((i for i, path in enumerate(blocks) if any(n.startswith(path + ".") for n in trains)), depth(backbone.sites))
+    first = next(
+        (i for i, path in enumerate(blocks) if any(n.startswith(path + ".") for n in trains)), depth(backbone.sites)
+    )
     if not 0 < first < len(blocks):
         return None
     host = backbone.module.get_submodule(blocks[first])

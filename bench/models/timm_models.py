@@ -16,7 +16,7 @@ from bench.models import weights as asset_weights
 from bench.models.architectures import sites
 from bench.models.backbone import Backbone, Features
 from bench.sites import Site, depth
-from bench.spec import Spec
+from bench.spec import Spec, check_numbers
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ class Timm(Spec):
     family: ClassVar[str] = "images"
 
     def __post_init__(self) -> None:
-        if not timm.is_model(self.name):
-            raise unknown("model", self.name, timm.list_models())
+        check_numbers(self)
+        if not isinstance(self.name, str) or not timm.is_model(self.name):
+            raise unknown("model", str(self.name), timm.list_models())
         if self.weights not in ("pretrained", "hub", "random"):
             raise unknown("weights", self.weights, ("pretrained", "hub", "random"))
-        if self.image_size is not None and (not isinstance(self.image_size, int) or self.image_size < 1):
+        if self.image_size is not None and (type(self.image_size) is not int or self.image_size < 1):
             raise BadInput(f"image_size {self.image_size!r}: give a whole number of pixels")
         if not 0 <= self.drop_path < 1:
             raise BadInput(f"drop_path {self.drop_path}: needs 0 ≤ drop_path < 1")
@@ -85,7 +86,11 @@ class Timm(Spec):
         config = model.pretrained_cfg
         inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
         width = getattr(model, "head_hidden_size", None) or model.num_features
-        path = next(name for name, module in model.named_modules() if module is model.get_classifier())
+        path = next((name for name, module in model.named_modules() if module is model.get_classifier()), None)
+        if path is None:
+            raise BadInput(
+                f"{self.name} has no single classifier to stand on (a distilled model?): take its plain twin"
+            )
         model.set_submodule(path, Features(width))
         found = sites(model)
         found += (Site(path, "features", depth(found)),)

@@ -36,7 +36,5 @@ def parameter_bars(group: Group) -> Sheet:
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
     ax.set_xlabel("trainable parameters (log scale)")
-    sheet.finish(
-        ["Upper bar, in the method's colour: backbone. Lower bar, hatched: head, trained by every method."]
-    )
+    sheet.finish(["Upper bar, in the method's colour: backbone. Lower, hatched: head, trained by every method."])
     return sheet

@@ -56,9 +56,7 @@ def _curve(configuration: Configuration) -> list[tuple[float, Estimate]]:
     return [(epoch, Estimate(tuple(trace[epoch] for trace in traces))) for epoch in common]
 
 
-def _panel(
-    ax: Axes, own: Sequence[Configuration], curves: dict[Configuration, list[tuple[float, Estimate]]]
-) -> None:
+def _panel(ax: Axes, own: Sequence[Configuration], curves: dict[Configuration, list[tuple[float, Estimate]]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for other in (c for c in curves if c not in own and curves[c]):

@@ -198,9 +198,7 @@ def _details(runs: Sequence[Record]) -> list[str]:
     details = []
     for run, own in zip(runs, fields, strict=True):
         alike = [
-            other
-            for other, where in zip(fields, runs, strict=True)
-            if where["method"]["name"] == run["method"]["name"]
+            other for other, where in zip(fields, runs, strict=True) if where["method"]["name"] == run["method"]["name"]
         ]
         varying = [key for key, value in own.items() if any(other.get(key) != value for other in alike)]
         details.append(" ".join(short(key, own[key]) for key in varying if own[key] is not None))

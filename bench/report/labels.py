@@ -72,7 +72,7 @@ def place(ax: Axes, labels: Sequence[Label], obstacles: Array) -> None:
     """
     texts = [_text(ax, label) for label in labels]
     renderer = cast("Any", ax.figure.canvas).get_renderer()
-    frame = np.array(ax.get_window_extent(renderer).extents)
+    frame = np.array(ax.get_window_extent(renderer).extents) + np.array([5.0, 5.0, -5.0, -5.0])
     places = []
     for text, label in zip(texts, labels, strict=True):
         point = np.array(ax.transData.transform((label.x, label.y)))
@@ -97,9 +97,12 @@ def _choose(places: Sequence[_Places]) -> list[tuple[Array, Array]]:
 
 
 def _text(ax: Axes, label: Label) -> Any:
+    from matplotlib.patheffects import withStroke
+
+    halo = withStroke(linewidth=2.0, foreground="white")
     return ax.text(
         label.x, label.y, label.text, color=label.colour, fontsize=label.size, fontweight=label.weight,
-        ha="center", va="center_baseline", zorder=6,
+        ha="center", va="center_baseline", zorder=6, path_effects=[halo],
     )  # fmt: skip
 
 

@@ -212,9 +212,7 @@ def _reading(group: Group) -> str:
         )  # fmt: skip
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
-        lines.append(
-            "(edge): the best candidate was the lowest or highest tried; a better one may lie outside."
-        )
+        lines.append("(edge): the lowest or the highest candidate was best, so a better one may lie outside.")
     if any("shared" in note for note in notes):
         lines.append("(shared): tuned for another configuration of the method and taken over.")
     return " ".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +96,7 @@ def seconds(number: float) -> str:
     for unit, size in (("h", 3600), ("min", 60)):
         if number >= 2 * size:
             return f"{number / size:.3g} {unit}"
-    return f"{number:.2g} s" if number < 10 else f"{number:.0f} s"
+    return f"{number:.3g} s"
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def drawing() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
-    settings: Mapping[str, Any] = {
+    settings: Any = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=0.9),
         "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
@@ -120,5 +120,5 @@ def drawing() -> Iterator[None]:
         "svg.hashsalt": "lora-bench",
         "path.simplify": True,
     }
-    with mpl.rc_context(dict(settings)):
+    with mpl.rc_context(settings):
         yield

@@ -43,10 +43,14 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     pixels, kept = cached
     bad = [pool.title(i) for i in indices[~kept]]
     if len(bad) > TOO_MANY * len(indices):
-        raise BadInput(f"{pool.name}: {len(bad)} of {len(indices)} pictures cannot be read, e.g. {bad[0]}: mend the set")
+        raise BadInput(
+            f"{pool.name}: {len(bad)} of {len(indices)} pictures cannot be read, e.g. {bad[0]}: mend the set"
+        )
     if bad:
         named = ", ".join(bad[:3]) + (", …" if len(bad) > 3 else "")
-        warnings.warn(f"{pool.name}: skipped {len(bad)} of {len(indices)} pictures that cannot be read: {named}", stacklevel=2)
+        warnings.warn(
+            f"{pool.name}: skipped {len(bad)} of {len(indices)} pictures that cannot be read: {named}", stacklevel=2
+        )
     return pixels, pool.labels[indices][kept]
 
 

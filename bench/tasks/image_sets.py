@@ -92,7 +92,9 @@ def _fashion_mnist(root: str | None) -> Pool:
     for part in ("train", "t10k"):
         raw = gzip.decompress((DEBIAN_FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())
         labels = gzip.decompress((DEBIAN_FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes())
-        parts.append((np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)))
+        parts.append(
+            (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8))
+        )
     pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10, _sha256(pixels))
     return _with_official_test(pool, len(parts[0][1]))
@@ -111,7 +113,9 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
         loaded = [getattr(datasets, cls)(str(folder), download=not offline, **part) for part in parts]
     except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{name}: not found in {folder} and cannot be downloaded ({reason}): put it there, or give root=…") from None
+        raise BadInput(
+            f"{name}: not found in {folder} and cannot be downloaded ({reason}): put it there, or give root=…"
+        ) from None
     labels = np.concatenate([_labels(part) for part in loaded])
     starts = np.cumsum([0, *map(len, loaded)])
 
@@ -121,7 +125,8 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
         return picture
 
     every = np.arange(len(labels))
-    print_of = hashlib.sha256(name.encode() + np.ascontiguousarray(labels).tobytes()).hexdigest()
+    sample = b"".join(read(int(i)).tobytes() for i in np.linspace(0, len(labels) - 1, 32))
+    print_of = hashlib.sha256(name.encode() + np.ascontiguousarray(labels).tobytes() + sample).hexdigest()
     classes = int(labels.max()) + 1
     pool = Pool(name, labels, classes, read, lambda i: f"picture {i}", print_of, flip, development=every)
     return _with_official_test(pool, len(loaded[0])) if len(loaded) == 2 else replace(pool, hold_out=len(every) // 5)
@@ -143,7 +148,12 @@ def folder_pool(path: Path) -> Pool:
         raise BadInput(f"no folder {str(path)!r}: give the folder that holds train/<class>/… or <class>/…")
     parts = [path / part for part in ("train", "val", "test")] if (path / "train").is_dir() else [path]
     parts = [part for part in parts if part.is_dir()]
-    listed = [(part.name, p.parent.name, p) for part in parts for p in sorted(part.glob("*/*")) if p.suffix.lower() in PICTURES]
+    listed = [
+        (part.name, p.parent.name, p)
+        for part in parts
+        for p in sorted(part.glob("*/*"))
+        if p.suffix.lower() in PICTURES
+    ]
     if not listed:
         raise BadInput(f"no pictures under {str(path)!r}: they are looked for as <class>/<picture>.jpg, .png, …")
     names = sorted({c for part, c, _ in listed if part == parts[0].name})
@@ -199,7 +209,9 @@ IMAGE_SETS: dict[str, ImageSet] = {
     "elpv": ImageSet("2,624 photos of solar cells: defect or not", 2, _elpv),
     "mnist-5k": ImageSet("5,000 handwritten digits", 10, _mnist_5k),
     "orl-faces": ImageSet("400 portraits of 40 people", 40, _orl),
-    "fashion-mnist": ImageSet("70,000 garments, official test (Debian's dataset-fashion-mnist, or torchvision)", 10, _fashion_mnist),
+    "fashion-mnist": ImageSet(
+        "70,000 garments, official test (Debian's dataset-fashion-mnist, or torchvision)", 10, _fashion_mnist
+    ),
     "digits": ImageSet("scikit-learn's 1,797 digits of 8×8 pixels; needs no asset", 10, _digits),
     "cifar10": _tv("CIFAR-10 (torchvision)", 10, "cifar10", "CIFAR10", {"train": True}, {"train": False}),
     "cifar100": _tv("CIFAR-100 (torchvision)", 100, "cifar100", "CIFAR100", {"train": True}, {"train": False}),

@@ -43,6 +43,10 @@ class _Classification(Spec):
         """Number of classes, known without fetching anything where the set is declared."""
         return self.pool().classes
 
+    def fingerprint(self) -> str:
+        """sha256 of the archive, or of the folder's listing with sizes and times of change."""
+        return self.pool().sha256
+
     def sizes(self) -> tuple[int, int, int]:
         """Pictures of train, validation and test.
 
@@ -85,7 +89,7 @@ class _Classification(Spec):
             "top1": (outputs.argmax(1) == targets).double().mean().item(),
             "macro_f1": tm.multiclass_f1_score(outputs, targets, classes, average="macro").item(),
             "loss": F.cross_entropy(outputs, targets).item(),
-            "ece": tm.multiclass_calibration_error(outputs, targets, classes, n_bins=15).item(),
+            "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
         }
 
 
@@ -106,16 +110,17 @@ def split(
         chosen = rest
         if train is not None and train < len(rest):
             chosen, _ = _draw(pool, rest, train, None, seed=seed)
-        return chosen, pool.official_val, held_out
+        validation = pool.official_val
+        if val is not None and val < len(validation):
+            validation, _ = _draw(pool, validation, val, None, seed=seed)
+        return chosen, validation, held_out
     val = val if val is not None else pool.default_val
     train = train if train is not None else (pool.default_train or len(rest) - val)
     chosen, validation = _draw(pool, rest, train, val, seed=seed)
     return chosen, validation, held_out
 
 
-def _draw(
-    pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint, stratified draws from `among`; `second` None for all the rest. Sorted, so the order is the loader's."""
     second = len(among) - first if second is None else second
     labels, need = pool.labels[among], first + second
@@ -183,7 +188,7 @@ class Images(_Classification):
 
     def __post_init__(self) -> None:
         if self.set not in IMAGE_SETS:
-            raise unknown("image set", self.set, IMAGE_SETS)
+            raise unknown("image set", str(self.set), IMAGE_SETS)
         check_sizes(self)
 
     @property
@@ -227,7 +232,7 @@ class ImageFolder(_Classification):
 
     def pool(self) -> Pool:
         """All pictures of the folder."""
-        return _folder(self.path)
+        return folder_pool(Path(self.path).expanduser())
 
 
 def check_sizes(task: _Classification) -> None:
@@ -241,8 +246,3 @@ def check_sizes(task: _Classification) -> None:
 @lru_cache(maxsize=8)
 def _pool(name: str, root: str | None) -> Pool:
     return IMAGE_SETS[name].load(root)
-
-
-@lru_cache(maxsize=8)
-def _folder(path: str) -> Pool:
-    return folder_pool(Path(path).expanduser())

@@ -49,6 +49,10 @@ class Task(Protocol):
         """Short name for tables and figures."""
         ...
 
+    def fingerprint(self) -> str:
+        """sha256 of the data, or of what tells whether they changed: a record is of these data or it is redone."""
+        ...
+
     def sizes(self) -> tuple[int, int, int]:
         """Samples of train, validation and test, without decoding any. Raises BadInput where there are too few."""
         ...

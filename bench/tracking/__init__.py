@@ -120,8 +120,7 @@ def ui(results: Path, uri: str, *, host: str = "127.0.0.1", port: int = 5000) ->
         BadInput: MLflow cannot be reached or started.
     """
     counts = sync(results, uri)
-    print(
-        f"{counts.total() - counts['reports']} runs from {results}, {counts['logged']} of them new",
-        flush=True,
-    )
-    serve(uri, host=host, port=port)
+    total, new = counts["logged"] + counts["present"], counts["logged"]
+    print(f"MLflow has {total} runs from {results}, {new} of them new", flush=True)
+    studies = sorted({runs.parent.parent.name for runs in Path(results).glob("*/*/runs")})
+    serve(uri, host=host, port=port, studies={study: Experiment(study, uri).number for study in studies})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -32,9 +33,12 @@ def span(record: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def run_name(record: Mapping[str, Any]) -> str:
-    """Such as "seed 0 · LoRA(rank=8, at=('q', 'v'))": MLflow's column cuts what comes last."""
-    tuning = f"tuning lr {record['training'].get('lr')} · " if record["phase"] == "tune" else ""
-    return f"{tuning}seed {record['seed']} · {record['method']['spec']}"
+    """Such as "rank=8 seed 0 · LoRA(rank=8, at=('q', 'v'))": MLflow's column shows the first 14 letters."""
+    spec = str(record["method"]["spec"])
+    first = re.search(r"\((\w+=[\w.-]+)", spec)
+    tuned = [f"lr {record['training'].get('lr')}", "tuning"] if record["phase"] == "tune" else []
+    head = [*(first.groups() if first else ()), *tuned, f"seed {record['seed']}"]
+    return f"{' '.join(head)} · {spec}"
 
 
 def group_name(record: Mapping[str, Any]) -> str:
@@ -100,7 +104,7 @@ def metrics(record: Mapping[str, Any]) -> list[Point]:
     for part in MEASURED:
         results |= _flat(part, record.get(part), "/")
     if record.get("best_epoch") is not None:
-        results["epoch/best"] = record["best_epoch"]
+        results["best_epoch"] = record["best_epoch"]
     points = [Point(key, float(value), end, 0) for key, value in results.items() if _finite(value)]
     return [*points, *_curve(record, begin or end, end)]
 

@@ -62,14 +62,19 @@ def artefact_root(uri: str) -> Path | None:
 
 
 class Experiment:
-    """The MLflow experiment of one study. Its methods raise what MLflow raises."""
+    """The MLflow experiment of one study. Its methods raise what MLflow raises.
+
+    Args:
+        study: name of the study, and of the experiment.
+        uri: an MLflow tracking URI; `number` is the experiment's id there.
+    """
 
     def __init__(self, study: str, uri: str) -> None:
         self._uri = uri
         self._client = _client(uri)
         self._lock = _lock(uri)
         with self._lock:
-            self._id = _experiment_id(self._client, study, artefact_root(uri))
+            self.number = _experiment_id(self._client, study, artefact_root(uri))
         self._digests: dict[str, str] = {}  # run_id -> digest of the record that is shown in full
         self._parents: dict[str, str] = {}  # digest of the group -> MLflow's id of the parent
         for run in self._search():
@@ -113,7 +118,7 @@ class Experiment:
             if not files or (found and found[0].data.tags.get("files") == digest):
                 return False
             tags = {"kind": "report", "scale": scale}
-            run = found[0] if found else self._client.create_run(self._id, None, tags, f"report · {scale}")
+            run = found[0] if found else self._client.create_run(self.number, None, tags, f"report · {scale}")
             self._clear(run)
             for name, path in files.items():
                 self._client.log_artifact(run.info.run_id, str(path), str(Path(name).parent).strip("."))
@@ -127,7 +132,7 @@ class Experiment:
         begin, end = entries.span(record)
         parent = self._parent(record, begin)
         tags = {**entries.tags(record), "record": digest, PARENT: parent}
-        run_id = self._client.create_run(self._id, begin, tags, entries.run_name(record)).info.run_id
+        run_id = self._client.create_run(self.number, begin, tags, entries.run_name(record)).info.run_id
         metrics = [Metric(*point) for point in entries.metrics(record)]
         self._params(run_id, entries.params(record), metrics[:800])
         for first in range(800, len(metrics), 800):  # one request takes 1,000 things
@@ -147,7 +152,7 @@ class Experiment:
         else:
             named = {name: group[name] for name in ("task", "model", "method", "scale")}
             tags = {"kind": "parent", "group": key, "study": str(record["study"]), **named}
-            run = self._client.create_run(self._id, begin, tags, entries.group_name(record))
+            run = self._client.create_run(self.number, begin, tags, entries.group_name(record))
             self._params(run.info.run_id, group)
         self._parents[key] = run.info.run_id
         return self._parents[key]
@@ -164,7 +169,7 @@ class Experiment:
         runs: list[Run] = []
         token: str | None = None
         while True:
-            page = self._client.search_runs([self._id], query, max_results=1000, page_token=token)
+            page = self._client.search_runs([self.number], query, max_results=1000, page_token=token)
             runs += page
             token = page.token
             if not token:
@@ -223,9 +228,7 @@ def _experiment_id(client: MlflowClient, study: str, root: Path | None) -> str:
 def _report(folder: Path) -> dict[str, Path]:
     """What to show of results/<study>/<scale>, by name: table, figures, and the study's page."""
     inside = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.suffix in REPORT}
-    files = {
-        str(name): path for name, path in inside.items() if name.parts[0] != "runs" and name.name[0] != "."
-    }
+    files = {str(name): path for name, path in inside.items() if name.parts[0] != "runs" and name.name[0] != "."}
     page = folder.parent / "README.md"
     return files if "README.md" in files or not page.is_file() else {**files, "README.md": page}
 

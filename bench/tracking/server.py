@@ -9,20 +9,23 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 from bench.errors import BadInput
 from bench.tracking.experiment import DEFAULTS, artefact_root, shown
 
+PAGE = "#/experiments/{}?workflowType=machine_learning"
 PATIENCE = 120.0  # seconds for the server to answer: it imports half of MLflow, on a cold disk slowly
 
 
-def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000) -> None:
+def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000, studies: Mapping[str, str] | None = None) -> None:
     """Serve MLflow's page until Ctrl-C.
 
     Args:
         uri: as `bench.tracking.uri()` gives it; of a server that runs already, only the address is said.
         host: the interface to listen on.
         port: the first one to try; if it is taken, one of the next twenty is used.
+        studies: MLflow's number of each study's experiment, for links: else MLflow opens on pages for agents.
 
     Raises:
         BadInput: no port is free, or the server does not start.
@@ -31,13 +34,16 @@ def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000) -> None:
         print(f"MLflow runs at {shown(uri)}", flush=True)
         return
     port = free_port(host, port)
-    environment = {**DEFAULTS, **os.environ}
+    environment = {"PYTHONWARNINGS": "ignore", **DEFAULTS, **os.environ}
+    nothing = subprocess.DEVNULL  # MLflow says what goes wrong on stderr
     with contextlib.suppress(ValueError):  # only the main thread may, and only there Ctrl-C arrives
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = subprocess.Popen(command(uri, host, port), env=environment, stdin=subprocess.DEVNULL)
+    server = subprocess.Popen(command(uri, host, port), env=environment, stdin=nothing, stdout=nothing)
     try:
         _await(server, host, port)
-        print(f"MLflow runs at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+        site = f"http://{host}:{port}"
+        links = [f"  {study}: {site}/{PAGE.format(number)}" for study, number in (studies or {}).items()]
+        print("\n".join([f"MLflow runs at {site} (Ctrl-C ends it)", *links]), flush=True)
         server.wait()
     except KeyboardInterrupt:
         print("\nMLflow has ended; the same command opens it again", flush=True)

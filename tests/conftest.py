@@ -1,0 +1,48 @@
+"""What all tests share: a thread a worker, no GPU tests without a GPU, real assets where there is network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Several workers with a thread for every core each would wait for one another; read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+# A test must not log to the server, nor into the database, of the person who runs it.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is none; torch is imported only if such a test was chosen."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def asset() -> Callable[[str], Path]:
+    """Fetches a real asset into the user's cache and returns its folder, or skips the test when offline.
+
+    For tests marked `assets`: `def test_weights(asset): folder = asset("dinov2-s14")`.
+    """
+    from bench.assets import fetch
+    from bench.errors import BadInput
+
+    def get(name: str) -> Path:
+        try:
+            return fetch(name, progress=False)
+        except BadInput as error:
+            if "with a network" not in str(error):
+                raise  # a hash that does not match is a failure, not a missing network
+            pytest.skip(f"asset {name} is not to be had here: {error}")
+
+    return get

@@ -1,0 +1,98 @@
+"""The command line as a user meets it: real processes, real exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def bench(*args, cwd=ROOT, **env):
+    """Runs the command line. Returns the finished process."""
+    command = [sys.executable, "-m", "bench", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
+
+
+def test_help_of_every_command_has_an_example():
+    assert "rank-sweep" in bench("--help").stdout
+    commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "check"]
+    for command in [[c] for c in commands] + [
+        ["assets", "pull"],
+        ["assets", "verify"],
+        ["mlflow", "sync"],
+        ["mlflow", "ui"],
+    ]:
+        shown = bench(*command, "--help")
+        assert shown.returncode == 0 and "Example: " in shown.stdout, command
+
+
+def test_help_does_not_import_torch():
+    code = "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\ntry: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_count_prints_json():
+    done = bench("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json", HF_HUB_OFFLINE="1")
+    assert json.loads(done.stdout) == {"backbone": 294912, "head": 1538, "total": 296450}
+
+
+def test_lists():
+    assert "LoRA(rank=8, at=('q', 'v'))" in bench("methods").stdout
+    assert "Images('cifar100')" in bench("tasks").stdout
+    assert "vit_small_patch14_dinov2" in bench("models").stdout
+    assert "vit_base_patch16_224" in bench("models", "vit_base").stdout.splitlines()
+    assert "dinov2-s14" in bench("assets").stdout
+
+
+def test_check_of_a_method():
+    done = bench("check", "LoRA(rank=2)", "--model", "Timm('test_vit', image_size=32)")
+    assert done.returncode == 0 and "FAILED" not in done.stdout and done.stdout.count("ok") == 7
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("run", "rank-swep", "--scale", "smoke"), "did you mean 'rank-sweep'"),
+        (("run", "rank-sweep", "--scale", "smok"), "did you mean 'smoke'"),
+        (("plan", "rank-sweep", "--scale", "smoke", "--device", "gpu9"), "device 'gpu9'"),
+        (("count", "Lora(rank=8)"), "did you mean 'LoRA'"),
+        (("count", "LoRA(rank=0)"), "needs rank ≥ 1"),
+        (("count", "LoRA(rank=800)"), "smaller side is 768"),
+        (("count", "LoRA(at=('w',))"), "unknown role 'w'"),
+        (("count", "LoRA(at='conv')"), "no site matches"),
+        (("count", "BitFit", "--model", "vit_bse_patch16_224"), "did you mean 'vit_base_patch16_224'"),
+        (("count", "BitFit", "--task", "elvp"), "did you mean 'elpv'"),
+        (("assets", "pull", "elvp"), "did you mean 'elpv'"),
+        (("figures", "--results", "/nonexistent"), "no records under"),
+        (("run", "rank-sweep", "--scale", "smoke", "--results", "/proc/here"), "/proc/here"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(args, told):
+    done = bench(*args)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_smoke_study_end_to_end(tmp_path):
+    """Records, table, figures and MLflow of the smoke study; an unknown MLflow server does not stop it."""
+    done = bench(
+        "run", "rank-sweep", "--scale", "smoke", "--results", tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bench mlflow sync" in done.stderr + done.stdout
+    folder = tmp_path / "rank-sweep" / "smoke"
+    assert len(list((folder / "runs").glob("*.json"))) == 34
+    assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
+    table = (folder / "table.csv").read_bytes()
+    assert bench("figures", "--results", tmp_path).returncode == 0
+    assert (folder / "table.csv").read_bytes() == table
+    synced = bench("mlflow", "sync", "--results", tmp_path)
+    assert synced.returncode == 0 and "34" in synced.stdout, synced.stderr

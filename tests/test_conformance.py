@@ -1,0 +1,54 @@
+"""What every method must hold. A new method is one row here."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.conformance import CHECKS, CNN, VIT
+from bench.methods import (
+    METHODS,
+    AdaptFormer,
+    BitFit,
+    FeatureLoRA,
+    FullFineTuning,
+    Houlsby,
+    LinearProbe,
+    LoRA,
+    Pfeiffer,
+)
+from bench.sites import ALL, CONV
+
+BOTH = (VIT, CNN)
+ROWS = [
+    (FullFineTuning(), BOTH),
+    (LinearProbe(), BOTH),
+    (BitFit(), BOTH),
+    (LoRA(rank=4, at=("q", "v")), (VIT,)),
+    (LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), (VIT,)),
+    (LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
+    (LoRA(rank=4, at=CONV), (CNN,)),
+    (Houlsby(width=8), BOTH),
+    (Pfeiffer(width=8), BOTH),
+    (AdaptFormer(width=8), BOTH),
+    (FeatureLoRA(rank=4, depth=2), BOTH),
+    (FeatureLoRA(rank=4, depth=1, tune_last=1), BOTH),
+]
+CASES = [
+    pytest.param(method, model, check, id=f"{method!r}-{model.name}-{name}")
+    for method, models in ROWS
+    for model in models
+    for name, check in CHECKS.items()
+]
+
+
+@pytest.mark.parametrize(("method", "model", "check"), CASES)
+def test_holds(method, model, check):
+    check(method, model)
+
+
+def test_every_method_has_a_row():
+    assert {type(method) for method, _ in ROWS} == set(METHODS.values())
+
+
+def test_every_method_has_the_same_number_of_learning_rates():
+    assert {len(method.learning_rates) for method in METHODS.values()} == {5}
