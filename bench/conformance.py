@@ -41,7 +41,7 @@ def build(method: Method | None, model: Any) -> Backbone:
     with torch.no_grad():
         for p in backbone.module.parameters():
             if p.ndim == 1:
-                p += torch.where(p == 0, 0.0, 0.2) * torch.randn_like(p)
+                p.add_(torch.where(p == 0, 0.0, 0.2) * torch.randn_like(p))
         for module in backbone.module.modules():
             if isinstance(module, nn.BatchNorm2d) and not module.weight.any():
                 module.weight.uniform_(0.5, 1.5)
@@ -56,7 +56,7 @@ def perturb(module: nn.Module) -> None:
     with torch.no_grad():
         for p in module.parameters():
             if p.requires_grad:
-                p += 0.05 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+                p.add_(0.05 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
 
 
 def round_trip(method: Method, model: Any) -> None:

@@ -198,7 +198,7 @@ def choose(trials: list[Record], *, cell: Cell, study: Study) -> Record:
     for lr in rates:
         of_rate = [trial for trial in trials if trial["training"]["lr"] == lr]
         bad = next((trial["status"] for trial in of_rate if trial["status"] != "ok"), None)
-        scores = [None] if bad else [trial["metrics"]["val"] for trial in of_rate]
+        scores = [] if bad else [trial["metrics"]["val"] for trial in of_rate]
         means = {k: None if bad else statistics.fmean(s[k] for s in scores) for k in (metric, "loss")}
         candidates.append({"lr": lr, "score": means[metric], "loss": means["loss"], "status": bad or "ok"})
     usable = [c for c in candidates if c["status"] == "ok"]

@@ -39,8 +39,9 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
     todo = sum(row.todo for row in rows)
     rates, tuned = study.tune.candidates, len(study.tune.seeds)
     print(
-        f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done: {rates} learning rates × {tuned} tuning "
-        f"seed{'s' * (tuned > 1)} per method, then {len(study.seeds)} fresh seeds, {study.training.epochs} epochs each"
+        f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done: {rates} learning rates × {tuned} "
+        f"tuning seed{'s' * (tuned > 1)} per method, then {len(study.seeds)} fresh seeds, "
+        f"{study.training.epochs} epochs each"
     )
     if shared := ", ".join(f"{name} = {value}" for name, value in study.tune.share.items()):
         print(f"tuned at {shared} and shared over it")

@@ -95,7 +95,6 @@ def train(
     """
     outcome, start, cpu = outcome or Outcome(), time.perf_counter(), time.process_time()
     network, data, prefix = prepare(run, outcome, device=device)
-    outcome.time["data"] = time.perf_counter() - start
     loop = Loop(run, network, data, outcome, device)
     if cache and prefix is not None:
         loop.skip(prefix)
@@ -104,8 +103,7 @@ def train(
     except Diverged as diverged:
         outcome.status, outcome.reason = "diverged", str(diverged)
     else:
-        best = outcome.best_epoch or len(outcome.curve)
-        outcome.metrics["val"] = outcome.curve[best - 1]["val"]
+        outcome.metrics["val"] = outcome.curve[(outcome.best_epoch or len(outcome.curve)) - 1]["val"]
         if run.test:
             outcome.metrics["test"] = loop.evaluate("test")
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
@@ -115,13 +113,16 @@ def train(
 
 def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, FrozenPrefix | None]:
     """Network and data of a run, with what the outcome says of them."""
+    start = time.perf_counter()
     backbone, network = assemble(run, device=device)
     data = run.task.data(backbone.inputs, seed=run.seed)
     parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
     outcome.parameters = {**parts, "total": sum(parts.values())}
     outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
     outcome.provenance = {**data.provenance, **backbone.provenance}
-    return network, data, frozen_prefix(backbone)
+    prefix = frozen_prefix(backbone)
+    outcome.time["data"] = time.perf_counter() - start
+    return network, data, prefix
 
 
 def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
@@ -281,13 +282,11 @@ class Precomputed:
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
         """The prefix's activations for samples `index`, each in its view."""
         view = torch.zeros_like(index) if view is None else view
-        if not self.fits:
-            return self.run(self.split.inputs(index, view))
         for wanted in view.unique().tolist():
-            if wanted not in self.kept:
+            if self.fits and wanted not in self.kept:
                 self._compute(wanted)
         if not self.fits:
-            return self.inputs(index, view)
+            return self.run(self.split.inputs(index, view))
         return torch.stack([self.kept[v][i] for i, v in zip(index.tolist(), view.tolist(), strict=True)])
 
     def _compute(self, view: int) -> None:

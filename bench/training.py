@@ -72,7 +72,7 @@ def precision(wanted: str, *, device: str, pays: bool) -> str:
         return wanted
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    able = getattr(torch.cpu, "get_capabilities", dict)()
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if pays and (able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16")) else "fp32"
 
 

@@ -8,6 +8,8 @@ from bench.study import Study, Tune
 from bench.tasks import Images
 from bench.training import Training
 
+NAME = "rank-sweep"
+QUESTION = "How much rank does LoRA need, and what do its rivals reach?"
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 
@@ -17,11 +19,11 @@ def study(scale: str) -> Study:
     loras = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
     methods = (LinearProbe(), FullFineTuning(), *loras, *RIVALS)
     share = {"rank": 8}
-    common = {"name": "rank-sweep", "question": "How much rank does LoRA need, and what do its rivals reach?"}
     match scale:
         case "smoke":
             return Study(
-                **common,
+                name=NAME,
+                question=QUESTION,
                 tasks=(Images("digits", train=100, val=50, test=100),),
                 models=(Timm("test_vit", weights="random", image_size=32),),
                 methods=(LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS),
@@ -31,7 +33,8 @@ def study(scale: str) -> Study:
             )
         case "laptop":
             return Study(
-                **common,
+                name=NAME,
+                question=QUESTION,
                 tasks=(Images("elpv", train=400, val=200),),
                 models=(Timm("vit_small_patch14_dinov2", image_size=56),),
                 methods=methods,
@@ -40,7 +43,8 @@ def study(scale: str) -> Study:
             )
         case _:
             return Study(
-                **common,
+                name=NAME,
+                question=QUESTION,
                 tasks=(Images("elpv"), Images("mnist-5k"), Images("orl-faces")),
                 models=(Timm("vit_small_patch14_dinov2", image_size=224),),
                 methods=methods,

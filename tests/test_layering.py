@@ -28,6 +28,7 @@ ORDER = (
     ("progress", "show"),
     ("launch",),
     ("cli",),
+    ("__main__",),
 )
 # Parts that know less than their place allows.
 ONLY = {

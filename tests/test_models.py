@@ -51,7 +51,7 @@ def test_resnext_convolutions_in_groups_are_no_conv_sites():
 
 @pytest.mark.parametrize("name", ["beit_base_patch16_224", "swinv2_tiny_window8_256", "eva02_tiny_patch14_224"])
 def test_attention_past_its_linear_is_refused(name):
-    with pytest.raises(BadInput, match="reads qkv.weight directly"):
+    with pytest.raises(BadInput, match=r"reads qkv\.weight directly"):
         Timm(name).build(device="meta")
 
 
@@ -151,7 +151,7 @@ def test_assets_load(name, asset):
 
 @pytest.mark.assets
 def test_efficientnet_lite_knows_its_pictures(asset):
-    """The weights under the right names: a classifier on top still tells noise from order (features are not degenerate)."""
+    """The weights under the right names: a classifier on top still tells noise from order (not degenerate)."""
     asset("efficientnet-lite0"), asset("mnist-5k")
     backbone = Timm("tf_efficientnet_lite0", image_size=96).build()
     random = Timm("tf_efficientnet_lite0", weights="random", image_size=96).build()

@@ -16,8 +16,9 @@ from bench.sites import Site
 
 @dataclass(frozen=True, repr=False)
 class AdaptFormer(Method):
-    """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the normalised input. Chen et al. 2022, eq. 2-3 (arXiv:2205.13535).
+    """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the normalised input. Chen et al. 2022 (arXiv:2205.13535).
 
+    Equations 2-3 there.
     In a network with LayerScale (DINOv2) that factor acts on MLP and bottleneck alike, on top of `scale`. In a CNN
     without MLPs the bottleneck, of 1×1 convolutions, runs in parallel to the last convolution of each residual branch.
 
@@ -41,5 +42,13 @@ class AdaptFormer(Method):
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Freezes the backbone and inserts the bottlenecks. Raises BadInput if no site matches."""
-        place = {"at": ("mlp", "proj"), "blocks": self.blocks}
-        insert(model, sites, **place, width=self.width, act=F.relu, parallel=True, scale=self.scale)
+        insert(
+            model,
+            sites,
+            at=("mlp", "proj"),
+            blocks=self.blocks,
+            width=self.width,
+            act=F.relu,
+            parallel=True,
+            scale=self.scale,
+        )

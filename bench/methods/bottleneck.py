@@ -44,12 +44,13 @@ class Bottleneck(Branch):
             self.down: nn.Module = nn.Linear(source, width, **like)
             self.up: nn.Module = nn.Linear(width, channels_out, **like)
         else:
-            stride = host.stride if parallel and isinstance(host, nn.Conv2d) else 1
+            stride: Any = host.stride if parallel and isinstance(host, nn.Conv2d) else 1
             self.down = nn.Conv2d(source, width, 1, stride=stride, **like)
             self.up = nn.Conv2d(width, channels_out, 1, **like)
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
-        for start_at_zero in (self.down.bias, self.up.weight, self.up.bias):
-            nn.init.zeros_(start_at_zero)
+        start_at_zero: tuple[Any, ...] = (self.down.bias, self.up.weight, self.up.bias)
+        for tensor in start_at_zero:
+            nn.init.zeros_(tensor)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x: the host's input; y: its output. Returns a tensor of y's shape."""

@@ -44,8 +44,9 @@ def merge(model: nn.Module) -> None:
     """
     for host in list(model.modules()):
         for name, branch in list(host.named_children()):
-            if isinstance(branch, Branch) and hasattr(branch, "fold"):
-                branch.fold(host)
+            fold: Any = getattr(branch, "fold", None)
+            if isinstance(branch, Branch) and fold is not None:
+                fold(host)
                 _detach(host, name)
 
 

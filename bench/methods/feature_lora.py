@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +55,7 @@ class FeatureLoRA(Method):
         if self.tune_last:
             for site in select(sites, at=("block",), blocks=-self.tune_last):
                 model.get_submodule(site.path).requires_grad_(True)
-        features = model.get_submodule(select(sites, at=("features",))[0].path)
+        features: Any = model.get_submodule(select(sites, at=("features",))[0].path)
         weight = next(model.parameters())
         for layer in range(self.depth):
             attach(features, f"lora{layer + 1}", FeatureMap(self.rank, features.width, like=weight))

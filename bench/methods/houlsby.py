@@ -20,8 +20,8 @@ class Houlsby(Method):
 
     The bottleneck stands on the sublayer's last projection, before the residual sum. Unlike the paper's, the
     normalisation layers stay frozen, so that only adapters count; `W_up` starts at zero instead of near zero.
-    In a network with LayerScale (DINOv2) the bottleneck acts before it. In a CNN, whose blocks have one residual branch, one bottleneck (of 1×1 convolutions) follows the branch's
-    last normalisation.
+    In a network with LayerScale (DINOv2) the bottleneck acts before it. In a CNN, whose blocks have one residual
+    branch, one bottleneck (of 1×1 convolutions) follows the branch's last normalisation.
 
     Args:
         width: of the bottleneck. A block costs 2·(2·d·width + width + d) parameters at model width d.

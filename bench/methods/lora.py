@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -97,7 +97,7 @@ class LinearBranch(Branch):
         super().__init__()
         heights = [stop - start for start, stop in rows]
         method.check_rank(min(host.in_features, *heights))
-        if any(a[1] > b[0] for a, b in zip(rows, rows[1:], strict=False)):
+        if any(a[1] > b[0] for a, b in pairwise(rows)):
             raise BadInput(f"at={method.at!r} adapts the same rows twice: give either 'qkv' or some of q, k, v")
         like: dict[str, Any] = {"device": host.weight.device, "dtype": host.weight.dtype}
         self.rows, self.rank, self.scale, self.dropout = rows, method.rank, method.scale, method.dropout
@@ -144,7 +144,8 @@ class ConvBranch(Branch):
         same = ("stride", "padding", "dilation", "padding_mode")
         shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout
-        self.A = type(host)(host.in_channels, method.rank, host.kernel_size, bias=False, **shape, **like)
+        kernel: Any = host.kernel_size
+        self.A = type(host)(host.in_channels, method.rank, kernel, bias=False, **shape, **like)
         self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like)
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)

@@ -18,8 +18,9 @@ from bench.sites import Site
 class Pfeiffer(Method):
     """y ← y + W_up·relu(W_down·y) after the MLP of a block. Pfeiffer et al. 2020 (AdapterFusion, arXiv:2005.00247).
 
-    Half of `Houlsby` in parameters. In a network with LayerScale (DINOv2) the bottleneck acts before it. In a CNN the two place the same: a block has one residual branch, and the
-    bottleneck follows its last normalisation; only the nonlinearity differs.
+    Half of `Houlsby` in parameters. In a network with LayerScale (DINOv2) the bottleneck acts before it. In a CNN
+    the two place the same: a block has one residual branch, and the bottleneck follows its last normalisation; only
+    the nonlinearity differs.
 
     Args:
         width: of the bottleneck. A block costs 2·d·width + width + d parameters at model width d.

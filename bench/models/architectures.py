@@ -7,6 +7,7 @@ module below the block, and the role it plays. `bench check` and the conformance
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -84,12 +85,12 @@ def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int
     for suffix, role in table.items():
         if not _has(root, suffix):
             continue
-        layer = root.get_submodule(suffix)
+        layer: Any = root.get_submodule(suffix)
         if role == QKV:
-            third = layer.out_features // 3  # type: ignore[operator]
+            third = layer.out_features // 3
             yield Site(prefix + suffix, "qkv", block)
             for i, part in enumerate(QKV.split()):
-                yield Site(prefix + suffix, part, block, (i * third, (i + 1) * third))  # type: ignore[operator]
+                yield Site(prefix + suffix, part, block, (i * third, (i + 1) * third))
         elif not isinstance(layer, nn.Identity):
             grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1 and role in ("conv", "proj")
             yield Site(prefix + suffix, "dwconv" if grouped else role, block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,7 @@ def adapt(backbone: Backbone, method: Method) -> None:
     backbone.module.eval()
     with torch.enable_grad():
         loss = backbone.module(backbone.example(1)).float().square().sum()
-        grads = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+        grads: Sequence[Tensor | None] = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
     backbone.module.train(was_training)
     for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
         if grad is None and name not in base:

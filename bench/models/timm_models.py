@@ -80,7 +80,7 @@ class Timm(Spec):
         meta = device == "meta"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = self._create(hub=not meta and self.weights != "random" and self.asset is None, meta=meta)
+            model: Any = self._create(hub=not meta and self.weights != "random" and self.asset is None, meta=meta)
         if self.asset and not meta:
             self._load_asset(model)
         config = model.pretrained_cfg
@@ -154,7 +154,7 @@ def _noise(model: nn.Module, n: int, size: int) -> Tensor:
     return torch.randn(n, 3, size, size, generator=generator).to(parameter)
 
 
-def _is_plain_vit(model: nn.Module) -> bool:
+def _is_plain_vit(model: Any) -> bool:
     return type(model).forward_features is timm.models.vision_transformer.VisionTransformer.forward_features
 
 

@@ -91,9 +91,9 @@ def _fashion_mnist(root: str | None) -> Pool:
     parts = []
     for part in ("train", "t10k"):
         raw = gzip.decompress((DEBIAN_FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())
-        labels = gzip.decompress((DEBIAN_FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes())
+        marks = gzip.decompress((DEBIAN_FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes())
         parts.append(
-            (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8))
+            (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(marks, np.uint8, offset=8))
         )
     pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10, _sha256(pixels))
@@ -133,7 +133,7 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
 
 
 def _labels(part: Any) -> np.ndarray:
-    """torchvision's sets keep their labels under one of three names; going through __getitem__ would decode them all."""
+    """torchvision's sets keep their labels under one of three names; __getitem__ would decode every picture."""
     found = next(getattr(part, name) for name in ("targets", "labels", "_labels") if hasattr(part, name))
     return np.asarray(found, np.int64)
 

@@ -70,7 +70,8 @@ class _Classification(Spec):
             for part, views in zip(parts, (2 if flip else 1, 1, 1), strict=True)
         ]
         sizes = {f"{name}_images": len(s) for name, s in zip(("train", "val", "test"), splits, strict=True)}
-        return Data(*splits, provenance={"data_sha256": pool.sha256, **sizes})
+        train, val, test = splits
+        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes})
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier."""
@@ -121,13 +122,14 @@ def split(
 
 
 def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint, stratified draws from `among`; `second` None for all the rest. Sorted, so the order is the loader's."""
+    """Two disjoint, stratified draws from `among`; `second` None for all the rest. Sorted: the loader orders."""
     second = len(among) - first if second is None else second
     labels, need = pool.labels[among], first + second
     if min(first, second) < pool.classes or need > len(among):
         raise BadInput(
             f"{pool.name}: a split into {first} and {second} needs {need} pictures and at least one of each of the "
-            f"{pool.classes} classes on both sides; there are {len(among)}: ask for other sizes (train=…, val=…, test=…)"
+            f"{pool.classes} classes on both sides; there are {len(among)}: "
+            "ask for other sizes (train=…, val=…, test=…)"
         )
     try:
         a, b = train_test_split(among, train_size=first, test_size=second, stratify=labels, random_state=seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -41,8 +41,8 @@ class Data:
 class Task(Protocol):
     """What is learned: data, head, loss and metrics. A specification (`bench.spec.Spec`)."""
 
-    family: Any
-    metric: Any
+    family: ClassVar[str]
+    metric: ClassVar[str]
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class Task(Protocol):
         ...
 
     def data(self, inputs: Any, *, seed: int) -> Data:
-        """The data as the backbone wants them (`inputs`: its `Backbone.inputs`); the split depends on the seed alone."""
+        """The data as the backbone wants them (`inputs`: its `Backbone.inputs`); the split depends on `seed` alone."""
         ...
 
     def head(self, width: int) -> nn.Module:
