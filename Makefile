@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SCALE ?= laptop
+RESULTS ?= results
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ WORKERS ?= auto
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
 	@echo
-	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [PYTHON=python3.12]'
+	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [RESULTS=folder] [PYTHON=python3.12]'
 	@echo
 	@awk -F ' *## ' '/^[a-z%-]+:.*## / { split($$1, t, ":"); gsub("%", "NAME", t[1]); \
 		printf "  %-12s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,8 @@ help: ## Say what there is (this text)
 	@echo '  laptop  the default: real data and real pretrained weights, 15 to 30 minutes on two CPU cores'
 	@echo '  full    one GPU; the figures one would publish'
 	@echo
+	@echo 'RESULTS is where the records, tables and figures go; by default results/, where the committed ones are.'
+	@echo
 	@echo 'A study may be interrupted at any time: the same command goes on where it stopped.'
 	@echo 'The first target also makes .venv and installs PyTorch into it: about 5 GB, a few minutes, once.'
 
@@ -35,7 +38,7 @@ help: ## Say what there is (this text)
 STUDIES := $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard studies/*.py)))))
 
 study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
-	$(BIN)/bench run $* --scale $(SCALE)
+	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS)
 
 test: $(INSTALLED) ## Run the tests (those marked gpu are left out)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu'
@@ -46,10 +49,10 @@ lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
 	$(BIN)/mypy
 
 figures: $(INSTALLED) ## Redraw every figure from the records in results/, in seconds
-	$(BIN)/bench figures
+	$(BIN)/bench figures --results $(RESULTS)
 
 mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1; what is in results/ is synced first
-	$(BIN)/bench mlflow ui
+	$(BIN)/bench mlflow ui --results $(RESULTS)
 
 smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into build/results
 	rm -rf build/results

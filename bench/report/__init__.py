@@ -13,7 +13,7 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     Args:
         folder: results/<study>/<scale>.
         title: the page's heading; the study's name without.
-        question: what the study asks, below the heading.
+        question: what the study asks, below the heading; what the present page says without.
 
     Returns:
         What was written: table.csv, figures/*.png and *.svg, README.md.

@@ -83,6 +83,13 @@ class Configuration:
         """The headline metric on test, a value a seed."""
         return Estimate(tuple(float(run["metrics"]["test"][self.metric]) for run in self.runs))
 
+    def beyond(self, other: Configuration) -> Estimate | None:
+        """By how much it scores higher than another, paired by seed; None where they share no seed."""
+        theirs = {run["seed"]: value for run, value in zip(other.runs, other.score.values, strict=True)}
+        own = zip(self.runs, self.score.values, strict=True)
+        differences = tuple(value - theirs[run["seed"]] for run, value in own if run["seed"] in theirs)
+        return Estimate(differences) if differences else None
+
     @cached_property
     def seconds(self) -> Estimate | None:
         """Training time, a value a seed; None where none was recorded."""
@@ -173,7 +180,8 @@ def _configurations(records: Sequence[Record]) -> tuple[Configuration, ...]:
     for record in sorted(records, key=_ended):  # of two runs alike with one seed, the later one counts
         if measured(record, metric):
             training = json.dumps(record["training"], sort_keys=True)
-            parts[record["method"]["spec"], training][record["seed"]] = record
+            config = json.dumps(record["method"].get("config"), sort_keys=True)
+            parts[record["method"]["spec"] + config, training][record["seed"]] = record
     runs = [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in parts.values()]
     details = _details([alike[0] for alike in runs])
     made = [
@@ -189,7 +197,7 @@ def _ended(record: Record) -> tuple[str, str]:
 
 
 def _details(runs: Sequence[Record]) -> list[str]:
-    """For each configuration, the fields in which it differs from others of the same method."""
+    """For each configuration, its rank and the fields in which it differs from others of the same method."""
     fields = [{**(run["method"].get("config") or {})} for run in runs]
     specs = Counter(run["method"]["spec"] for run in runs)
     for run, own in zip(runs, fields, strict=True):
@@ -200,6 +208,9 @@ def _details(runs: Sequence[Record]) -> list[str]:
         alike = [
             other for other, where in zip(fields, runs, strict=True) if where["method"]["name"] == run["method"]["name"]
         ]
-        varying = [key for key, value in own.items() if any(other.get(key) != value for other in alike)]
-        details.append(" ".join(short(key, own[key]) for key in varying if own[key] is not None))
+        told = [
+            key for key, value in own.items()
+            if value is not None and (key == "rank" or any(other.get(key) != value for other in alike))
+        ]  # fmt: skip
+        details.append(" ".join(short(key, own[key]) for key in told))
     return details

@@ -32,19 +32,27 @@ def write_page(
         groups: the same runs by what may be compared.
         drawn: the figures, in the folder's `figures`.
         title: the heading; the study's name without.
-        question: the line below it.
+        question: the line below it; the present page's without, so that `bench figures` need not know it.
 
     Raises:
         BadInput: the folder cannot be written.
     """
     name = f"{records[0]['study']} ({records[0]['scale']})" if records else "No runs yet"
-    blocks = [f"# {title or name}", *([question] if question else [])]
+    question = question or _asked(folder / "README.md")
+    blocks = [f"# {title or name}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
     if records:
         blocks += ["## What ran", *_overview(records), *_failures(records)]
     for group in groups:
-        blocks += _section(group, [figure for figure in drawn if figure.group is group])
+        others = [other for other in groups if other.configurations]
+        blocks += _section(group, [figure for figure in drawn if figure.group is group], others)
     return write_atomically(folder / "README.md", "\n\n".join(block for block in blocks if block) + "\n")
+
+
+def _asked(page: Path) -> str:
+    """The question on the page as it is."""
+    lines = page.read_text().splitlines() if page.exists() else []
+    return next((line[2:] for line in lines[:5] if line.startswith("> ")), "")
 
 
 def _overview(records: Sequence[Record]) -> Iterator[str]:
@@ -134,8 +142,10 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
         yield f"… and {len(failed) - _FAILURES} more in `table.csv`."
 
 
-def _section(group: Group, drawn: Sequence[Drawn]) -> Iterator[str]:
+def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> Iterator[str]:
     """Results of one task, model and device."""
+    if not group.configurations and any(group.subject == other.subject for other in others):
+        return  # runs that ended before their precision was known: they stand among the failures
     yield f"## {group.subject}"
     yield group.specs
     finals = [record for record in group.records if record["phase"] == "final"]
@@ -147,7 +157,7 @@ def _section(group: Group, drawn: Sequence[Drawn]) -> Iterator[str]:
     if dropped := _dropped(group, finals):
         yield dropped
     for figure in drawn:
-        yield f"![{figure.kind.caption}](figures/{figure.png.name})"
+        yield f"![{figure.kind.name.replace('_', ' ')}](figures/{figure.png.name})"
         yield f"*{figure.kind.caption}* ([SVG](figures/{figure.svg.name}))"
     yield "### Summary"
     yield _summary(group)
@@ -169,7 +179,7 @@ def _summary(group: Group) -> str:
     """One row a configuration."""
     metric = style.metric_name(group.metric)
     heading = ("method", "backbone parameters", "head parameters", f"{metric} (test)", "95% interval",
-               "seeds", "train seconds", "learning rate")  # fmt: skip
+               "seeds", "train seconds", "learning rate", "specification")  # fmt: skip
     return _table(heading, [_row(configuration) for configuration in group.configurations])
 
 
@@ -184,6 +194,7 @@ def _row(configuration: Configuration) -> tuple[str, ...]:
         str(len(configuration.runs)),
         f"{seconds.mean:.1f}" if seconds else "",
         _chosen(configuration.runs[0]),
+        f"`{configuration.runs[0]['method']['spec']}`",
     )
 
 
@@ -196,26 +207,36 @@ def _chosen(record: Record) -> str:
 
 
 def _reading(group: Group) -> str:
-    """How to read the table: who leads, and who cannot be told from the leader."""
-    lower = group.metric in style.LOWER_IS_BETTER
-    best = (min if lower else max)(group.configurations, key=lambda c: c.score.mean)
-    lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
-    if interval := best.score.interval:
-        rest = [c for c in group.configurations if c is not best and c.score.interval]
-        alike = [
-            c.label for c in rest
-            if c.score.interval and c.score.interval[0] <= interval[1] and c.score.interval[1] >= interval[0]
-        ]  # fmt: skip
-        lines.append(
-            f"The intervals of {len(alike)} of the other {len(rest)} overlap with it: {', '.join(alike)}."
-            if alike else "No other interval overlaps with it."
-        )  # fmt: skip
+    """How to read the table: who leads, who cannot be told from the leader, and what the marks mean."""
+    lines = _lead(group)
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
         lines.append("(edge): the lowest or the highest candidate was best, so a better one may lie outside.")
     if any("shared" in note for note in notes):
         lines.append("(shared): tuned for another configuration of the method and taken over.")
     return " ".join(lines)
+
+
+def _lead(group: Group) -> list[str]:
+    lower = group.metric in style.LOWER_IS_BETTER
+    best = (min if lower else max)(group.configurations, key=lambda c: c.score.mean)
+    lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
+    pairs = [(c.label, pair) for c in group.configurations if c is not best and (pair := best.beyond(c))]
+    known = [(label, pair.interval, len(pair.values)) for label, pair in pairs if pair.interval]
+    if not known:
+        return lines
+    alike = [label for label, (low, high), _ in known if low <= 0 <= high]
+    lines.append(
+        f"Paired by seed, {len(alike)} of the other {len(known)} cannot be told from it (the 95% interval of the "
+        f"difference holds 0){': ' * bool(alike)}{', '.join(alike)}."
+    )
+    few = min(number for _, _, number in known)
+    if few <= 5:  # the bootstrap of few values is too narrow: say what it amounts to
+        lines.append(
+            f"With {few} seeds the interval leaves 0 out as soon as all seeds agree, as they do by chance alone in "
+            f"1 of {2 ** (few - 1)} pairs, and the best was picked after looking: the rest is not thereby beaten."
+        )
+    return lines
 
 
 def _number(value: float | None) -> str:
