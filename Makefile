@@ -58,8 +58,8 @@ smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into bui
 	rm -rf build/results
 	$(BIN)/bench run rank-sweep --scale smoke --results build/results
 
-bench: $(INSTALLED) ## Time our code against peft's and against the limit
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED) ## Time our code against peft's and the limit (WHOLE=1: the whole laptop sweep, an hour)
+	WHOLE=$(WHOLE) $(BIN)/python -m benchmarks
 
 install: $(INSTALLED) ## Make .venv and install what the rest needs (every target does this itself)
 
@@ -77,5 +77,5 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade --disable-pip-version-check pip
 	@echo 'Installing into $(VENV): PyTorch and the rest, about 5 GB and a few minutes, once.'
-	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[mlflow,dev]'
 	@touch $@

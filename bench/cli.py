@@ -21,8 +21,13 @@ app = typer.Typer(
     help="LoRA Bench: which fine-tuning method, with how much rank, and where in the network?\n\n"
     "Start with `bench plan rank-sweep`, then `bench run rank-sweep`, then `bench mlflow ui`.",
 )
-assets_app = typer.Typer(help="Weights and data that come from the package registry, pinned and hashed.")
-mlflow_app = typer.Typer(no_args_is_help=True, help="MLflow, rebuilt from the records in results/.")
+assets_app = typer.Typer(
+    help="Weights and data that come from the package registry, pinned and hashed. Without a command: list them.\n\n"
+    "Example: `bench assets`"
+)
+mlflow_app = typer.Typer(
+    no_args_is_help=True, help="MLflow, rebuilt from the records in results/.\n\nExample: `bench mlflow ui`"
+)
 app.add_typer(assets_app, name="assets")
 app.add_typer(mlflow_app, name="mlflow")
 
@@ -41,7 +46,7 @@ def run(
     results: Results = RESULTS,
     device: Device = None,
     mlflow: Annotated[
-        bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file beside results/).")
+        bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file in the results folder).")
     ] = True,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
@@ -50,7 +55,12 @@ def run(
     """
     from bench.launch import launch
 
-    launch(study, scale, results=results, device=device, mlflow=mlflow)
+    try:
+        sound = launch(study, scale, results=results, device=device, mlflow=mlflow)
+    except KeyboardInterrupt:
+        print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise typer.Exit(0 if sound else 1)
 
 
 @app.command()
@@ -67,7 +77,11 @@ def plan(study: Study, scale: Scale = "laptop", results: Results = RESULTS, devi
 
     declared = load(study, scale)
     where = choose_device(device)
-    show.plan(declared, scale, planned(declared, Records(results / declared.name / scale), where), device=where)
+    records = Records(results / declared.name / scale)
+    rows, why = planned(declared, records, where)
+    show.plan(declared, scale, rows, device=where)
+    if why:
+        print(f"no estimate of the time: {why}")
 
 
 @app.command()
@@ -81,7 +95,7 @@ def figures(
     """
     from bench.report import redraw
 
-    folders = [runs.parent for runs in sorted(results.glob("*/*/runs"))]
+    folders = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
     if study is not None:
         wanted = study.replace("_", "-")
         known = {folder.parent.name for folder in folders}
@@ -195,6 +209,8 @@ def check(
     where = [resolve(model).untrained()] if model else [conformance.VIT, conformance.CNN]
     rows, failed = conformance.report(parsed, where)
     show.table(("model", "check", "result"), rows)
+    if not any(result == "ok" for *_, result in rows) and not failed:
+        raise BadInput(f"{parsed!r} fits none of these models: name one that it fits with --model")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -238,9 +254,10 @@ def verify_assets() -> None:
 
     Example: `bench assets verify`
     """
-    from bench.assets import ASSETS, status, verify
+    from bench.assets import ASSETS, cache_folder, status, verify
 
-    problems = [problem for name in ASSETS if status(name).cached for problem in verify(name)]
+    there = [name for name in ASSETS if (cache_folder() / "assets" / name).is_dir()]
+    problems = [problem for name in there for problem in verify(name)]
     for problem in problems:
         print(f"{problem}: run bench assets pull {problem.partition(':')[0]}", file=sys.stderr)
     cached = sum(status(name).cached for name in ASSETS)
@@ -256,7 +273,10 @@ def sync(results: Results = RESULTS) -> None:
     """
     from bench import tracking
 
-    print(tracking.sync(results, tracking.uri(results)))
+    if not any(results.glob("*/*/runs/*.json")):
+        raise BadInput(f"no records under {str(results)!r}: run a study first, e.g. bench run rank-sweep --scale smoke")
+    counts = tracking.sync(results, tracking.uri(results))
+    print(f"{counts['logged']} runs logged, {counts['present']} were there already: bench mlflow ui")
 
 
 @mlflow_app.command()
@@ -281,7 +301,7 @@ def rates(values: tuple[float, ...]) -> str:
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one line and exit code 2; Ctrl-C is 130. BENCH_DEBUG=1 shows tracebacks."""
+    """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
     warnings.showwarning = lambda message, *_, **__: print(f"bench: {message}", file=sys.stderr)
     try:
         app()
@@ -290,8 +310,3 @@ def main() -> None:
             raise
         print(f"bench: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(141) from None

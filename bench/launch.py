@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.plan import Row, plan
 from bench.progress import Progress
 from bench.records import Records
 from bench.report import redraw
-from bench.runner import Record, Runner, Watcher
+from bench.runner import DONE, Record, Runner, Watcher
 from bench.study import Cell, Study, load
 from bench.train import Run
 
@@ -23,8 +24,11 @@ REDRAW_AFTER = 120.0
 """Seconds between two drawings of a growing study's figures, so that drawing stays a small part of the time."""
 
 
-def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: bool) -> None:
+def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: bool) -> bool:
     """Plans, runs and reports a study.
+
+    Returns:
+        Whether no final run failed or ran out of memory. (Diverging is a finding.)
 
     Raises:
         BadInput: anything that can be known to be wrong before training.
@@ -32,28 +36,57 @@ def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: 
     study, where = load(name, scale), choose_device(device)
     records = Records(results / study.name / scale)
     records.prepare()
-    rows = planned(study, records, where)
-    show.plan(study, scale, rows, device=where)
+    print(f"{study.name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     fetch(study)
-    desk = Desk(study, scale, records, rows, mlflow=mlflow)
+    rows, _ = planned(study, records, where)
+    show.plan(study, scale, rows, device=where)
+    advise(records, rows)
     print(f"records, table and figures: {records.folder}\n", flush=True)
-    try:
-        finals = Runner(study, scale, records, device=where, watcher=desk.watcher())()
-    finally:
-        desk.close()
+    finals = carry_out(study, scale, records, device=where, mlflow=mlflow, rows=rows)
     bad = [record for record in finals if record["status"] != "ok"]
     for record in bad:
         print(f"{record['status']}: {record['method']['spec']} seed {record['seed']}: {record['reason']}")
     print(f"\n{len(finals) - len(bad)} of {len(finals)} final runs are sound; read {records.folder / 'README.md'}")
-    if bad:
-        print("run the same command again to retry what failed")
+    retried = [record for record in bad if record["status"] not in DONE]
+    if retried:
+        print("the same command tries again what failed or ran out of memory")
+    return not retried
 
 
-def planned(study: Study, records: Records, device: str) -> list[Row]:
-    """The plan, with a bar while steps are timed."""
-    cells = len(list(study.cells()))
-    with tqdm(total=cells, desc="timing a few steps of each method", leave=False, delay=1, unit="cell") as bar:
-        return plan(study, records, device=device, told=lambda cell: bar.update() and None)
+def carry_out(
+    study: Study, scale: str, records: Records, *, device: str, mlflow: bool, rows: Sequence[Row] = ()
+) -> list[Record]:
+    """Runs a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
+    desk = Desk(study, records, rows, mlflow=mlflow)
+    try:
+        return Runner(study, scale, records, device=device, watcher=desk.watcher())()
+    finally:
+        desk.close()
+
+
+def advise(records: Records, rows: Sequence[Row]) -> None:
+    """Says what records that are there already mean for this call."""
+    todo, there = sum(row.todo for row in rows), len(list(records.runs.glob("*.json")))
+    if not todo:
+        print(
+            "everything is recorded for this device already; "
+            "to measure again, name another folder: RESULTS=mine, --results mine"
+        )
+    elif there and not sum(row.done for row in rows):
+        print(
+            f"the {there} records in {records.folder} are of another device, of other data or of an older study; "
+            "this run puts its own in their place: RESULTS=mine, --results mine keeps them"
+        )
+
+
+def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str]:
+    """The plan, with a bar while steps are timed, and why it has no times, if the data cannot be had for them."""
+    rows = plan(study, records, device=device, timed=False)
+    with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
+        try:
+            return plan(study, records, device=device, told=lambda cell: bar.update() and None), ""
+        except BadInput as error:  # the cells fit, as the plan without times has shown
+            return rows, str(error)
 
 
 def fetch(study: Study) -> None:
@@ -68,16 +101,12 @@ def fetch(study: Study) -> None:
 class Desk:
     """What accompanies a study: the bar, MLflow, the figures."""
 
-    def __init__(self, study: Study, scale: str, records: Records, rows: list[Row], *, mlflow: bool) -> None:
-        todo = sum(row.todo for row in rows)
-        runs = todo + sum(row.done for row in rows)
+    def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool) -> None:
         self.study, self.records, self.drawn = study, records, 0.0
         self.tracker: Any = None
         if mlflow:
-            from bench.tracking import Tracker, uri  # slow to import, and not needed without
-
-            self.tracker = Tracker(study.name, uri(records.folder.parent.parent))
-        self.progress = Progress(runs=runs, todo=todo, seconds=sum(row.seconds or 0.0 for row in rows))
+            self.tracker = tracker(study, records)
+        self.progress = Progress(rows)
         self.told: set[str] = set()
 
     def watcher(self) -> Watcher:
@@ -99,11 +128,11 @@ class Desk:
             self.draw()
 
     def draw(self) -> None:
-        """Table, figures and page from the records so far. A full disk or the like does not end the study."""
+        """Table, figures and page from the records so far. What goes wrong there does not end the study."""
         try:
             redraw(self.records.folder, question=self.study.question)
-        except (OSError, BadInput) as error:
-            print(f"figures are not drawn now: {error}; later: bench figures {self.study.name}")
+        except Exception as error:  # a picture is no reason to lose the runs after it
+            print(f"figures are not drawn now ({error}); later: bench figures {self.study.name}")
         self.drawn = time.monotonic()
 
     def close(self) -> None:
@@ -113,3 +142,14 @@ class Desk:
             self.draw()
             if self.tracker is not None:
                 self.tracker.artefacts(self.records.folder)
+
+
+def tracker(study: Study, records: Records) -> Any:
+    """MLflow's side of a study; None, with a word, where MLflow is not installed."""
+    try:
+        from bench.tracking import Tracker, uri  # slow to import, and not needed without
+
+        return Tracker(study.name, uri(records.folder.parent.parent))
+    except ImportError as error:
+        print(f"no MLflow ({error}): pip install 'lora-bench[mlflow]'; bench mlflow sync logs the records later")
+        return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
 from bench.costs.time import median_seconds
+from bench.methods import Method
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.runner import identity, usable
@@ -30,6 +32,7 @@ class Row:
         todo: runs, of tuning and final, that are not recorded yet.
         done: runs that are.
         seconds: estimated time of what is to do; None where it was not asked for.
+        speed: what the estimate is made of.
     """
 
     cell: Cell
@@ -38,6 +41,7 @@ class Row:
     todo: int
     done: int
     seconds: float | None
+    speed: Speed | None = None
 
 
 def plan(
@@ -63,20 +67,26 @@ def plan(
     """
     rows: list[Row] = []
     seen: set[str] = set()
-    speeds: dict[Cell, Speed] = {}
+    speeds: dict[tuple[Any, Any], Speed] = {}
     for cell in study.cells():
         told(cell)
-        tuned = replace(cell, method=study.tune.representative(cell.method))
-        if timed and tuned not in speeds:
-            speeds[tuned] = Speed.measure(study, tuned, device=device)
+        key = (cell.model, _of_any_rank(cell.method))
+        if timed and key not in speeds:
+            speeds[key] = Speed.measure(study, cell, device=device)
+        speed = replace(speeds[key], sizes=cell.task.sizes()) if timed else None
         trials = [run for run in study.trials(cell) if identity(run) not in seen]
         seen |= {identity(run) for run in trials}
         todo = sum(not recorded(records, run, device) for run in trials)
         finals = _open_finals(study, records, cell, device=None if todo else device)
         done = len(trials) + len(study.seeds) - todo - finals
-        seconds = todo * speeds[tuned].run(test=False) + finals * speeds[tuned].run(test=True) if timed else None
-        rows.append(Row(cell, *trainable(cell), todo + finals, done, seconds))
+        seconds = None if speed is None else todo * speed.run(test=False) + finals * speed.run(test=True)
+        rows.append(Row(cell, *trainable(cell), todo + finals, done, seconds, speed))
     return rows
+
+
+def _of_any_rank(method: Method) -> Method:
+    """The method at one rank for all: a step's time hardly depends on it, and timing every rank takes long."""
+    return replace(method, rank=1) if any(f.name == "rank" for f in fields(method)) else method  # type: ignore[arg-type, type-var, call-arg]
 
 
 def trainable(cell: Cell) -> tuple[int, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
-from bench.plan import hours_minutes
+from bench.plan import Row, hours_minutes
 from bench.runner import Record
 from bench.train import Run
 
@@ -17,15 +18,18 @@ class Progress:
     """A bar over all runs of a study, or, where there is no terminal, the time left at the end of each line.
 
     Args:
-        runs: how many there are, those recorded before among them.
-        seconds: estimated time of those still to do, for the time left until the first ones are done.
-        todo: how many are still to do.
+        rows: the plan. Runs of different methods take different times: the time left is what the plan foresees for
+            the rest, corrected by how the runs so far compared with it.
     """
 
-    def __init__(self, *, runs: int, todo: int, seconds: float) -> None:
-        self.todo, self.estimate, self.spent, self.fresh = todo, seconds, 0.0, 0
+    def __init__(self, rows: Sequence[Row]) -> None:
+        todo = sum(row.todo for row in rows)
+        self.speeds = {(row.cell.task, row.cell.model, row.cell.method): row.speed for row in rows}
+        self.foreseen = sum(row.seconds or 0.0 for row in rows)
+        self.spent, self.expected = 0.0, 0.0
         self.since, self.terminal = time.perf_counter(), sys.stderr.isatty()
         shape = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} runs{postfix}"
+        runs = todo + sum(row.done for row in rows)
         self.bar: Any = tqdm(total=runs, bar_format=shape, dynamic_ncols=True, disable=not self.terminal)
         self.say(self.left())
 
@@ -34,14 +38,14 @@ class Progress:
         self.bar.set_postfix_str(what)
 
     def left(self, within: float = 0.0) -> str:
-        """Time left, from the estimate and, more and more, from how long runs really took."""
-        done = self.fresh + within
-        if self.fresh:
-            per_run = (time.perf_counter() - self.since) / max(done, 1e-9)
-            remaining = per_run * (self.todo - done)
-        else:
-            remaining = max(0.0, self.estimate - (time.perf_counter() - self.since))
-        return f"about {hours_minutes(remaining)} left"
+        """Time left; `within` is the expected time of the part of the running one that is done."""
+        pace = self.spent / self.expected if self.expected else 1.0
+        return f"about {hours_minutes(max(0.0, self.foreseen - self.expected - within) * pace)} left"
+
+    def expects(self, run: Run) -> float:
+        """Seconds that the plan foresees for a run; a trial for a method that is not itself in the plan: a mean."""
+        speed = self.speeds.get((run.task, run.model, run.method))
+        return speed.run(test=run.test) if speed else self.foreseen / max(1, self.bar.total or 1)
 
     def started(self, run: Run) -> None:
         """Names the run on the bar."""
@@ -51,12 +55,13 @@ class Progress:
     def epoch(self, run: Run, epoch: int) -> None:
         """Moves on within a run."""
         part = epoch / run.training.epochs
-        self.say(f"epoch {epoch}/{run.training.epochs}, {self.left(part)}")
+        self.say(f"epoch {epoch}/{run.training.epochs}, {self.left(part * self.expects(run))}")
 
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """One line for a run that was done now; a step of the bar for every one."""
-        self.fresh += fresh
         if fresh:
+            self.spent += record["time"].get("total") or 0.0
+            self.expected += self.expects(run)
             tail = "" if self.terminal else f"  ({self.left()})"
             self.bar.write(line(run, record) + tail, file=sys.stdout)
             sys.stdout.flush()

@@ -127,7 +127,8 @@ class Records:
         """Moves records that a changed study has outdated to `retired/`, out of tables and figures but not lost."""
         for run_id in run_ids:
             self.retired.mkdir(exist_ok=True)
-            os.replace(self.runs / f"{run_id}.json", self.retired / f"{run_id}.json")
+            taken = len(list(self.retired.glob(f"{run_id}*.json")))
+            os.replace(self.runs / f"{run_id}.json", self.retired / f"{run_id}{f'.{taken}' * bool(taken)}.json")
 
     def read(self, run_id: str) -> dict[str, Any] | None:
         """The record of a run, or None; one that is not whole is set aside with a warning, and None."""

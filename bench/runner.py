@@ -50,6 +50,8 @@ class Runner:
     records: Records
     device: str = "cpu"
     watcher: Watcher = field(default_factory=Watcher)
+    made: dict[str, Record] = field(default_factory=dict, init=False)
+    """What this call has run: a shared trial that failed is not tried again for every rank."""
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
@@ -62,22 +64,26 @@ class Runner:
 
     def cell(self, cell: Cell) -> Iterator[Record]:
         """Tunes one cell, then runs it on every seed. Without a sound budget of trials its final runs are failed."""
-        trials = [self.run(run, phase="tune", tuning=None) for run in self.study.trials(cell)]
+        wanted = self.study.trials(cell)
+        trials = [self.run(run, phase="tune", tuning=None) for run in wanted]
         tuning = choose(trials, cell=cell, study=self.study)
         reason = unsound(tuning)
         finals = self.study.finals(cell, (tuning["chosen"] or tuning["candidates"][0])["lr"])
-        self.retire(cell, {identity(run) for run in finals})
+        self.retire(cell, {identity(run) for run in (*wanted, *finals)})
         for run in finals:
             yield self.run(run, phase="final", tuning=tuning) if reason is None else self.failed(run, reason, tuning)
 
     def run(self, run: Run, *, phase: str, tuning: Record | None) -> Record:
         """The record of a run: the one that is there, or a new one."""
-        known = self.records.read(identity(run))
-        if known is not None and usable(known, run, self.device):
+        key = identity(run)
+        known = self.made.get(key) or self.records.read(key)
+        if known is not None and (key in self.made or usable(known, run, self.device)):
             if tuning is not None and known["tuning"] != tuning:  # other trials led to the same choice
                 self.records.write(known := known | {"tuning": tuning})
             self.watcher.finished(run, known, False)
             return known
+        if known is not None and known["status"] in DONE:
+            self.records.retire([key])  # of another device or other data: not this run's, and not to be lost
         self.watcher.started(run)
         started = datetime.now(UTC)
         outcome = attempt(run, device=self.device, on_epoch=lambda epoch: self.watcher.epoch(run, epoch))
@@ -93,18 +99,20 @@ class Runner:
         """Writes a record and tells it."""
         record = self.record(run, outcome, phase=phase, started=started or datetime.now(UTC)) | {"tuning": tuning}
         self.records.write(record)
+        self.made[record["run_id"]] = record
         self.watcher.finished(run, record, True)
         return record
 
     def retire(self, cell: Cell, current: set[str]) -> None:
-        """Final runs of the cell that the study as it is now would not make: another rate, other epochs, …"""
+        """Runs of the cell that the study as it is now would not make: another rate, other epochs, …"""
         about = describe(Run(cell.task, cell.model, cell.method, self.study.training, seed=0))
-        specs = {part: about[part]["spec"] for part in about}
+        methods = {"final": repr(cell.method), "tune": repr(self.study.tune.representative(cell.method))}
         self.records.retire(
             record["run_id"]
             for record in self.records.all()
-            if record["phase"] == "final" and record["run_id"] not in current
-            if all(record[part]["spec"] == spec for part, spec in specs.items())
+            if record["run_id"] not in current
+            if all(record[part]["spec"] == about[part]["spec"] for part in ("task", "model"))
+            if record["method"]["spec"] == methods[record["phase"]]
         )
 
     def record(self, run: Run, outcome: Outcome, *, phase: str, started: datetime) -> Record:

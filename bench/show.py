@@ -12,12 +12,12 @@ from bench.plan import Row, hours_minutes
 from bench.study import Study
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None, title: str = "") -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None) -> None:
     """Prints rows under a head; columns from `right` on are numbers. Piped output is as wide as it needs to be."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
         numeric = right is not None and i >= right
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
@@ -35,7 +35,8 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
         time = "" if row.seconds is None else hours_minutes(row.seconds)
         cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time))
     head = ("method", "backbone", "head", "done", "to do", "time")
-    table(head, cells, right=1, title=f"{study.name}, {scale}: {study.question}")
+    print(f"{study.name}, {scale}: {study.question}\n")
+    table(head, cells, right=1)
     todo = sum(row.todo for row in rows)
     rates, tuned = study.tune.candidates, len(study.tune.seeds)
     print(

@@ -1,6 +1,6 @@
 """Sites: the places of a network at which a method may be put, named by role and not by path.
 
-A model publishes its sites (`bench/models/sites.py`); a method asks for roles. Roles of weight layers:
+A model publishes its sites (`bench/models/architectures.py`); a method asks for roles. Roles of weight layers:
 
 =========  =====================================================================================
 q k v o    query, key, value and output projections of attention (Linear, or rows of a fused one)
@@ -86,6 +86,11 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
     found = [site for site in sites if site.role in at and start <= site.block < stop]
     if not found:
         here = sorted({site.role for site in sites if site.role in LAYER_ROLES})
+        if not total:
+            raise BadInput(
+                f"at={tuple(at)!r}: this model's residual blocks are of a class not known here; "
+                "add it to BLOCKS in bench/models/architectures.py"
+            )
         raise BadInput(
             f"no site matches at={tuple(at)!r}, blocks={blocks!r}: this model has the roles {', '.join(here)}"
         )

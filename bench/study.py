@@ -148,6 +148,8 @@ def names(folder: Path = Path("studies")) -> dict[str, str]:
 
 
 def _module(name: str, folder: Path) -> ModuleType:
+    if not folder.is_dir():
+        raise BadInput(f"no folder {str(folder)!r} here: run this in the repository, where the studies are")
     known = names(folder)
     key = name.replace("_", "-")
     if key not in known:

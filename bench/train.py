@@ -15,10 +15,9 @@ from bench.methods import Method
 from bench.models import Backbone, adapt, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
 from bench.tasks import Data, Split, Task
+from bench.tasks.precomputed import Precomputed
 from bench.training import Training, optimizer, precision, schedule, set_mode
 
-CACHE_LIMIT = 4 * 2**30
-"""Bytes up to which a frozen prefix's activations are kept in memory; above it they are computed every time."""
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
 
@@ -256,44 +255,3 @@ class Loop:
     def to_device(self, value: Any) -> Any:
         """Moves a tensor, or what a task's batch is made of (anything with `.to`)."""
         return value.to(self.device, non_blocking=True)
-
-
-class Precomputed:
-    """A split whose inputs are what a frozen prefix makes of them, computed on first use and kept in memory.
-
-    Args:
-        split: the split itself.
-        run: inputs → activations.
-        batch_size: samples to run at once.
-    """
-
-    def __init__(self, split: Split, run: Callable[[Any], Tensor], batch_size: int) -> None:
-        self.split, self.run, self.batch_size, self.views = split, run, batch_size, split.views
-        self.kept: dict[int, Tensor] = {}
-        self.fits = True
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def targets(self, index: Tensor, view: Tensor | None = None) -> Any:
-        """As the split's own."""
-        return self.split.targets(index, view)
-
-    def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
-        """The prefix's activations for samples `index`, each in its view."""
-        view = torch.zeros_like(index) if view is None else view
-        for wanted in view.unique().tolist():
-            if self.fits and wanted not in self.kept:
-                self._compute(wanted)
-        if not self.fits:
-            return self.run(self.split.inputs(index, view))
-        return torch.stack([self.kept[v][i] for i, v in zip(index.tolist(), view.tolist(), strict=True)])
-
-    def _compute(self, view: int) -> None:
-        parts: list[Tensor] = []
-        for index in torch.arange(len(self)).split(self.batch_size):
-            parts.append(self.run(self.split.inputs(index, torch.full_like(index, view))))
-            if parts[0].nbytes / len(parts[0]) * len(self) * self.views > CACHE_LIMIT:
-                self.fits = False
-                return
-        self.kept[view] = torch.cat(parts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ def test_help_of_every_command_has_an_example():
     assert "rank-sweep" in bench("--help").stdout
     commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "check"]
     for command in [[c] for c in commands] + [
+        ["assets"],
+        ["mlflow"],
         ["assets", "pull"],
         ["assets", "verify"],
         ["mlflow", "sync"],
@@ -92,10 +96,32 @@ def test_smoke_study_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "bench mlflow sync" in done.stderr + done.stdout
     folder = tmp_path / "rank-sweep" / "smoke"
-    assert len(list((folder / "runs").glob("*.json"))) == 34
+    records = [json.loads(path.read_text()) for path in (folder / "runs").glob("*.json")]
+    assert len(records) == 34 and {record["status"] for record in records} == {"ok"}
     assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
     table = (folder / "table.csv").read_bytes()
     assert bench("figures", "--results", tmp_path).returncode == 0
     assert (folder / "table.csv").read_bytes() == table
     synced = bench("mlflow", "sync", "--results", tmp_path)
     assert synced.returncode == 0 and "34" in synced.stdout, synced.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "rank-sweep", "--scale", "smoke", "--no-mlflow"]
+    runs = tmp_path / "rank-sweep" / "smoke" / "runs"
+    running = subprocess.Popen(
+        [*command, "--results", str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(1800):
+        if len(list(runs.glob("*.json"))) >= 5:
+            break
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert (
+        said.strip().splitlines()[-1]
+        == "bench: interrupted; what is recorded stays, the same command goes on from there"
+    )
+    assert (runs.parent / "README.md").exists()

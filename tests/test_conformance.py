@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from bench import methods as m
 from bench.conformance import CHECKS, CNN, VIT
-from bench.methods import (
-    METHODS,
-    AdaptFormer,
-    BitFit,
-    FeatureLoRA,
-    FullFineTuning,
-    Houlsby,
-    LinearProbe,
-    LoRA,
-    Pfeiffer,
-)
 from bench.sites import ALL, CONV
 
 BOTH = (VIT, CNN)
 ROWS = [
-    (FullFineTuning(), BOTH),
-    (LinearProbe(), BOTH),
-    (BitFit(), BOTH),
-    (LoRA(rank=4, at=("q", "v")), (VIT,)),
-    (LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), (VIT,)),
-    (LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
-    (LoRA(rank=4, at=CONV), (CNN,)),
-    (Houlsby(width=8), BOTH),
-    (Pfeiffer(width=8), BOTH),
-    (AdaptFormer(width=8), BOTH),
-    (FeatureLoRA(rank=4, depth=2), BOTH),
-    (FeatureLoRA(rank=4, depth=1, tune_last=1), BOTH),
+    (m.FullFineTuning(), BOTH),
+    (m.LinearProbe(), BOTH),
+    (m.BitFit(), BOTH),
+    (m.LoRA(rank=4, at=("q", "v")), (VIT,)),
+    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), (VIT,)),
+    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
+    (m.LoRA(rank=4, at=CONV), (CNN,)),
+    (m.Houlsby(width=8), BOTH),
+    (m.Pfeiffer(width=8), BOTH),
+    (m.AdaptFormer(width=8), BOTH),
+    (m.FeatureLoRA(rank=4, depth=2), BOTH),
+    (m.FeatureLoRA(rank=4, depth=1, tune_last=1), BOTH),
 ]
 CASES = [
     pytest.param(method, model, check, id=f"{method!r}-{model.name}-{name}")
@@ -47,8 +37,8 @@ def test_holds(method, model, check):
 
 
 def test_every_method_has_a_row():
-    assert {type(method) for method, _ in ROWS} == set(METHODS.values())
+    assert {type(method) for method, _ in ROWS} == set(m.METHODS.values())
 
 
 def test_every_method_has_the_same_number_of_learning_rates():
-    assert {len(method.learning_rates) for method in METHODS.values()} == {5}
+    assert {len(method.learning_rates) for method in m.METHODS.values()} == {5}

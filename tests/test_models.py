@@ -29,6 +29,7 @@ FAMILIES = [
     ("resnet18", 8, {"conv", "proj", "branch", "patch"}),
     ("resnet50", 16, {"conv", "proj", "branch"}),
     ("tf_efficientnet_lite0", 16, {"conv", "proj", "dwconv", "branch", "patch"}),
+    ("mobilenetv4_conv_small", 19, {"conv", "proj", "dwconv", "branch", "patch"}),
     ("mobilenetv2_100", 17, {"conv", "proj", "dwconv", "branch", "patch"}),
 ]
 
@@ -66,12 +67,23 @@ def test_an_inert_branch_is_refused_at_apply():
 def test_unknown_models():
     with pytest.raises(BadInput, match="did you mean 'resnet50'"):
         resolve("resnet5O")
-    with pytest.raises(BadInput, match="residual block"):
-        Timm("vgg11").build(device="meta")
+    with pytest.raises(BadInput, match=r"did you mean 'vit_base_patch16_224\.augreg"):
+        Timm("vit_base_patch16_224.augregg")
+    with pytest.raises(BadInput, match="no pretrained weights exist"):
+        Timm("vit_huge_patch14_224").build()
     with pytest.raises(BadInput, match="unknown weights"):
         Timm("resnet18", weights="imagenet")
     with pytest.raises(BadInput, match="image_size"):
         Timm("resnet18", image_size=0)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "resnetv2_50", "mobilenetv4_hybrid_medium"])
+def test_unknown_blocks_take_only_what_needs_none(name):
+    """A network of which only some blocks are known must not be adapted in part."""
+    for method in (LinearProbe(), FullFineTuning(), FeatureLoRA(rank=2)):
+        adapt(Timm(name).build(device="meta"), method)
+    with pytest.raises(BadInput, match="not known here"):
+        adapt(Timm(name).build(device="meta"), LoRA(at=("conv",)))
 
 
 def test_options_reach_the_network():

@@ -151,6 +151,16 @@ def test_a_changed_study_retires_what_it_outdates(records):
     assert {path.stem for path in records.retired.glob("*.json")} == {r["run_id"] for r in old}
 
 
+def test_a_record_of_another_device_is_kept_when_this_one_makes_its_own(records):
+    finals, _ = execute(records)
+    theirs = finals[0] | {"environment": finals[0]["environment"] | {"device_name": "another"}}
+    records.write(theirs)
+    _, done = execute(records)
+    assert [identity(run) for run in done] == [theirs["run_id"]]
+    kept = json.loads((records.retired / f"{theirs['run_id']}.json").read_text())
+    assert kept["environment"]["device_name"] == "another"
+
+
 def test_records_of_another_device_or_other_data_are_not_taken_for_ones_own(records, monkeypatch):
     finals, _ = execute(records)
     run = next(iter(STUDY.finals(next(STUDY.cells()), finals[0]["training"]["lr"])))
@@ -182,7 +192,7 @@ def test_learning_rates_are_spread_and_equal_in_number():
     for candidates in (1, 2, 3, 5):
         counts = {len(Tune(candidates=candidates).learning_rates(cls())) for cls in METHODS.values()}
         assert counts == {candidates}
-    assert Tune(candidates=3).learning_rates(FullFineTuning()) == (1e-5, 1e-4, 1e-3)
+    assert Tune(candidates=3).learning_rates(FullFineTuning()) == (3e-6, 3e-5, 3e-4)
     with pytest.raises(BadInput, match="declares 5 learning rates"):
         Tune(candidates=9).learning_rates(LoRA())
 
@@ -259,7 +269,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path):
     ]
     runs = tmp_path / "rank-sweep" / "smoke" / "runs"
     killed = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
+    for _ in range(1800):
         if len(list(runs.glob("*.json"))) >= 5:
             break
         time.sleep(0.1)

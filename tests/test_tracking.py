@@ -267,9 +267,9 @@ def test_messages_hide_passwords_and_tracebacks() -> None:
     assert len(brief(ValueError("y\n" * 500))) <= 120
 
 
-def test_the_default_stands_beside_the_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_stands_in_the_results_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert uri(tmp_path / "results") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert uri(tmp_path / "results") == f"sqlite:///{tmp_path}/results/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert uri(tmp_path / "results") == "http://127.0.0.1:5000"
 
@@ -278,7 +278,7 @@ def test_the_first_start_is_quiet(tmp_path: Path) -> None:
     program = (
         "import sys; from bench.tracking import Tracker, uri\n"
         "assert 'mlflow' not in sys.modules and 'torch' not in sys.modules\n"
-        f"assert Tracker('quiet', {uri(tmp_path / 'results')!r}).enabled\n"
+        f"assert Tracker('quiet', {uri(tmp_path)!r}).enabled\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)

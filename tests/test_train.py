@@ -13,7 +13,8 @@ from bench.errors import BadInput
 from bench.methods import BitFit, FeatureLoRA, FullFineTuning, LinearProbe, LoRA
 from bench.models import Timm
 from bench.tasks import Images
-from bench.train import Diverged, Loop, Network, Outcome, Precomputed, Run, prepare, train
+from bench.tasks.precomputed import Precomputed
+from bench.train import Diverged, Loop, Network, Outcome, Run, prepare, train
 from bench.training import Training, optimizer, precision, schedule, set_mode
 
 TASK = Images("digits", train=60, val=40, test=60)
@@ -60,7 +61,7 @@ def test_caching_a_frozen_prefix_changes_nothing(method, flip):
 def test_what_does_not_fit_the_cache_is_computed_every_time(monkeypatch):
     run = run_of(LinearProbe(), lr=1e-2)
     expected = train(run)
-    monkeypatch.setattr("bench.train.CACHE_LIMIT", 100)
+    monkeypatch.setattr("bench.tasks.precomputed.CACHE_LIMIT", 100)
     assert train(run).metrics["test"]["loss"] == pytest.approx(expected.metrics["test"]["loss"], rel=1e-5)
 
 

@@ -16,7 +16,7 @@ from bench.sites import Site
 class FullFineTuning(Method):
     """Every parameter of the backbone trains: θ ← θ − η∇L(θ). The reference that the others are held against."""
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-6, 1e-5, 3e-5, 1e-4, 3e-4)
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Sets `requires_grad` on every parameter."""

@@ -43,6 +43,13 @@ BLOCKS: dict[str, dict[str, str]] = {
     "_efficientnet_blocks.DepthwiseSeparableConv": {"conv_dw": "dwconv", "conv_pw": "proj", "bn2": "branch"},
     "_efficientnet_blocks.EdgeResidual": {"conv_exp": "conv", "conv_pwl": "proj", "bn2": "branch"},
     "_efficientnet_blocks.ConvBnAct": {"conv": "proj", "bn1": "branch"},
+    "_efficientnet_blocks.UniversalInvertedResidual": {
+        "dw_start.conv": "dwconv",
+        "pw_exp.conv": "conv",
+        "dw_mid.conv": "dwconv",
+        "pw_proj.conv": "proj",
+        "pw_proj.bn": "branch",
+    },
 }
 
 STEMS = {"patch_embed.proj": "patch", "stem.0": "patch", "conv_stem": "patch", "conv1": "patch", "conv1.0": "patch"}
@@ -58,9 +65,13 @@ BYPASSES = {
 def sites(model: nn.Module) -> tuple[Site, ...]:
     """The sites of a network, stem first, then block by block.
 
+    A network with a residual block of a class not in `BLOCKS` has no block sites at all: some of its blocks only
+    would be worse than none. Methods that need none (full fine-tuning, probe, BitFit, feature LoRA) work there.
+
     Raises:
-        BadInput: no block of a known class, or attention that goes past its Linear.
+        BadInput: attention that goes past its Linear.
     """
+    unknown = sorted({_class_name(m) for m in model.modules() if _is_residual(m) and _class_name(m) not in BLOCKS})
     found, index = list(_sites_below(model, "", STEMS, -1)), -1
     for path, block in model.named_modules():
         name = _class_name(block)
@@ -68,17 +79,16 @@ def sites(model: nn.Module) -> tuple[Site, ...]:
             raise BadInput(
                 f"{type(model).__name__} cannot be adapted: {BYPASSES[name]}, so a branch there would be inert"
             )
-        if name in BLOCKS:
+        if name in BLOCKS and not unknown:
             index += 1
             found.append(Site(path, "block", index))
             found.extend(_sites_below(block, path + ".", BLOCKS[name], index))
-    if index < 0:
-        seen = sorted({_class_name(m) for m in model.modules() if "lock" in type(m).__name__})
-        raise BadInput(
-            f"{type(model).__name__}: no known residual block (saw {', '.join(seen) or 'none'}); "
-            "add its class to BLOCKS in bench/models/architectures.py"
-        )
     return tuple(found)
+
+
+def _is_residual(module: nn.Module) -> bool:
+    """timm gives every residual block a `drop_path` of its own."""
+    return any(name.startswith("drop_path") for name, _ in module.named_children())
 
 
 def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int) -> Iterator[Site]:

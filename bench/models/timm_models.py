@@ -55,6 +55,9 @@ class Timm(Spec):
         check_numbers(self)
         if not isinstance(self.name, str) or not timm.is_model(self.name):
             raise unknown("model", str(self.name), timm.list_models())
+        architecture, _, tag = self.name.partition(".")
+        if tag and self.name not in timm.list_pretrained(f"{architecture}.*"):
+            raise unknown("weights", self.name, timm.list_pretrained(f"{architecture}.*"))
         if self.weights not in ("pretrained", "hub", "random"):
             raise unknown("weights", self.weights, ("pretrained", "hub", "random"))
         if self.image_size is not None and (type(self.image_size) is not int or self.image_size < 1):
@@ -108,6 +111,8 @@ class Timm(Spec):
         )
 
     def _create(self, *, hub: bool, meta: bool) -> nn.Module:
+        if hub and not timm.list_pretrained(f"{self.name.partition('.')[0]}*"):
+            raise BadInput(f"no pretrained weights exist for {self.name!r}: use weights='random', or another model")
         options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": self.drop_path or None}
         if self.pool:
             options["global_pool"] = self.pool

@@ -57,10 +57,12 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
 def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     pixels = np.empty((len(indices), 3, size, size), np.uint8)
     kept = np.zeros(len(indices), bool)
-    for row, i in enumerate(tqdm(indices, desc=f"decode {pool.name}", unit="picture", leave=False, delay=1)):
+    for row, i in enumerate(
+        tqdm(indices, desc=f"decode {pool.name}", unit="picture", leave=False, delay=1, disable=None)
+    ):
         try:
             picture = pool.read(int(i)).convert("RGB")
-        except (OSError, SyntaxError, ValueError):  # PIL's ways to say that a file is broken
+        except Exception:  # PIL has a dozen ways to say that a file is broken, or a bomb
             continue
         pixels[row] = _square(picture, size)
         kept[row] = True

@@ -44,7 +44,7 @@ class _Classification(Spec):
         return self.pool().classes
 
     def fingerprint(self) -> str:
-        """sha256 of the archive, or of the folder's listing with sizes and times of change."""
+        """sha256 of the archive, or of the names, sizes and beginnings of the pictures."""
         return self.pool().sha256
 
     def sizes(self) -> tuple[int, int, int]:

@@ -34,8 +34,8 @@ DEFAULTS = {  # of MLflow's own settings, where the user made no choice
 
 
 def uri(results: Path = Path("results")) -> str:
-    """Where MLflow keeps its runs: $MLFLOW_TRACKING_URI, or the SQLite file mlflow.db beside the results."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(results).resolve().parent}/mlflow.db"
+    """Where MLflow keeps its runs: $MLFLOW_TRACKING_URI, or the SQLite file mlflow.db in the results folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(results).resolve()}/mlflow.db"
 
 
 def shown(uri: str) -> str:
@@ -75,14 +75,14 @@ class Experiment:
         self._lock = _lock(uri)
         with self._lock:
             self.number = _experiment_id(self._client, study, artefact_root(uri))
-        self._digests: dict[str, str] = {}  # run_id -> digest of the record that is shown in full
+        self._digests: dict[str, str] = {}  # scale and run_id -> digest of the record shown in full
         self._parents: dict[str, str] = {}  # digest of the group -> MLflow's id of the parent
         for run in self._search():
             tags = run.data.tags
             if tags.get("kind") == "parent":
                 self._parents[tags["group"]] = run.info.run_id
             elif "record" in tags and run.info.status in COMPLETE:
-                self._digests[tags["run_id"]] = tags["record"]
+                self._digests[f"{tags['scale']} {tags['run_id']}"] = tags["record"]
 
     def log(self, record: Mapping[str, Any]) -> bool:
         """Show one run, anew if its record changed or an earlier attempt was cut short.
@@ -90,19 +90,20 @@ class Experiment:
         Returns:
             Whether there was anything to do.
         """
-        run_id, digest = str(record["run_id"]), _digest(json.dumps(record, sort_keys=True).encode())
-        if self._digests.get(run_id) == digest:
+        run_id, scale = record["run_id"], record["scale"]
+        key, digest = f"{scale} {run_id}", _digest(json.dumps(record, sort_keys=True).encode())
+        if self._digests.get(key) == digest:
             return False
         with self._lock:  # a study and `bench mlflow ui` may log the same record at once
             there = False
-            for run in self._search(f"tags.run_id = '{run_id}'"):
+            for run in self._search(f"tags.run_id = '{run_id}' and tags.scale = '{scale}'"):
                 same = run.info.status in COMPLETE and run.data.tags.get("record") == digest
                 if there or not same:
                     self._client.delete_run(run.info.run_id)
                 there = there or same
             if not there:
                 self._write(record, digest)
-        self._digests[run_id] = digest
+        self._digests[key] = digest
         return not there
 
     def artefacts(self, folder: Path) -> bool:
