@@ -18,7 +18,7 @@ from bench.study import Cell, Study
 from bench.train import Run, assemble
 from bench.training import Training, optimizer, precision, set_mode
 
-OVERHEAD = 1.0
+OVERHEAD = 2.0
 """Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
 
 

@@ -35,7 +35,7 @@ class FeatureLoRA(Method):
     tune_last: int = 0
 
     shows: ClassVar[tuple[str, ...]] = ("rank", "depth")
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
