@@ -120,7 +120,7 @@ def methods() -> None:
     from bench import show
     from bench.methods import METHODS
 
-    rows = [(repr(method()), first_line(method), rates(method.learning_rates)) for method in METHODS.values()]
+    rows = [(repr(method()), show.first_line(method), show.rates(method.learning_rates)) for method in METHODS.values()]
     show.table(("method", "what it does", "learning rates tried"), sorted(rows))
 
 
@@ -222,11 +222,7 @@ def assets(context: typer.Context) -> None:
     from bench import show
     from bench.assets import cache_folder, rows
 
-    listed = [
-        (r["name"], r["kind"], r["what"], f"{r['size'] / 1e6:.1f} MB", r["licence"], "yes" if r["cached"] else "no")
-        for r in rows()
-    ]
-    show.table(("asset", "kind", "what", "download", "licence", "cached"), listed)
+    show.assets(rows())
     print(f"cache: {cache_folder()} (LORA_BENCH_CACHE moves it)")
 
 
@@ -288,16 +284,6 @@ def ui(results: Results = RESULTS, port: Annotated[int, typer.Option(help="Port 
     from bench import tracking
 
     tracking.ui(results, tracking.uri(results), port=port)
-
-
-def first_line(cls: type) -> str:
-    """First line of a docstring."""
-    return (cls.__doc__ or "").strip().splitlines()[0]
-
-
-def rates(values: tuple[float, ...]) -> str:
-    """Learning rates in a row."""
-    return " ".join(f"{value:g}" for value in values)
 
 
 def main() -> None:

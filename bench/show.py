@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -49,3 +50,22 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
     seconds = [row.seconds for row in rows]
     if todo and None not in seconds:
         print(f"estimated time on this machine: {hours_minutes(sum(s or 0.0 for s in seconds))}")
+
+
+def assets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the assets: `bench.assets.rows()`."""
+    cells = [
+        (r["name"], r["kind"], r["what"], f"{r['size'] / 1e6:.1f} MB", r["licence"], "yes" if r["cached"] else "no")
+        for r in rows
+    ]
+    table(("asset", "kind", "what", "download", "licence", "cached"), cells)
+
+
+def first_line(cls: type) -> str:
+    """First line of a docstring."""
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def rates(values: tuple[float, ...]) -> str:
+    """Learning rates in a row."""
+    return " ".join(f"{value:g}" for value in values)

@@ -74,15 +74,7 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
         if role not in ROLES:
             raise unknown("role", role, ROLES)
     total = depth(sites)
-    match blocks:
-        case None:
-            start, stop = -1, total + 1
-        case int(n) if 0 < abs(n) <= total:
-            start, stop = (0, n) if n > 0 else (total + n, total)
-        case (int(a), int(b)) if 0 <= a < b <= total:
-            start, stop = a, b
-        case _:
-            raise BadInput(f"blocks={blocks!r} selects nothing: the model has {total} blocks")
+    start, stop = _range(blocks, total)
     found = [site for site in sites if site.role in at and start <= site.block < stop]
     if not found:
         here = sorted({site.role for site in sites if site.role in LAYER_ROLES})
@@ -95,3 +87,15 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
             f"no site matches at={tuple(at)!r}, blocks={blocks!r}: this model has the roles {', '.join(here)}"
         )
     return found
+
+
+def _range(blocks: int | tuple[int, int] | None, total: int) -> tuple[int, int]:
+    """Half-open range of depth indices that `blocks` stands for in a model of `total` blocks."""
+    match blocks:
+        case None:
+            return -1, total + 1
+        case int(n) if 0 < abs(n) <= total:
+            return (0, n) if n > 0 else (total + n, total)
+        case (int(a), int(b)) if 0 <= a < b <= total:
+            return a, b
+    raise BadInput(f"blocks={blocks!r} selects nothing: the model has {total} blocks")

