@@ -20,8 +20,8 @@ from bench.runner import DONE, Record, Runner, Watcher
 from bench.study import Cell, Study, load
 from bench.train import Run
 
-REDRAW_AFTER = 120.0
-"""Seconds between two drawings of a growing study's figures, so that drawing stays a small part of the time."""
+DRAWING = 0.02
+"""Largest share of a growing study's time that goes into redrawing its figures."""
 
 
 def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: bool) -> bool:
@@ -102,7 +102,7 @@ class Desk:
     """What accompanies a study: the bar, MLflow, the figures."""
 
     def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool) -> None:
-        self.study, self.records, self.drawn = study, records, 0.0
+        self.study, self.records, self.next_drawing = study, records, 0.0
         self.tracker: Any = None
         if mlflow:
             self.tracker = tracker(study, records)
@@ -124,16 +124,18 @@ class Desk:
 
     def cell(self, cell: Cell, records: list[Record]) -> None:
         """All seeds of a cell are done: draw, unless that was a moment ago."""
-        if time.monotonic() - self.drawn > REDRAW_AFTER or not self.drawn:
+        if time.monotonic() > self.next_drawing:
             self.draw()
 
     def draw(self) -> None:
         """Table, figures and page from the records so far. What goes wrong there does not end the study."""
+        start = time.monotonic()
         try:
             redraw(self.records.folder, question=self.study.question)
         except Exception as error:  # a picture is no reason to lose the runs after it
             print(f"figures are not drawn now ({error}); later: bench figures {self.study.name}")
-        self.drawn = time.monotonic()
+        now = time.monotonic()
+        self.next_drawing = now + (now - start) / DRAWING
 
     def close(self) -> None:
         """Draws once more, hands the figures to MLflow, takes the bar away; also after Ctrl-C."""

@@ -158,8 +158,7 @@ class Loop:
             with self.autocast():
                 return prefix.run(self.to_device(inputs))
 
-        size = self.run.training.batch_size
-        self.splits = {name: Precomputed(split, run, size) for name, split in self.splits.items()}
+        self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
         self.outcome.time["train"] += time.perf_counter() - start
 
     def fit(self, on_epoch: Callable[[int], None]) -> None:

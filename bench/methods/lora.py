@@ -120,10 +120,10 @@ class LinearBranch(Branch):
         return torch.cat(parts)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (…, in), y (…, out). One fused product and sum."""
+        """x (…, in), y (…, out). The product is added in place: a Linear's backward does not need its output."""
         low = F.linear(F.dropout(x, self.dropout, self.training), self.A * self.scale)
-        flat = torch.addmm(y.flatten(0, -2), low.flatten(0, -2), self.spread().t())
-        return flat.view_as(y)
+        y.flatten(0, -2).addmm_(low.flatten(0, -2).to(y.dtype), self.spread().t().to(y.dtype))
+        return y
 
     @torch.no_grad()
     def fold(self, host: nn.Linear) -> None:

@@ -15,18 +15,17 @@ CACHE_LIMIT = 4 * 2**30
 
 
 class Precomputed:
-    """`split` as seen behind a frozen prefix; every sample goes through it once in each view, on first use.
+    """`split` as seen behind a frozen prefix: a sample goes through it once in each view, when it is first asked for.
 
     Args:
         split: the split itself.
-        run: inputs → activations, the batch first.
-        batch_size: samples to run at once.
+        run: inputs → activations, the batch first, each sample's of one shape.
     """
 
-    def __init__(self, split: Split, run: Callable[[Any], Tensor], batch_size: int) -> None:
-        self.split, self.run, self.batch_size, self.views = split, run, batch_size, split.views
+    def __init__(self, split: Split, run: Callable[[Any], Tensor]) -> None:
+        self.split, self.run, self.views = split, run, split.views
+        self.there = torch.zeros(split.views * len(split), dtype=torch.bool)
         self.kept: Tensor | None = None
-        self.fits = True
 
     def __len__(self) -> int:
         return len(self.split)
@@ -38,18 +37,16 @@ class Precomputed:
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
         """The prefix's activations for samples `index` (n), each in its view: (n, …)."""
         view = torch.zeros_like(index) if view is None else view
-        if self.kept is None and self.fits:
-            self._compute()
+        key = view * len(self) + index
+        new = ~self.there[key]
+        if not new.any():
+            assert self.kept is not None  # made together with the first entry of `there`
+            return self.kept[key]
+        fresh = self.run(self.split.inputs(index[new], view[new]))
         if self.kept is None:
-            return self.run(self.split.inputs(index, view))
-        return self.kept[view * len(self) + index]
-
-    def _compute(self) -> None:
-        parts: list[Tensor] = []
-        for view in range(self.views):
-            for index in torch.arange(len(self)).split(self.batch_size):
-                parts.append(self.run(self.split.inputs(index, torch.full_like(index, view))))
-                if parts[0].nbytes / len(parts[0]) * len(self) * self.views > CACHE_LIMIT:
-                    self.fits = False
-                    return
-        self.kept = torch.cat(parts)
+            if fresh[0].nbytes * len(self.there) > CACHE_LIMIT:
+                return fresh  # nothing is ever kept, so all of the batch is new
+            self.kept = fresh.new_empty(len(self.there), *fresh.shape[1:])
+        self.kept[key[new]] = fresh
+        self.there[key[new]] = True
+        return self.kept[key]
