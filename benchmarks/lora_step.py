@@ -68,7 +68,7 @@ def variants(*, bf16: bool) -> dict[str, Callable[[], None]]:
     return steps
 
 
-def run(rounds: int = 15) -> list[tuple[str, str, str]]:
+def run(rounds: int = 20) -> list[tuple[str, str, str]]:
     """Rows of (what, median time, ratio to the limit)."""
     rows = []
     for name, bf16 in (("fp32", False), ("bf16", True)):

@@ -86,6 +86,17 @@ def test_parents_are_methods_on_tasks_and_children_are_runs(database: str) -> No
         assert parent.data.params.items() <= child.data.params.items(), "filters would drop the child"
 
 
+def test_a_parent_spans_children_that_come_out_of_order(database: str) -> None:
+    tracker = Tracker("order", database)
+    for seed, hour in ((0, 12), (1, 9)):
+        day = f"2026-11-01T{hour:02}"
+        spans = {"started": f"{day}:00:00+00:00", "ended": f"{day}:05:00+00:00"}
+        made = record(seed=seed)
+        tracker.log(made | {"study": "order", "provenance": made["provenance"] | spans})
+    (parent,) = [run for run in runs(database, "order") if run.data.tags.get("kind") == "parent"]
+    assert parent.info.end_time - parent.info.start_time == 5 * 60 * 1000
+
+
 def test_a_run_shows_its_record(database: str) -> None:
     entry = record(rank=4)
     logged(database, "one", entry)

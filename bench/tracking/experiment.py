@@ -138,7 +138,10 @@ class Experiment:
         self._params(run_id, entries.params(record), metrics[:800])
         for first in range(800, len(metrics), 800):  # one request takes 1,000 things
             self._client.log_batch(run_id, metrics=metrics[first : first + 800])
-        self._client.set_terminated(parent, "FINISHED", end)
+        info = self._client.get_run(parent).info  # children come in any order: the parent spans what it can
+        self._client.set_terminated(
+            parent, "FINISHED", max(t for t in (end, info.end_time, info.start_time, 0) if t is not None)
+        )
         # Last: a run that was never ended is one to write anew.
         self._client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end)
 
