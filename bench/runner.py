@@ -82,8 +82,6 @@ class Runner:
                 self.records.write(known := known | {"tuning": tuning})
             self.watcher.finished(run, known, False)
             return known
-        if known is not None and known["status"] in DONE:
-            self.records.retire([key])  # of another device or other data: not this run's, and not to be lost
         self.watcher.started(run)
         started = datetime.now(UTC)
         outcome = attempt(run, device=self.device, on_epoch=lambda epoch: self.watcher.epoch(run, epoch))
@@ -96,7 +94,10 @@ class Runner:
     def keep(
         self, run: Run, outcome: Outcome, *, phase: str, tuning: Record | None, started: datetime | None = None
     ) -> Record:
-        """Writes a record and tells it."""
+        """Writes a record and tells it. One of another device, other data or a sounder day is moved aside, not lost."""
+        there = self.records.read(identity(run))
+        if there is not None and there["status"] in DONE:
+            self.records.retire([there["run_id"]])
         record = self.record(run, outcome, phase=phase, started=started or datetime.now(UTC)) | {"tuning": tuning}
         self.records.write(record)
         self.made[record["run_id"]] = record

@@ -142,6 +142,16 @@ def test_a_failed_trial_is_no_smaller_budget(records, monkeypatch):
     assert "budget" in finals[2]["reason"]
 
 
+def test_a_failed_trial_loses_no_sound_final_run(records, monkeypatch):
+    finals, _ = execute(records)
+    trial = next(r for r in records.all() if r["phase"] == "tune" and r["method"]["name"] == "LoRA")
+    (records.runs / f"{trial['run_id']}.json").unlink()
+    monkeypatch.setattr(bench.runner, "train", lambda run, **o: (_ for _ in ()).throw(RuntimeError("surprise")))
+    again, _ = execute(records)
+    assert [r["status"] for r in again] == ["ok", "ok", *["failed"] * 4]
+    assert len(list(records.retired.glob("*.json"))) == len(finals) - 2
+
+
 def test_a_changed_study_retires_what_it_outdates(records):
     execute(records)
     old = {r["run_id"] for r in records.all()}
