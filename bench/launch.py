@@ -12,7 +12,7 @@ from tqdm import tqdm
 from bench import show
 from bench.environment import choose_device
 from bench.errors import BadInput
-from bench.plan import Row, plan
+from bench.plan import Row, estimated, plan
 from bench.progress import Progress
 from bench.records import Records
 from bench.report import redraw
@@ -84,7 +84,7 @@ def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str
     rows = plan(study, records, device=device, timed=False)
     with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
         try:
-            return plan(study, records, device=device, told=lambda cell: bar.update() and None), ""
+            return estimated(study, rows, device=device, told=lambda row: bar.update() and None), ""
         except BadInput as error:  # the cells fit, as the plan without times has shown
             return rows, str(error)
 

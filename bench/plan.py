@@ -29,19 +29,30 @@ class Row:
     Args:
         cell: what runs.
         backbone, head: exact trainable parameters.
-        todo: runs, of tuning and final, that are not recorded yet.
+        trials, finals: runs that are not recorded yet.
         done: runs that are.
-        seconds: estimated time of what is to do; None where it was not asked for.
-        speed: what the estimate is made of.
+        speed: what an estimate is made of; None where none was asked for, or nothing is to do.
     """
 
     cell: Cell
     backbone: int
     head: int
-    todo: int
+    trials: int
+    finals: int
     done: int
-    seconds: float | None
     speed: Speed | None = None
+
+    @property
+    def todo(self) -> int:
+        """Runs, of tuning and final, that are not recorded yet."""
+        return self.trials + self.finals
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time of what is to do; None where it is not known."""
+        if self.speed is None:
+            return None if self.todo else 0.0
+        return self.trials * self.speed.run(test=False) + self.finals * self.speed.run(test=True)
 
 
 def plan(
@@ -50,7 +61,6 @@ def plan(
     *,
     device: str = "cpu",
     timed: bool = True,
-    told: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Row]:
     """Every cell with its exact counts and, if `timed`, an estimate from a few timed steps on random weights.
 
@@ -59,7 +69,6 @@ def plan(
         records: what is there already.
         device: torch device to time on.
         timed: estimate the time; the sizes of the data must be known for it, so they may be fetched.
-        told: called before a cell is looked at.
 
     Raises:
         BadInput: a cell that could not run: a role that the model does not have, a rank above a layer's width,
@@ -67,21 +76,41 @@ def plan(
     """
     rows: list[Row] = []
     seen: set[str] = set()
-    speeds: dict[tuple[Any, Any], Speed] = {}
     for cell in study.cells():
-        told(cell)
-        key = (cell.model, _of_any_rank(cell.method))
-        if timed and key not in speeds:
-            speeds[key] = Speed.measure(study, cell, device=device)
-        speed = replace(speeds[key], sizes=cell.task.sizes()) if timed else None
         trials = [run for run in study.trials(cell) if identity(run) not in seen]
         seen |= {identity(run) for run in trials}
         todo = sum(not recorded(records, run, device) for run in trials)
         finals = _open_finals(study, records, cell, device=None if todo else device)
         done = len(trials) + len(study.seeds) - todo - finals
-        seconds = None if speed is None else todo * speed.run(test=False) + finals * speed.run(test=True)
-        rows.append(Row(cell, *trainable(cell), todo + finals, done, seconds, speed))
-    return rows
+        rows.append(Row(cell, *trainable(cell), todo, finals, done))
+    return estimated(study, rows, device=device) if timed else rows
+
+
+def estimated(
+    study: Study, rows: list[Row], *, device: str, told: Callable[[Row], None] = lambda row: None
+) -> list[Row]:
+    """The rows with speeds, where something is to do.
+
+    Args:
+        study: what would run.
+        rows: a plan of it.
+        device: torch device to time on.
+        told: called when a row is done.
+
+    Raises:
+        BadInput: the data cannot be had, or are fewer than the split needs.
+    """
+    speeds: dict[tuple[Any, Any], Speed] = {}
+    found = []
+    for row in rows:
+        if row.todo:
+            key = (row.cell.model, _of_any_rank(row.cell.method))
+            if key not in speeds:
+                speeds[key] = Speed.measure(study, row.cell, device=device)
+            row = replace(row, speed=replace(speeds[key], sizes=row.cell.task.sizes()))
+        found.append(row)
+        told(row)
+    return found
 
 
 def _of_any_rank(method: Method) -> Method:

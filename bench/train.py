@@ -149,9 +149,7 @@ class Loop:
         self.seen = 0
 
     def skip(self, prefix: FrozenPrefix) -> None:
-        """From here on a frozen prefix runs once per sample and view; it counts as training time."""
-        start = time.perf_counter()
-        set_mode(self.network)
+        """From here on a frozen prefix runs once per sample and view, in the epoch or evaluation that first asks."""
         self.network.features = prefix.resume
 
         def run(inputs: Any) -> Tensor:
@@ -159,7 +157,6 @@ class Loop:
                 return prefix.run(self.to_device(inputs))
 
         self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
-        self.outcome.time["train"] += time.perf_counter() - start
 
     def fit(self, on_epoch: Callable[[int], None]) -> None:
         """Trains for the epochs asked for, or until patience ends, and restores the best weights on validation.
