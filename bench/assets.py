@@ -23,7 +23,7 @@ from bench.asset_catalogue import ASSETS, Asset
 from bench.asset_download import download, refused, remedy, say, sha256
 from bench.errors import BadInput, unknown
 
-__all__ = ["ASSETS", "Asset", "Status", "cache_folder", "fetch", "file", "rows", "status", "verify"]
+__all__ = ["ASSETS", "Asset", "Status", "cache_folder", "fetch", "file", "offline", "rows", "status", "verify"]
 
 MANIFEST = "manifest.json"
 
@@ -41,6 +41,11 @@ def cache_folder() -> Path:
     if own := os.environ.get("LORA_BENCH_CACHE"):
         return Path(own).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "lora-bench"
+
+
+def offline() -> bool:
+    """Whether LORA_BENCH_OFFLINE forbids the network."""
+    return os.environ.get("LORA_BENCH_OFFLINE", "0") not in ("", "0")
 
 
 def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
@@ -61,7 +66,7 @@ def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
     asset = _declared(name)
     if not force and _whole(asset):
         return _folder(asset)
-    if os.environ.get("LORA_BENCH_OFFLINE", "0") not in ("", "0"):
+    if offline():
         why = "is not cached and LORA_BENCH_OFFLINE is set"
         raise BadInput(f"asset {name!r} {why}: unset it; {remedy(asset)}")
     try:

@@ -11,6 +11,7 @@ import torch
 
 from bench.costs.time import median_seconds
 from bench.methods import Method
+from bench.models import count
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.runner import identity, usable
@@ -125,8 +126,7 @@ def trainable(cell: Cell) -> tuple[int, int]:
         BadInput: the method does not fit the model.
     """
     backbone, network = assemble(Run(cell.task, cell.model, cell.method, Training(), seed=0), device="meta")
-    trains = sum(p.numel() for p in backbone.module.parameters() if p.requires_grad)
-    return trains, sum(p.numel() for p in network.head.parameters())
+    return count(backbone), sum(p.numel() for p in network.head.parameters())
 
 
 def recorded(records: Records, run: Run, device: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,10 +106,9 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
     folder = Path(root).expanduser() if root else assets.cache_folder() / "torchvision" / name
     if root and not folder.is_dir():
         raise BadInput(f"{name}: no folder {root!r}")
-    offline = os.environ.get("LORA_BENCH_OFFLINE", "0") not in ("", "0")
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        loaded = [getattr(datasets, cls)(str(folder), download=not offline, **part) for part in parts]
+        loaded = [getattr(datasets, cls)(str(folder), download=not assets.offline(), **part) for part in parts]
     except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
