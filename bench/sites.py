@@ -11,9 +11,9 @@ dwconv     grouped and depthwise convolutions
 patch      the patch embedding or stem convolution
 =========  =====================================================================================
 
-Roles of whole modules: `block` (a residual block), `mlp` (the MLP of a block, from its normalised input to the
-residual sum), `branch` (the last normalisation of a CNN block's residual branch) and `features` (the identity
-through which the pooled features leave the backbone).
+Roles of whole modules: `block` (a residual block), `mlp` (the MLP of a block, from its input to before the residual
+sum), `branch` (the last normalisation of a CNN block's residual branch) and `features` (the identity through which
+the features leave the backbone).
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ LAYER_ROLES = ("q", "k", "v", "o", "qkv", "up", "down", "conv", "proj", "dwconv"
 ROLES = LAYER_ROLES + MODULE_ROLES
 
 
+class NoBlocks(BadInput):
+    """A method wants residual blocks of a network in which none is known."""
+
+
 @dataclass(frozen=True)
 class Site:
     """One place of a network.
@@ -42,12 +46,15 @@ class Site:
         block: depth index of the residual block, 0 first; "the last 2 blocks" filters on this.
             -1 for what comes before the blocks (the stem); the number of blocks for what comes after.
         rows: half-open range of output rows, where several roles share one fused Linear.
+        source: path of the module at whose input the stretch begins, where no one module holds it all: BERT's MLP
+            goes from the input of "intermediate.dense" to the output of "output.dense", which is then the `path`.
     """
 
     path: str
     role: str
     block: int
     rows: tuple[int, int] | None = None
+    source: str | None = None
 
 
 def depth(sites: Iterable[Site]) -> int:
@@ -68,18 +75,18 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
         The matching sites in the order published, at least one.
 
     Raises:
-        BadInput: a role that does not exist, or nothing matches.
+        BadInput: a role that does not exist, or nothing matches; `NoBlocks` if no block of the network is known.
     """
     for role in at:
         if role not in ROLES:
             raise unknown("role", role, ROLES)
     total = depth(sites)
-    start, stop = _range(blocks, total)
+    start, stop = _range(blocks, total) if total else (-1, 1 if blocks is None else -1)
     found = [site for site in sites if site.role in at and start <= site.block < stop]
     if not found:
         here = sorted({site.role for site in sites if site.role in LAYER_ROLES})
         if not total:
-            raise BadInput(
+            raise NoBlocks(
                 f"at={tuple(at)!r}: this model's residual blocks are of a class not known here; "
                 "add it to BLOCKS in bench/models/architectures.py"
             )

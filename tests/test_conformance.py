@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from bench import methods as m
-from bench.conformance import CHECKS, CNN, VIT
+from bench.conformance import BERT, CHECKS, CNN, MODELS, VIT
 from bench.sites import ALL, CONV
 
-BOTH = (VIT, CNN)
+TRANSFORMERS = (VIT, BERT)
 ROWS = [
-    (m.FullFineTuning(), BOTH),
-    (m.LinearProbe(), BOTH),
-    (m.BitFit(), BOTH),
-    (m.LoRA(rank=4, at=("q", "v")), (VIT,)),
-    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), (VIT,)),
+    (m.FullFineTuning(), MODELS),
+    (m.LinearProbe(), MODELS),
+    (m.BitFit(), MODELS),
+    (m.LoRA(rank=4, at=("q", "v")), TRANSFORMERS),
+    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), TRANSFORMERS),
     (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
     (m.LoRA(rank=4, at=CONV), (CNN,)),
-    (m.Houlsby(width=8), BOTH),
-    (m.Pfeiffer(width=8), BOTH),
-    (m.AdaptFormer(width=8), BOTH),
-    (m.FeatureLoRA(rank=4, depth=2), BOTH),
-    (m.FeatureLoRA(rank=4, depth=1, tune_last=1), BOTH),
+    (m.Houlsby(width=8), MODELS),
+    (m.Pfeiffer(width=8), MODELS),
+    (m.AdaptFormer(width=8), MODELS),
+    (m.FeatureLoRA(rank=4, depth=2), MODELS),
+    (m.FeatureLoRA(rank=4, depth=1, tune_last=1), MODELS),
 ]
 CASES = [
     pytest.param(method, model, check, id=f"{method!r}-{model.name}-{name}")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.conformance import CNN, VIT, build, perturb
+from bench.conformance import BERT, CNN, VIT, build, perturb
 from bench.errors import BadInput
 from bench.methods import (
     METHODS,
@@ -24,7 +24,7 @@ from bench.methods import (
     Pfeiffer,
     merge,
 )
-from bench.models import Timm, adapt, count
+from bench.models import HuggingFace, Timm, adapt, count
 from bench.sites import ALL, ATTENTION, CONV, MLP, Site, select
 from bench.spec import parse
 
@@ -74,6 +74,9 @@ def test_count_of_convolutions():
         (VIT, ("qkv", "o"), ["attn.qkv", "attn.proj"], False),
         (VIT, MLP, ["fc1", "fc2"], True),
         (CNN, CONV, r"layer\d\.\d\.conv\d", False),
+        (BERT, ("q", "v"), ["query", "value"], False),
+        (BERT, ("o", "down"), ["output.dense"], True),
+        (HuggingFace("test-gpt2", weights="random"), ("qkv", "up"), ["c_attn", "c_fc"], False),
     ],
 )
 def test_lora_equals_peft(model, ours, targets, stabilised):

@@ -16,7 +16,7 @@ from bench.sites import Site
 
 @dataclass(frozen=True, repr=False)
 class AdaptFormer(Method):
-    """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the normalised input. Chen et al. 2022 (arXiv:2205.13535).
+    """MLP(x) ← MLP(x) + scale·W_up·relu(W_down·x), x the MLP's input. Chen et al. 2022 (arXiv:2205.13535).
 
     Equations 2-3 there.
     In a network with LayerScale (DINOv2) that factor acts on MLP and bottleneck alike, on top of `scale`. In a CNN

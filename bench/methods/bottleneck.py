@@ -24,28 +24,35 @@ class Bottleneck(Branch):
         host: Linear, Conv2d, a normalisation of feature maps, or a module whose last Linear or Conv2d
             tells width and layout (an MLP).
         width: of the bottleneck, 1 ≤ width.
-        parallel: read the host's input instead of its output.
+        parallel: read the input instead of the output.
         act: the nonlinearity.
         scale: factor of the branch.
+        source: the module whose input is read in parallel, where that is not the host.
     """
 
     def __init__(
-        self, host: nn.Module, *, width: int, parallel: bool, act: Callable[[Tensor], Tensor], scale: float = 1.0
+        self,
+        host: nn.Module,
+        *,
+        width: int,
+        parallel: bool,
+        act: Callable[[Tensor], Tensor],
+        scale: float = 1.0,
+        source: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        layers = [m for m in host.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        first, last = (layers[0], layers[-1]) if layers else (host, host)
+        first, last = _ends(source or host)[0], _ends(host)[1]
         weight = next(host.parameters())
         like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         channels_in, channels_out = _channels(first)[0], _channels(last)[1]
         self.parallel, self.act, self.scale = parallel, act, scale
-        source = channels_in if parallel else channels_out
+        read = channels_in if parallel else channels_out
         if isinstance(last, nn.Linear):
-            self.down: nn.Module = nn.Linear(source, width, **like)
+            self.down: nn.Module = nn.Linear(read, width, **like)
             self.up: nn.Module = nn.Linear(width, channels_out, **like)
         else:
             stride: Any = host.stride if parallel and isinstance(host, nn.Conv2d) else 1
-            self.down = nn.Conv2d(source, width, 1, stride=stride, **like)
+            self.down = nn.Conv2d(read, width, 1, stride=stride, **like)
             self.up = nn.Conv2d(width, channels_out, 1, **like)
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
         start_at_zero: tuple[Any, ...] = (self.down.bias, self.up.weight, self.up.bias)
@@ -53,8 +60,14 @@ class Bottleneck(Branch):
             nn.init.zeros_(tensor)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x: the host's input; y: its output. Returns a tensor of y's shape."""
+        """x: the input; y: the host's output. Returns a tensor of y's shape."""
         return y + self.scale * self.up(self.act(self.down(x if self.parallel else y)))
+
+
+def _ends(module: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """The first and the last layer of a module with layers, else the module itself."""
+    layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    return (layers[0], layers[-1]) if layers else (module, module)
 
 
 def _channels(layer: nn.Module) -> tuple[int, int]:
@@ -83,4 +96,6 @@ def insert(
     freeze(model)
     for site in select(sites, at=at, blocks=blocks):
         host = model.get_submodule(site.path)
-        attach(host, "adapter", Bottleneck(host, width=width, parallel=parallel, act=act, scale=scale))
+        source = model.get_submodule(site.source) if site.source else None
+        branch = Bottleneck(host, width=width, parallel=parallel, act=act, scale=scale, source=source)
+        attach(host, "adapter", branch, source)

@@ -19,8 +19,9 @@ from bench.sites import Site, select
 
 @dataclass(frozen=True, repr=False)
 class FeatureLoRA(Method):
-    """z ← z + B·A·z on the pooled features z of width d, A ∈ R^(rank×d), B ∈ R^(d×rank), `depth` times over.
+    """z ← z + B·A·z on the features z of width d, A ∈ R^(rank×d), B ∈ R^(d×rank), `depth` times over.
 
+    The features are the pooled ones of a picture or a text, or, where the task answers for every token, each token's.
     The form in which the low-rank map stands on top of a frozen backbone instead of inside it. B starts at zero.
     The map belongs to the features and not to a weight of the backbone, so there is nothing to fold it into.
 
@@ -49,7 +50,7 @@ class FeatureLoRA(Method):
         """Freezes the backbone, hangs the maps on its features and frees the last blocks.
 
         Raises:
-            BadInput: the backbone has no pooled features, or they are narrower than the rank.
+            BadInput: the backbone has no features to publish, or they are narrower than the rank.
         """
         freeze(model)
         if self.tune_last:
@@ -79,6 +80,6 @@ class FeatureMap(Branch):
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """y (N, d), or (N, d, 1, 1) from a convolutional head."""
-        flat = y.flatten(1)
+        """y (N, d) pooled, (N, L, d) for each token, or (N, d, 1, 1) from a convolutional head."""
+        flat = y.flatten(1) if y.ndim == 4 else y
         return (flat + F.linear(F.linear(flat, self.A), self.B)).view_as(y)

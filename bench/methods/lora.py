@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
 from bench.methods.method import Method, freeze
-from bench.sites import Site, select
+from bench.sites import MODULE_ROLES, Site, select
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,6 +66,9 @@ class LoRA(Method):
         """
         freeze(model)
         chosen = sorted(select(sites, at=self.at, blocks=self.blocks), key=lambda s: (s.path, s.rows or (0, 0)))
+        for site in chosen:
+            if site.role in MODULE_ROLES:
+                raise BadInput(f"LoRA cannot adapt {site.path}: role {site.role!r} is no Linear or ungrouped Conv2d")
         for path, group in groupby(chosen, key=lambda site: site.path):
             layer, rows = model.get_submodule(path), [site.rows for site in group]
             if isinstance(layer, nn.Linear):

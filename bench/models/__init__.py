@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import fnmatch
+from pathlib import Path
+
+import timm
+
+from bench.assets import ASSETS
+from bench.errors import unknown
 from bench.models.backbone import Backbone, adapt, count
+from bench.models.huggingface import HuggingFace
+from bench.models.text_shapes import SHAPES
+from bench.models.text_weights import TEXT_ASSETS
 from bench.models.timm_models import Timm
+from bench.models.weights import ASSET_OF
 from bench.spec import parse
 
-MODELS: dict[str, type] = {"Timm": Timm}
+MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace}
 
-__all__ = ["MODELS", "Backbone", "Timm", "adapt", "count", "resolve"]
+__all__ = ["MODELS", "Backbone", "HuggingFace", "Timm", "adapt", "count", "known", "offline", "resolve"]
 
 
-def resolve(text: str) -> Timm:
-    """A model specification, "Timm('resnet50', image_size=96)", or just a timm name, "resnet50".
+def known(pattern: str) -> list[str]:
+    """Names that match a pattern ("vit_base*"): timm's, and those of text models whose shape is known here."""
+    return fnmatch.filter([*timm.list_models(), *sorted({*SHAPES, *TEXT_ASSETS})], pattern)
+
+
+def offline() -> list[tuple[str, str, str]]:
+    """Rows of (specification, what it is, asset) of the models whose weights are assets."""
+    images = [(f"Timm({name!r})", ASSETS[asset].what, asset) for name, asset in ASSET_OF.items()]
+    return [*images, *((f"HuggingFace({name!r})", ASSETS[name].what, name) for name in TEXT_ASSETS)]
+
+
+def resolve(text: str) -> Timm | HuggingFace:
+    """A model specification, "Timm('resnet50', image_size=96)", or just a name.
+
+    A bare name is one of timm, else of a text model: an asset or shape ("minilm-l6"), a local folder, or a name on the
+    Hugging Face hub with its owner ("FacebookAI/roberta-base").
 
     Raises:
         BadInput: no such model (did you mean).
     """
-    model: Timm = parse(text, known=MODELS, kind="model") if text.rstrip().endswith(")") else Timm(text)
-    return model
+    if text.rstrip().endswith(")"):
+        return parse(text, known=MODELS, kind="model")  # type: ignore[no-any-return]
+    architecture = text.partition(".")[0]
+    if timm.is_model(architecture):
+        return Timm(text)
+    if text in SHAPES or "/" in text or Path(text).is_dir():
+        return HuggingFace(text)
+    raise unknown("model", text, [*timm.list_models(), *SHAPES])

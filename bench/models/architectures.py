@@ -1,7 +1,8 @@
 """Where the sites are: one table of suffix patterns for each class of residual block.
 
 To add a backbone family, add its block class here (module and class name as in its library): the suffix of each
-module below the block, and the role it plays. `bench check` and the conformance tests tell whether it works.
+module below the block, and the role it plays. "first > last" is the stretch from the input of one module to the
+output of another, where no one module holds it. `bench check` and the conformance tests tell whether it works.
 """
 
 from __future__ import annotations
@@ -16,6 +17,26 @@ from bench.sites import Site
 
 QKV = "q k v"  # a fused Linear whose output rows are queries, then keys, then values
 VIT = {"attn.qkv": QKV, "attn.proj": "o", "mlp.fc1": "up", "mlp.fc2": "down", "mlp": "mlp"}
+
+# transformers. `output.dense` also ends `attention.output.dense`: suffixes count from the block.
+POST_LN_MLP = {"intermediate.dense": "up", "output.dense": "down", "intermediate.dense > output.dense": "mlp"}
+BERT = {
+    "attention.self.query": "q",
+    "attention.self.key": "k",
+    "attention.self.value": "v",
+    "attention.output.dense": "o",
+    **POST_LN_MLP,
+}
+LLAMA = {
+    "self_attn.q_proj": "q",
+    "self_attn.k_proj": "k",
+    "self_attn.v_proj": "v",
+    "self_attn.o_proj": "o",
+    "mlp.gate_proj": "up",
+    "mlp.up_proj": "up",
+    "mlp.down_proj": "down",
+    "mlp": "mlp",
+}
 
 BLOCKS: dict[str, dict[str, str]] = {
     "vision_transformer.Block": VIT,
@@ -50,6 +71,63 @@ BLOCKS: dict[str, dict[str, str]] = {
         "pw_proj.conv": "proj",
         "pw_proj.bn": "branch",
     },
+    "modeling_bert.BertLayer": BERT,
+    "modeling_roberta.RobertaLayer": BERT,
+    "modeling_xlm_roberta.XLMRobertaLayer": BERT,
+    "modeling_camembert.CamembertLayer": BERT,
+    "modeling_electra.ElectraLayer": BERT,
+    "modeling_deberta_v2.DebertaV2Layer": {
+        "attention.self.query_proj": "q",
+        "attention.self.key_proj": "k",
+        "attention.self.value_proj": "v",
+        "attention.output.dense": "o",
+        **POST_LN_MLP,
+    },
+    "modeling_mpnet.MPNetLayer": {
+        "attention.attn.q": "q",
+        "attention.attn.k": "k",
+        "attention.attn.v": "v",
+        "attention.attn.o": "o",
+        **POST_LN_MLP,
+    },
+    "modeling_albert.AlbertLayer": {  # one layer that runs many times: one block here, one set of branches
+        "attention.query": "q",
+        "attention.key": "k",
+        "attention.value": "v",
+        "attention.dense": "o",
+        "ffn": "up",
+        "ffn_output": "down",
+        "ffn > ffn_output": "mlp",
+    },
+    "modeling_distilbert.TransformerBlock": {
+        "attention.q_lin": "q",
+        "attention.k_lin": "k",
+        "attention.v_lin": "v",
+        "attention.out_lin": "o",
+        "ffn.lin1": "up",
+        "ffn.lin2": "down",
+        "ffn": "mlp",
+    },
+    "modeling_modernbert.ModernBertEncoderLayer": {
+        "attn.Wqkv": QKV,
+        "attn.Wo": "o",
+        "mlp.Wi": "up",
+        "mlp.Wo": "down",
+        "mlp": "mlp",
+    },
+    "modeling_gpt2.GPT2Block": {
+        "attn.c_attn": QKV,
+        "attn.c_proj": "o",
+        "mlp.c_fc": "up",
+        "mlp.c_proj": "down",
+        "mlp": "mlp",
+    },
+    "modeling_llama.LlamaDecoderLayer": LLAMA,
+    "modeling_mistral.MistralDecoderLayer": LLAMA,
+    "modeling_qwen2.Qwen2DecoderLayer": LLAMA,
+    "modeling_qwen3.Qwen3DecoderLayer": LLAMA,
+    "modeling_gemma.GemmaDecoderLayer": LLAMA,
+    "modeling_smollm3.SmolLM3DecoderLayer": LLAMA,
 }
 
 STEMS = {"patch_embed.proj": "patch", "stem.0": "patch", "conv_stem": "patch", "conv1": "patch", "conv1.0": "patch"}
@@ -86,13 +164,27 @@ def sites(model: nn.Module) -> tuple[Site, ...]:
     return tuple(found)
 
 
+def unknown_blocks(model: nn.Module) -> str:
+    """The class of the residual blocks that `BLOCKS` does not know, and the layers in them, for a message."""
+    repeated = (items[0] for m in model.modules() if isinstance(m, nn.ModuleList) and len(items := [*m]) > 1)
+    blocks = [m for m in model.modules() if _is_residual(m)] or list(repeated)
+    for block in blocks:
+        layers = [path for path, m in block.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        if _class_name(block) not in BLOCKS and layers:
+            return f"{_class_name(block)} with {', '.join(layers)}"
+    return "no repeated blocks"
+
+
 def _is_residual(module: nn.Module) -> bool:
-    """timm gives every residual block a `drop_path` of its own."""
-    return any(name.startswith("drop_path") for name, _ in module.named_children())
+    """timm gives every residual block a `drop_path` of its own; transformers' blocks have a common base class."""
+    return any(name.startswith("drop_path") for name, _ in module.named_children()) or any(
+        base.__name__ == "GradientCheckpointingLayer" for base in type(module).__mro__
+    )
 
 
 def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int) -> Iterator[Site]:
-    for suffix, role in table.items():
+    for key, role in table.items():
+        source, _, suffix = key.rpartition(" > ")
         if not _has(root, suffix):
             continue
         layer: Any = root.get_submodule(suffix)
@@ -101,6 +193,8 @@ def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int
             yield Site(prefix + suffix, "qkv", block)
             for i, part in enumerate(QKV.split()):
                 yield Site(prefix + suffix, part, block, (i * third, (i + 1) * third))
+        elif source:
+            yield Site(prefix + suffix, role, block, source=prefix + source)
         elif not isinstance(layer, nn.Identity):
             grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1 and role in ("conv", "proj")
             yield Site(prefix + suffix, "dwconv" if grouped else role, block)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.methods import Method
-from bench.sites import Site
+from bench.models.architectures import unknown_blocks
+from bench.sites import NoBlocks, Site
 
 
 class Features(nn.Identity):
-    """The identity through which the pooled features leave a backbone: the `features` site.
+    """The identity through which the features leave a backbone: the `features` site.
 
     Args:
         width: d, number of features.
@@ -31,7 +32,7 @@ class Backbone:
     """A network without head, and what others need to know of it.
 
     Args:
-        module: maps a batch of inputs to pooled features (N, width).
+        module: maps a batch of inputs to pooled features (N, width), or to one a token (N, L, width).
         sites: where methods may be put.
         width: number of features.
         inputs: what a task needs to make inputs for it, e.g. image size, mean and std.
@@ -40,6 +41,7 @@ class Backbone:
             (depth index of the block, that input) → features.
         provenance: name and sha256 of the weights.
         mixed_precision: whether bf16 autocast pays on a CPU that has bf16 instructions.
+        output: "pooled", or "tokens" for features of every token.
     """
 
     module: nn.Module
@@ -50,6 +52,7 @@ class Backbone:
     resume: Callable[[int, Tensor], Tensor] | None = None
     provenance: dict[str, str | None] = field(default_factory=dict)
     mixed_precision: bool = False
+    output: str = "pooled"
 
 
 def adapt(backbone: Backbone, method: Method) -> None:
@@ -60,7 +63,10 @@ def adapt(backbone: Backbone, method: Method) -> None:
             adapted module).
     """
     base = {name for name, _ in backbone.module.named_parameters()}
-    method.apply(backbone.module, backbone.sites)
+    try:
+        method.apply(backbone.module, backbone.sites)
+    except NoBlocks as error:
+        raise NoBlocks(f"{error}; seen here: {unknown_blocks(backbone.module)}") from None
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return

@@ -34,8 +34,10 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     at the input of a residual block, for families that can resume there (plain ViTs).
 
     Returns:
-        The cut, or None where training begins before the first such place.
+        The cut, or None where training begins before the first such place, or the features are not pooled.
     """
+    if backbone.output != "pooled":
+        return None
     features = next(site.path for site in backbone.sites if site.role == "features")
     trains = {name for name, p in backbone.module.named_parameters() if p.requires_grad}
     if all(name.startswith(features + ".") for name in trains):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import timm
 import torch
@@ -18,6 +15,7 @@ from bench.errors import BadInput, unknown
 from bench.models import weights as asset_weights
 from bench.models.architectures import sites
 from bench.models.backbone import Backbone, Features
+from bench.models.hub import go_offline_if_need_be
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
 
@@ -77,12 +75,14 @@ class Timm(Spec):
         """The same network with random weights, for what needs none: timing."""
         return replace(self, weights="random")
 
-    def build(self, *, device: str = "cpu", seed: int = 0) -> Backbone:
+    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled") -> Backbone:
         """Makes the backbone; on device "meta" only its shapes, without fetching weights.
 
         Raises:
-            BadInput: weights that cannot be had, or a network whose sites are not known.
+            BadInput: weights that cannot be had, a network that cannot be adapted, or another output than "pooled".
         """
+        if output != "pooled":
+            raise BadInput(f"{self.name} gives pooled features only, not output={output!r}")
         meta = device == "meta"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -124,7 +124,7 @@ class Timm(Spec):
         if self.image_size and fixed is not None and fixed.fixed_input_size:
             options["img_size"] = self.image_size
         if hub:
-            _go_offline_if_need_be()
+            go_offline_if_need_be()
         try:
             return timm.create_model(self.name, pretrained=hub, device="meta" if meta else None, **options)
         except (AssertionError, ValueError, TypeError) as error:
@@ -159,25 +159,12 @@ class Timm(Spec):
         return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
 
 
-def _go_offline_if_need_be() -> None:
-    """Without an answer from the hub its library retries for a minute; it then looks into its cache at once instead."""
-    from huggingface_hub import constants
-
-    proxied = any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
-    if constants.HF_HUB_OFFLINE or proxied:
-        return
-    address = urlsplit(constants.ENDPOINT)
-    try:
-        port = address.port or (443 if address.scheme == "https" else 80)
-        socket.create_connection((address.hostname or "", port), timeout=5).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-
-
 def _noise(model: nn.Module, n: int, size: int) -> Tensor:
+    """Pictures of noise, each of its own tint: mean pooling would make plain noise all alike."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(n, 3, size, size, generator=generator).to(parameter)
+    grain = torch.randn(n, 3, size, size, generator=generator)
+    return (grain + 2 * torch.randn(n, 3, 1, 1, generator=generator)).to(parameter)
 
 
 def _is_plain_vit(model: Any) -> bool:

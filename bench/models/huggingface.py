@@ -1,0 +1,264 @@
+"""Text backbones from Hugging Face transformers: encoders and decoders, pooled to one vector a text or one a token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BadInput, unknown
+from bench.models import text_weights
+from bench.models.architectures import sites
+from bench.models.backbone import Backbone, Features
+from bench.models.text_weights import TEXT_ASSETS, Files
+from bench.sites import Site, depth
+from bench.spec import Spec, check_numbers
+
+POOLS = ("mean", "last", "token")
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """What a text task must know.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers, with a padding token, that pads on the right.
+        length: most tokens the model takes, special tokens included.
+    """
+
+    tokenizer: Any
+    length: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that decides which ids a text gets, whatever the length."""
+        rules = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        rules.update(truncation=None, padding=None)  # what the last call asked for
+        rules["inputs"] = [*self.tokenizer.model_input_names, self.tokenizer.pad_token_id]
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+class TextNetwork(nn.Module):
+    """Token ids → one vector a text, or one a token.
+
+    Args:
+        body: the bare transformer.
+        width: of its hidden states.
+        pool: "mean" over the real tokens, "last" of them, "token" for the first; "" for the vectors of all tokens.
+    """
+
+    def __init__(self, body: nn.Module, *, width: int, pool: str) -> None:
+        super().__init__()
+        self.body, self.pool = body, pool
+        self.features = Features(width)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """A mapping with input_ids and attention_mask (N, L), and token_type_ids where they are used.
+
+        Returns:
+            (N, width), or (N, L, width) where nothing is pooled.
+        """
+        mask = inputs["attention_mask"]
+        # A text of no tokens keeps its first padding token: nothing to attend to would make it NaN.
+        mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
+        # transformers asks a mask whether it hides anything, unless it is made ready: without values none can answer.
+        ready = mask.bool()[:, None, None] if mask.is_meta else mask
+        hidden: Tensor = self.body(**{**inputs, "attention_mask": ready}).last_hidden_state
+        features: Tensor = self.features(self._pooled(hidden, mask))
+        return features
+
+    def _pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        match self.pool:
+            case "mean":
+                weight = mask.unsqueeze(2).to(hidden.dtype)
+                return (hidden * weight).sum(1) / weight.sum(1)
+            case "last":
+                last = mask.sum(1) - 1
+                return hidden.take_along_dim(last[:, None, None], dim=1).squeeze(1)
+            case "token":
+                return hidden[:, 0]
+        return hidden
+
+
+@dataclass(frozen=True, repr=False)
+class HuggingFace(Spec):
+    """A text model of transformers without its heads (Wolf et al. 2020, arXiv:1910.03771).
+
+    Args:
+        name: an asset ("minilm-l6": `bench models` lists them), a folder as `save_pretrained` leaves it, a name on
+            the hub ("roberta-base"), or a known shape ("test-bert", "gpt3-175b").
+        weights: "pretrained" takes the asset where there is one of that name, else the folder, else the hub; "hub"
+            forces the hub; "random" initialises from the run's seed, with the same tokenizer where it can be had
+            and bytes otherwise.
+        pool: "mean" over the real tokens, "last" real token, "token" for the first (CLS); "" for "mean" in encoders
+            and "last" in decoders, whose earlier tokens have not seen the later ones.
+        max_length: tokens a text is cut to; None for as many as the model takes.
+        dropout: rate wherever the network has dropout; None for its configuration's own. Active only in blocks that
+            train in full.
+        revision: branch, tag or commit on the hub.
+    """
+
+    name: str
+    weights: str = "pretrained"
+    pool: str = ""
+    max_length: int | None = None
+    dropout: float | None = None
+    revision: str = ""
+
+    shows: ClassVar[tuple[str, ...]] = ()
+    family: ClassVar[str] = "text"
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise BadInput(f"name {self.name!r}: give a text model's name or folder")
+        if self.weights not in ("pretrained", "hub", "random"):
+            raise unknown("weights", self.weights, ("pretrained", "hub", "random"))
+        if self.pool not in ("", *POOLS):
+            raise unknown("pool", self.pool, POOLS)
+        if self.max_length is not None and (type(self.max_length) is not int or self.max_length < 4):
+            raise BadInput(f"max_length {self.max_length!r}: give a whole number of tokens ≥ 4")
+        if self.dropout is not None:
+            if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+                raise BadInput(f"dropout {self.dropout!r}: needs 0 ≤ dropout < 1")
+            object.__setattr__(self, "dropout", float(self.dropout))
+
+    @property
+    def asset(self) -> str | None:
+        """Name of the asset that holds the weights, if it is one."""
+        return self.name if self.weights == "pretrained" and self.name in TEXT_ASSETS else None
+
+    def untrained(self) -> HuggingFace:
+        """The same network and tokenizer with random weights, for what needs no others: timing."""
+        return replace(self, weights="random")
+
+    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled") -> Backbone:
+        """Makes the backbone; on device "meta" only its shapes, without fetching weights.
+
+        Args:
+            device: where it goes.
+            seed: of random weights.
+            output: "pooled" for one vector a text, "tokens" for one a token.
+
+        Raises:
+            BadInput: files that cannot be had, a tokenizer without fast implementation or padding, or no text model.
+        """
+        if output not in ("pooled", "tokens"):
+            raise unknown("output", output, ("pooled", "tokens"))
+        meta = device == "meta"
+        random = meta or self.weights == "random"
+        files = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=meta)
+        _check_text(files)
+        _prepare_tokenizer(files)
+        self._configure(files.config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
+        _linears_for_conv1d(body)
+        inputs = TextInputs(files.tokenizer, self._length(files, body))
+        width = files.config.hidden_size
+        module = TextNetwork(body, width=width, pool=self._pool(files.config) if output == "pooled" else "")
+        module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
+        found = sites(module)
+        return Backbone(
+            module=module,
+            sites=(*found, Site("features", "features", depth(found))),
+            width=width,
+            inputs=inputs,
+            example=lambda n: _random_texts(inputs, n, next(module.parameters()).device),
+            provenance=self._provenance(files, random=random),
+            mixed_precision=True,  # MiniLM on an EPYC: 1.3× as fast, LoRA and full fine-tuning alike
+            output=output,
+        )
+
+    def _configure(self, config: Any) -> None:
+        config.use_cache = False  # of keys and values, for generation
+        if self.dropout is not None:
+            for key, value in config.to_dict().items():
+                if key.endswith(("dropout", "dropout_prob", "pdrop")) and isinstance(value, int | float):
+                    setattr(config, key, self.dropout)
+
+    def _pool(self, config: Any) -> str:
+        from transformers.models.auto import modeling_auto as auto
+
+        kind = config.model_type
+        decoder = kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        if decoder and self.pool == "token":
+            raise BadInput(f"pool='token': the first token of {self.name}, a decoder, sees none of the others")
+        return self.pool or ("last" if decoder else "mean")
+
+    def _length(self, files: Files, body: nn.Module) -> int:
+        """Tokens the model takes: no more than it has positions, nor than its tokenizer declares."""
+        limits = [getattr(files.config, "max_position_embeddings", None), files.tokenizer.model_max_length]
+        for name, module in body.named_modules():
+            if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+                limits.append(module.num_embeddings - module.padding_idx - 1)  # type: ignore[operator]
+        most = min((n for n in limits if n and n > 0), default=0)
+        if self.max_length and self.max_length > most:
+            raise BadInput(f"max_length {self.max_length}: {self.name} takes at most {most} tokens")
+        return self.max_length or most
+
+    def _provenance(self, files: Files, *, random: bool) -> dict[str, str | None]:
+        if random:
+            bytewise = "" if files.tokenizer_is_own else " (texts as bytes)"
+            return {"weights": "random" + bytewise, "weights_sha256": None}
+        return text_weights.provenance(files, self.revision)
+
+
+def _check_text(files: Files) -> None:
+    """Refuses what is no single stack of blocks over tokens."""
+    kind = files.config.model_type
+    if files.config.is_encoder_decoder:
+        raise BadInput(f"{files.name!r} is an encoder-decoder ({kind}): only encoders and decoders are known here")
+    if not hasattr(files.config, "vocab_size") or not hasattr(files.config, "hidden_size"):
+        raise BadInput(f"{files.name!r} is no text model ({kind}): its configuration has no vocabulary or no width")
+
+
+def _prepare_tokenizer(files: Files) -> None:
+    """Sees to a fast tokenizer that pads on the right and returns just what the network reads.
+
+    Where it has no padding token the end-of-text token pads: the mask hides it. The configuration keeps its own
+    `pad_token_id`, for an embedding gives its padding token no gradient.
+    """
+    tokenizer, config = files.tokenizer, files.config
+    if not getattr(tokenizer, "is_fast", False):
+        raise BadInput(f"{files.name!r} has no fast tokenizer ({type(tokenizer).__name__}): save one with it")
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise BadInput(f"the tokenizer of {files.name!r} has neither a padding nor an end-of-text token: set one")
+        tokenizer.pad_token = tokenizer.eos_token
+    if len(tokenizer) > config.vocab_size:
+        raise BadInput(f"{files.name!r} has embeddings for {config.vocab_size} tokens, its tokenizer {len(tokenizer)}")
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
+    typed = (getattr(config, "type_vocab_size", None) or 0) > 1
+    tokenizer.model_input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * typed
+
+
+def _linears_for_conv1d(model: nn.Module) -> None:
+    """Turns GPT-2's Conv1D, a Linear whose weight lies transposed, into a Linear: one layer class for all methods."""
+    from transformers.pytorch_utils import Conv1D
+
+    for path, layer in list(model.named_modules()):
+        if isinstance(layer, Conv1D):
+            linear = nn.Linear(layer.nx, layer.nf, device="meta")
+            linear.weight = nn.Parameter(layer.weight.detach().t().contiguous())
+            linear.bias = layer.bias
+            model.set_submodule(path, linear)
+
+
+def _random_texts(inputs: TextInputs, n: int, device: torch.device) -> Any:
+    """A batch of n texts of 16 ordinary tokens, without padding."""
+    from transformers import BatchEncoding
+
+    special = set(inputs.tokenizer.all_special_ids)
+    ordinary = torch.tensor([i for i in range(len(inputs.tokenizer)) if i not in special])
+    draw = torch.randint(len(ordinary), (n, min(16, inputs.length)), generator=torch.Generator().manual_seed(0))
+    ids = ordinary[draw]
+    made = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    return BatchEncoding({name: made[name] for name in inputs.tokenizer.model_input_names}).to(device)

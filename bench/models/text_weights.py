@@ -1,0 +1,229 @@
+"""Configuration, tokenizer and weights of a text model: from an asset, a local folder, the hub, or a bare shape."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import assets
+from bench.asset_download import sha256
+from bench.errors import BadInput
+from bench.models.hub import go_offline_if_need_be
+from bench.models.text_shapes import ONLY_HERE, SHAPES, byte_tokenizer, configuration
+
+TEXT_ASSETS = {"minilm-l6": "minilm-l6", "bge-small": "bge-small", "paraphrase-l3": "minilm-l6"}
+"""Asset with weights → asset with its tokenizer."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is known of a text model before its network is made.
+
+    Args:
+        name: as the user gave it.
+        config: of transformers.
+        tokenizer: of transformers; any.
+        place: folder of the weights, or None for the hub or a bare shape.
+        tokenizer_is_own: False for the byte tokenizer that stands in where a shape has no files.
+    """
+
+    name: str
+    config: Any
+    tokenizer: Any
+    place: Path | None = None
+    tokenizer_is_own: bool = True
+
+
+def find(name: str, *, weights: str, revision: str, meta: bool) -> Files:
+    """Configuration and tokenizer of `name`.
+
+    Args:
+        name: an asset, a local folder, a shape, or a name on the hub.
+        weights: "pretrained", "hub" or "random".
+        revision: branch, tag or commit on the hub; "" for its main branch.
+        meta: whether only shapes are wanted: then no asset is fetched, and a known shape asks no hub.
+
+    Raises:
+        BadInput: nothing of that name can be had, or it cannot be read.
+    """
+    if weights != "hub" and name in TEXT_ASSETS and not (meta and not assets.status(name).cached):
+        folder = assets.fetch(name)
+        tokenizer = _tokenizer(assets.fetch(TEXT_ASSETS[name]))
+        bare = not (folder / "config.json").exists()
+        return Files(name, _shape(name, tokenizer) if bare else _config(folder), tokenizer, folder)
+    if weights != "hub" and Path(name).is_dir():
+        return Files(name, _config(Path(name)), _tokenizer(Path(name)), Path(name))
+    if name in ONLY_HERE and weights != "random" and not meta:
+        raise BadInput(f"no pretrained weights exist for {name!r}: use weights='random', or another model")
+    if name not in SHAPES or not (meta or name in ONLY_HERE):
+        try:
+            return Files(name, _config(name, revision), _tokenizer(name, revision))
+        except BadInput:
+            if weights != "random" or name not in SHAPES:
+                raise
+    tokenizer = byte_tokenizer()
+    return Files(name, _shape(name, tokenizer), tokenizer, tokenizer_is_own=False)
+
+
+def network(files: Files, *, random: bool, revision: str = "", device: str | None = None) -> nn.Module:
+    """The bare network of `files.config`, in float32, without pooler and heads.
+
+    Raises:
+        BadInput: no weights, or they are not those of this network.
+    """
+    from transformers import MODEL_MAPPING, AutoModel
+
+    config = files.config
+    if type(config) not in MODEL_MAPPING:
+        raise BadInput(f"{files.name!r} cannot be used: transformers has no bare model for {config.model_type!r}")
+    cls: Any = MODEL_MAPPING[type(config)]
+    pooler = "add_pooling_layer" in inspect.signature(cls).parameters
+    options: dict[str, Any] = {"add_pooling_layer": False} if pooler else {}
+    shipped = files.place if files.name in TEXT_ASSETS and not random else None
+    graph = next(shipped.glob("*.onnx"), None) if shipped else None
+    with quiet():
+        if random or graph:
+            with torch.device(device or "cpu"):
+                model: nn.Module = AutoModel.from_config(config, dtype=torch.float32, **options)
+            if graph:
+                model.load_state_dict(bert_from_onnx(graph), strict=True)
+            return model
+        with _told(files.name):
+            model, report = AutoModel.from_pretrained(
+                files.place or files.name,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **_where(files.place or files.name, revision),
+                **options,
+            )
+    _check_whole(files.name, model, report)
+    return model
+
+
+def provenance(files: Files, revision: str) -> dict[str, str | None]:
+    """Name of the weights, and their sha256 (on the hub the commit stands for it)."""
+    if files.name in TEXT_ASSETS and files.place:
+        source = f"{files.name} as shipped in {assets.ASSETS[files.name].package}"
+    elif files.place:
+        source = f"local folder {files.place.name}"
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        file = try_to_load_from_cache(files.name, "config.json", revision=revision or None)
+        commit = Path(file).parent.name if isinstance(file, str) else revision or "unknown"
+        return {"weights": f"hub: {files.name} at {commit}", "weights_sha256": None}
+    kinds = ("*.safetensors", "*.onnx") if files.name in TEXT_ASSETS else ("*.safetensors", "*.bin")
+    found = next((paths for kind in kinds if (paths := sorted(files.place.glob(kind)))), [])
+    return {"weights": source, "weights_sha256": " ".join(sha256(path) for path in found)}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars and reports of transformers while it loads; what matters in them is checked and raised here."""
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    level, bars, downloads = logging.get_verbosity(), logging.is_progress_bar_enabled(), are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    if not downloads:
+        enable_progress_bars()  # a download may take minutes
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def bert_from_onnx(path: Path) -> dict[str, Tensor]:
+    """BERT's weights from an ONNX graph of floats or 8-bit integers, under transformers' names.
+
+    Biases, norms and embeddings keep their names in the graph, behind a prefix. The weights of Linears are anonymous
+    and transposed; the node that multiplies with one has its path: "/encoder/layer.0/intermediate/dense/MatMul".
+    Eight-bit weights q come with a scale s and a zero point z, one a column: (q - z)·s.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(path).graph
+    raw = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+
+    def weight(name: str) -> Tensor:
+        stem = name.removesuffix("_quantized")
+        if stem == name:
+            return raw[name]
+        return (raw[name].float() - raw[stem + "_zero_point"].float()) * raw[stem + "_scale"]
+
+    state = {}
+    for name in raw:
+        if found := re.search(r"((?:embeddings|encoder\.layer)\.[\w.]+?\.(?:weight|bias))(_quantized)?$", name):
+            state[found[1]] = weight(name)
+    for node in graph.node:
+        found = re.search(r"(encoder/layer\.\d+/.+)/MatMul(_quant)?$", node.name)
+        if found and node.input[1] in raw:
+            state[found[1].replace("/", ".") + ".weight"] = weight(node.input[1]).T.contiguous()
+    return state
+
+
+def _shape(name: str, tokenizer: Any) -> Any:
+    return configuration(name, pad=tokenizer.pad_token_id)
+
+
+def _config(place: str | Path, revision: str = "") -> Any:
+    from transformers import AutoConfig
+
+    with _told(str(place)), quiet():
+        return AutoConfig.from_pretrained(place, **_where(place, revision))
+
+
+def _tokenizer(place: str | Path, revision: str = "") -> Any:
+    from transformers import AutoTokenizer
+
+    with _told(str(place)), quiet():
+        return AutoTokenizer.from_pretrained(place, **_where(place, revision))
+
+
+def _where(place: str | Path, revision: str) -> dict[str, Any]:
+    """No code of the model's own is run, and a folder asks no hub."""
+    if isinstance(place, Path):
+        return {"local_files_only": True, "trust_remote_code": False}
+    return {"local_files_only": go_offline_if_need_be(), "trust_remote_code": False, "revision": revision or "main"}
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Says in one line why a model cannot be had."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if Path(name).is_dir():
+            raise BadInput(f"the folder {name} cannot be loaded: {reason}") from error
+        if go_offline_if_need_be():
+            reason = "the hub cannot be reached, and it is not in the hub's cache"
+        raise BadInput(
+            f"no text model {name!r}: {reason}; offline there are {', '.join(TEXT_ASSETS)}, any local folder, "
+            "or weights='random'"
+        ) from error
+
+
+def _check_whole(name: str, model: nn.Module, report: dict[str, Any]) -> None:
+    """Refuses weights of another network. A pooler, heads and old buffers may be left over."""
+    parts = {child for child, _ in model.named_children()}
+    base = f"{getattr(model, 'base_model_prefix', '')}."
+    left = [key for key in report["unexpected_keys"] if key.endswith(".weight")]
+    extra = [key for key in left if key.removeprefix(base).partition(".")[0] in parts]
+    wrong = sorted({*report["missing_keys"], *extra, *(str(key) for key in report["mismatched_keys"])})
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise BadInput(f"the weights of {name!r} are not those of its configuration: {wrong[0]}{more}")
