@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PROTOCOL: int = 1
-PHASES = ("tune", "final")
+PHASES = ("tune", "final", "reference")
+"""A reference is a baseline without a network: one record a task, reference and seed, apart from all methods."""
 STATUSES = ("ok", "diverged", "out_of_memory", "failed")
 
 _RUN_ID = re.compile(r"[0-9a-f]{16}")

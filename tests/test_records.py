@@ -100,6 +100,22 @@ def test_a_record_that_breaks_the_schema_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_a_reference_is_kept_like_any_run_and_an_unknown_phase_is_not(tmp_path: Path) -> None:
+    bare = {"model": {"spec": "none", "name": "none"}, "training": {}, "parameters": {}, "time": {"total": 3.0}}
+    method = {"spec": "Counts()", "name": "Counts", "config": {}, "label": "word counts"}
+    baseline = record(phase="reference", method=method, **bare)
+    Records(tmp_path).write(baseline)
+    assert Records(tmp_path).all() == [baseline]
+    table = tidy([baseline, record(seed=1)])
+    (row,) = table[(table["phase"] == "reference") & (table["metric"] == "top1") & (table["split"] == "test")].values
+    assert (
+        dict(zip(table.columns, row, strict=True)).items()
+        >= {"method": "Counts", "model": "none", "value": 0.8125}.items()
+    )
+    with pytest.raises(ValueError, match="unknown phase"):
+        Records(tmp_path).write(record(phase="guess"))
+
+
 def test_a_failed_replace_keeps_the_old_record_and_leaves_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

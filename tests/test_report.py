@@ -6,77 +6,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from report_records import FULL, LORAS, PROBE, RIVALS, STUDY, Case, boxes, failed, keep, overlaps, record, text
 
-from bench.records import Records, run_id
+from bench.records import Records
 from bench.report import redraw
 from bench.report.groups import groups
 from bench.report.labels import spread
+from bench.report.names import slugs
 from bench.report.style import look
 from bench.stats import bootstrap_interval
 
-Case = tuple[str, dict[str, Any], int, float, float]  # method, fields, backbone parameters, accuracy, seconds
-PROBE: Case = ("LinearProbe", {}, 0, 0.814, 1.2)
-FULL: Case = ("FullFineTuning", {}, 21_589_632, 0.851, 18.4)
-LORAS: list[Case] = [
-    ("LoRA", {"rank": rank, "alpha": 16.0, "at": ["q", "v"]}, 18_432 * rank, 0.846 + 0.002 * step, 11.2 + 0.1 * step)
-    for step, rank in enumerate((1, 2, 4, 8, 16, 32, 64))
-]
-RIVALS: list[Case] = [
-    ("BitFit", {}, 51_456, 0.847, 9.8),
-    ("Houlsby", {"width": 64}, 1_190_400, 0.855, 13.5),
-    ("Pfeiffer", {"width": 64}, 595_200, 0.849, 10.5),
-    ("AdaptFormer", {"width": 64}, 595_212, 0.857, 11.0),
-    ("FeatureLoRA", {"rank": 8, "depth": 1}, 6_144, 0.822, 1.6),
-]
-STUDY = [PROBE, FULL, *LORAS, *RIVALS]
 FIGURES = ("accuracy_vs_parameters", "accuracy_vs_time", "learning_curves", "trainable_parameters")
-
-
-def record(case: Case, seed: int, **changes: Any) -> dict[str, Any]:
-    """A record as a study writes it. Invented numbers: for tests, never for results/."""
-    name, config, backbone, accuracy, seconds = case
-    top1 = accuracy + 0.006 * ((seed * 7 + len(name)) % 3 - 1)
-    rank = config.get("rank")
-    curve = [{"epoch": epoch, "val": {"top1": top1 - 0.1 / epoch}} for epoch in (1, 2, 3)]
-    spec = f"{name}({', '.join(f'{key}={value!r}' for key, value in config.items())})"
-    made: dict[str, Any] = {
-        "protocol": 1, "study": "rank-sweep", "scale": "laptop", "phase": "final",
-        "task": {"spec": "Images('elpv', train=400)", "name": "elpv", "family": "images", "metric": "top1"},
-        "model": {"spec": "Timm('vit', image_size=56)", "name": "vit"},
-        "method": {"spec": spec, "name": name, "config": config},
-        "training": {"lr": 1e-3, "epochs": 3, "precision": "bf16"}, "seed": seed, "status": "ok", "reason": None,
-        "metrics": {"val": {"top1": top1}, "test": {"top1": top1}}, "curve": curve, "best_epoch": 3,
-        "parameters": {"backbone": backbone, "head": 770, "total": backbone + 770},
-        "time": {"train": seconds + 0.1 * seed, "total": seconds + 2},
-        "tuning": {
-            "candidates": [{"lr": lr} for lr in (1e-4, 1e-3, 1e-2)], "chosen": {"lr": 1e-3},
-            "edge": name == "BitFit", "shared_from": "LoRA(rank=8)" if name == "LoRA" and rank != 8 else None,
-        },
-        "environment": {"device_name": "EPYC", "threads": 2, "python": "3.11.7", "versions": {"torch": "2.15.0"}},
-        "provenance": {"git_sha": "0123456789abcdef", "ended": "2025-01-01T00:00:00+00:00"},
-    }  # fmt: skip
-    made |= changes
-    return made | {"run_id": run_id({key: value for key, value in made.items() if key != "run_id"})}
-
-
-def failed(case: Case, seed: int = 0) -> dict[str, Any]:
-    return record(case, seed, status="diverged", reason="loss | not finite\nat step 12", metrics={}, curve=[])
-
-
-def keep(folder: Path, cases: list[Case], seeds: tuple[int, ...] = (0, 1, 2), **changes: Any) -> None:
-    for case in cases:
-        for seed in seeds:
-            Records(folder).write(record(case, seed, **changes))
-
-
-def text(folder: Path) -> str:
-    return (folder / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +118,7 @@ def test_what_must_not_be_averaged_is_apart(changes: dict[str, Any]) -> None:
     here = [record(LORAS[0], seed) for seed in (0, 1)]
     parts = groups([*here, record(LORAS[0], 2, **changes)])
     assert sorted(len(configuration.runs) for part in parts for configuration in part.configurations) == [1, 2]
-    assert len({part.slug for part in parts}) == 2
+    assert len(set(slugs(parts))) == 2
 
 
 def test_two_devices_have_figures_each_and_old_ones_go(tmp_path: Path) -> None:
@@ -203,21 +148,6 @@ def test_what_was_not_tested_does_not_count() -> None:
     assert part.configurations == ()
 
 
-def boxes(figure: Any) -> list[tuple[str, Any]]:
-    """Every text that is shown, with where it stands; ticks beyond the limits exist in matplotlib but are not drawn."""
-    from matplotlib.text import Text
-
-    beyond = set()
-    for ax in figure.axes:
-        for axis, number in ((ax.xaxis, 0), (ax.yaxis, 1)):
-            low, high = sorted(axis.get_view_interval())
-            ticks = [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
-            beyond |= {tick for tick in ticks if not low <= tick.get_position()[number] <= high}
-    renderer = figure.canvas.get_renderer()
-    shown = [one for one in figure.findobj(Text) if one.get_text().strip() and one.get_visible()]
-    return [(one.get_text(), one.get_window_extent(renderer)) for one in shown if one not in beyond]
-
-
 CLOSE = [(name, config, backbone, 0.85 + accuracy / 50, time) for name, config, backbone, accuracy, time in STUDY]
 
 
@@ -230,15 +160,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure(name: str, cases: list[Ca
     (part,) = groups([record(case, seed) for case in cases for seed in (0, 1, 2)])
     with drawing():
         figure = next(kind for kind in KINDS if kind.name == name).draw(part).figure
-        figure.draw_without_rendering()
-        found = boxes(figure)
-    frame = figure.bbox
-    for said, box in found:
-        assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1 and frame.y0 - 1 <= box.y0, f"{said!r} leaves"
-    for (one, first), (other, second) in combinations(found, 2):
-        wide = min(first.x1, second.x1) - max(first.x0, second.x0)
-        high = min(first.y1, second.y1) - max(first.y0, second.y0)
-        assert wide <= 1 or high <= 1, f"{one!r} overlaps {other!r}"
+        assert overlaps(figure) == []
 
 
 def test_a_method_far_below_does_not_press_the_others_together() -> None:
@@ -254,8 +176,11 @@ def test_a_method_far_below_does_not_press_the_others_together() -> None:
 
 
 def test_names_are_spread_by_the_least_that_is_needed() -> None:
-    assert spread([0.0, 100.0], gap=10) == [0.0, 100.0]
-    assert spread([52.0, 50.0, 0.0], gap=10) == [56.0, 46.0, 0.0]
+    assert spread([0.0, 100.0], [10, 10]) == [0.0, 100.0]
+    assert spread([52.0, 50.0, 0.0], [10, 10, 10]) == [56.0, 46.0, 0.0]
+    assert spread([50.0, 52.0], [30, 10]) == [41.0, 61.0]
+    assert spread([99.0, 98.0], [10, 10], within=(0.0, 100.0)) == [95.0, 85.0]
+    assert spread([1.0], [10], within=(0.0, 100.0)) == [5.0]
 
 
 def test_every_method_has_a_look_of_its_own_that_stays() -> None:

@@ -117,6 +117,36 @@ def test_a_run_shows_its_record(database: str) -> None:
     assert metrics.items() <= run.data.metrics.items()
 
 
+def test_a_reference_is_shown_as_one(database: str) -> None:
+    bare = {"model": {"spec": "none", "name": "none"}, "training": {}, "parameters": {}, "time": {"total": 3.5}}
+    method = {"spec": "Counts(texts='all')", "name": "Counts", "config": {"texts": "all"}, "label": "word counts"}
+    tuning = {"candidates": [{"C": 0.1}, {"C": 1.0}], "chosen": {"C": 1.0}}
+    gone = {"curve": [], "best_epoch": None, "phase": "reference"}
+    logged(database, "reference", record(method=method, tuning=tuning, **bare, **gone))
+    (parent,) = runs(database, "reference", "tags.kind = 'parent'")
+    (run,) = runs(database, "reference", "tags.kind = 'run'")
+    assert parent.info.run_name == "Counts · elpv · laptop · reference"
+    assert run.info.run_name == "reference seed 0 · Counts(texts='all')"
+    assert {
+        "phase": "reference",
+        "label": "word counts",
+        "mlflow.note.content": "word counts",
+    }.items() <= run.data.tags.items()
+    assert {
+        "method.texts": "all",
+        "tuning.chosen.C": "1.0",
+        "tuning.candidates": "2",
+    }.items() <= run.data.params.items()
+    assert "lr" not in run.data.params
+    assert run.data.metrics == {
+        "val/top1": 0.76,
+        "val/loss": 0.16,
+        "test/top1": 0.75,
+        "test/loss": 0.2,
+        "time/total": 3.5,
+    }
+
+
 def test_curves_have_a_value_for_each_epoch(database: str) -> None:
     from mlflow import MlflowClient
 

@@ -7,7 +7,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from bench.report import style, words
-from bench.report.groups import Configuration, Estimate, Group
+from bench.report.groups import Group
+from bench.report.measured import Configuration, Estimate
 from bench.report.sheet import Sheet
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report import bars, curves, scatter, style
+from bench.report import bars, curves, overview, scatter, style
 from bench.report.groups import Group
+from bench.report.names import slugs
 from bench.report.sheet import Sheet
 
 
@@ -33,36 +34,53 @@ KINDS = (
 )
 
 
+OVERVIEW = "overview"
+OVERVIEW_CAPTION = (
+    "Every task and model at once, a panel each with its own scale: what a trainable backbone parameter buys. "
+    "Ranks of one method are joined; thin bars are intervals over seeds."
+)
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on disk."""
+    """A figure on disk.
 
-    kind: Kind
-    group: Group
+    Args:
+        name: of its kind.
+        caption: what it shows.
+        group: of which group; None for the overview of all.
+    """
+
+    name: str
+    caption: str
+    group: Group | None
     png: Path
     svg: Path
 
 
 def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
-    """Draw every figure of every group that has results; figures of an earlier call that no longer exist go.
+    """Draw the overview and every figure of every group that has results; figures that no longer exist go.
 
     Args:
         folder: results/<study>/<scale>/figures.
-        groups: never drawn into one figure; a name has the group's part where there are several.
+        groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
     shown = [group for group in groups if group.configurations]
     drawn = []
     if shown:
         folder.mkdir(parents=True, exist_ok=True)
         with style.drawing():
-            for group in shown:
+            if len(shown) > 1:
+                png, svg = overview.overview(shown).save(folder, OVERVIEW)
+                drawn.append(Drawn(OVERVIEW, OVERVIEW_CAPTION, None, png, svg))
+            for group, slug in zip(shown, slugs(shown), strict=True):
                 for kind in KINDS:
-                    stem = kind.name if len(shown) == 1 else f"{kind.name}.{group.slug}"
+                    stem = kind.name if len(shown) == 1 else f"{kind.name}.{slug}"
                     png, svg = kind.draw(group).save(folder, stem)
-                    drawn.append(Drawn(kind, group, png, svg))
+                    drawn.append(Drawn(kind.name, kind.caption, group, png, svg))
     kept = {path for figure in drawn for path in (figure.png, figure.svg)}
-    for kind in KINDS:
-        for path in [*folder.glob(f"{kind.name}*.png"), *folder.glob(f"{kind.name}*.svg")]:
-            if path not in kept:
+    for name in (OVERVIEW, *(kind.name for kind in KINDS)):
+        for path in folder.glob(f"{name}.*"):
+            if path not in kept and path.suffix in (".png", ".svg"):
                 path.unlink()
     return drawn

@@ -1,114 +1,37 @@
-"""What may stand in one figure: runs of one task, model, device, precision and protocol, by configuration."""
+"""What may stand in one figure: runs of one task, model, device, precision and protocol, by configuration.
+
+References (baselines without a network) are never configurations: every group of their task has them beside its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from statistics import mean
-from typing import Any
 
-import numpy as np
-
-from bench.report.style import look, short
-from bench.stats import bootstrap_interval
-
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95% interval; no interval for a single seed."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean over seeds."""
-        return mean(self.values)
-
-    @cached_property
-    def interval(self) -> tuple[float, float] | None:
-        """Bootstrap over seeds, from a generator of its own: what else is drawn does not change it."""
-        return bootstrap_interval(self.values, np.random.default_rng(0))
-
-
-@dataclass(frozen=True, eq=False)
-class Configuration:
-    """One method with one set of fields, trained in one way: what a point in a figure stands for.
-
-    Args:
-        runs: its final runs that ended well, one a seed.
-        metric: the task's headline metric.
-        detail: what tells it from others of the same method, such as "r=8"; empty where nothing does.
-    """
-
-    name: str
-    detail: str
-    metric: str
-    runs: tuple[Record, ...]
-
-    @property
-    def label(self) -> str:
-        """What readers see: "LoRA r=8"."""
-        return f"{look(self.name).name} {self.detail}".strip()
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The method's fields."""
-        return self.runs[0]["method"].get("config") or {}
-
-    @property
-    def rank(self) -> int | None:
-        """The rank, where the method has one."""
-        rank = self.config.get("rank")
-        return rank if isinstance(rank, int) else None
-
-    @property
-    def backbone(self) -> int:
-        """Trainable parameters of the backbone."""
-        return int(self.runs[0]["parameters"]["backbone"])
-
-    @property
-    def head(self) -> int:
-        """Trainable parameters of the head."""
-        return int(self.runs[0]["parameters"]["head"])
-
-    @cached_property
-    def score(self) -> Estimate:
-        """The headline metric on test, a value a seed."""
-        return Estimate(tuple(float(run["metrics"]["test"][self.metric]) for run in self.runs))
-
-    def beyond(self, other: Configuration) -> Estimate | None:
-        """By how much it scores higher than another, paired by seed; None where they share no seed."""
-        theirs = {run["seed"]: value for run, value in zip(other.runs, other.score.values, strict=True)}
-        own = zip(self.runs, self.score.values, strict=True)
-        differences = tuple(value - theirs[run["seed"]] for run, value in own if run["seed"] in theirs)
-        return Estimate(differences) if differences else None
-
-    @cached_property
-    def seconds(self) -> Estimate | None:
-        """Training time, a value a seed; None where none was recorded."""
-        times = [(run.get("time") or {}).get("train") for run in self.runs]
-        known = tuple(float(time) for time in times if time is not None)
-        return Estimate(known) if known else None
+from bench.report.measured import Configuration, Record, Reference, label_of
+from bench.report.style import short
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs that may be compared: one task, model, device, precision and protocol."""
+    """Runs that may be compared: one task, model, device, precision and protocol; no reference among them."""
 
     records: tuple[Record, ...]
     configurations: tuple[Configuration, ...]
+    references: tuple[Reference, ...] = ()
 
     @property
     def metric(self) -> str:
         """The task's headline metric."""
-        return str(self.records[0]["task"].get("metric") or "top1")
+        return _metric(self.records[0])
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.records[0]["task"]["name"])
 
     @property
     def subject(self) -> str:
@@ -127,10 +50,9 @@ class Group:
         return ", ".join(word for word in words if word)
 
     @property
-    def slug(self) -> str:
-        """A file name's part that tells this group from others of the study."""
-        text = re.sub(r"[^a-z0-9]+", "-", f"{self.subject} {self.device}".lower()).strip("-")
-        return f"{text}-{hashlib.sha256(repr(_key(self.records[0])).encode()).hexdigest()[:6]}"
+    def digest(self) -> str:
+        """Six hex digits that no other group of the study has."""
+        return hashlib.sha256(repr(_key(self.records[0])).encode()).hexdigest()[:6]
 
     @property
     def specs(self) -> str:
@@ -145,18 +67,40 @@ class Group:
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
-    """The records apart by what must never be averaged, in a fixed order."""
+    """The records apart by what must never be averaged, in the order in which their first runs started.
+
+    References are no group: each is attached to every group of its task and protocol, whatever model and device.
+    """
     parts: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    baselines: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for record in records:
-        parts[_key(record)].append(record)
-    return [Group(tuple(parts[key]), _configurations(parts[key])) for key in sorted(parts)]
+        if record["phase"] == "reference":
+            baselines[_task(record), record["protocol"]].append(record)
+        else:
+            parts[_key(record)].append(record)
+    ordered = [parts[key] for key in sorted(parts, key=lambda key: (_first_start(parts[key]), key))]
+    numbers: dict[str, int] = {}
+    return [
+        Group(
+            tuple(alike),
+            _configurations(alike),
+            _references(baselines[_task(alike[0]), alike[0]["protocol"]], numbers),
+        )
+        for alike in ordered
+    ]
+
+
+def _first_start(records: Sequence[Record]) -> tuple[bool, str]:
+    """When the first of them began; those that do not say come last."""
+    known = [start for record in records if (start := (record.get("provenance") or {}).get("started"))]
+    return not known, min(known, default="")
 
 
 def _key(record: Record) -> tuple[str, ...]:
     """What must be alike for two runs to be compared."""
     environment = record["environment"]
     parts = (
-        record["task"].get("spec") or record["task"]["name"],
+        _task(record),
         record["model"].get("spec") or record["model"]["name"],
         environment.get("device_name"),
         environment.get("threads"),
@@ -166,16 +110,39 @@ def _key(record: Record) -> tuple[str, ...]:
     return tuple(map(str, parts))
 
 
+def _task(record: Record) -> str:
+    return str(record["task"].get("spec") or record["task"]["name"])
+
+
+def _metric(record: Record) -> str:
+    return str(record["task"].get("metric") or "top1")
+
+
 def measured(record: Record, metric: str) -> bool:
     """Whether a run counts in the results: final, ended well, with the headline metric on test."""
-    if record["phase"] != "final" or record["status"] != "ok" or not record.get("parameters"):
-        return False
-    return (record["metrics"].get("test") or {}).get(metric) is not None
+    return record["phase"] == "final" and bool(record.get("parameters")) and _tested(record, metric)
+
+
+def _tested(record: Record, metric: str) -> bool:
+    return record["status"] == "ok" and (record["metrics"].get("test") or {}).get(metric) is not None
+
+
+def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Reference, ...]:
+    """Reference runs by specification (a label may differ from seed to seed); new labels get the next number."""
+    parts: dict[str, dict[int, Record]] = defaultdict(dict)
+    for record in sorted(records, key=_ended):
+        if _tested(record, _metric(record)):
+            parts[record["method"]["spec"]][record["seed"]] = record
+    runs = [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in parts.values()]
+    return tuple(
+        Reference(numbers.setdefault(label_of(alike[0]), len(numbers)), _metric(alike[0]), alike)
+        for alike in sorted(runs, key=lambda alike: label_of(alike[0]))
+    )
 
 
 def _configurations(records: Sequence[Record]) -> tuple[Configuration, ...]:
     """Final runs by method and training, ordered by size, each method's configurations side by side."""
-    metric = str(records[0]["task"].get("metric") or "top1")
+    metric = _metric(records[0])
     parts: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=_ended):  # of two runs alike with one seed, the later one counts
         if measured(record, metric):

@@ -143,17 +143,29 @@ def _inside(points: Array, boxes: Array) -> NDArray[np.int64]:
     return np.asarray(inside.all(axis=2).sum(axis=1))
 
 
-def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Positions moved as little as it takes to stand at least `gap` apart, in the same order."""
+def spread(
+    positions: Sequence[float], heights: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)
+) -> list[float]:
+    """Centres of things that shall not touch, moved as little as it takes, in the same order.
+
+    Args:
+        positions: where each would stand.
+        heights: how much room each takes.
+        within: where the outermost edges may lie, as long as all fit in.
+    """
     order = np.argsort(positions, kind="stable")
+    sizes = np.array([heights[index] for index in order])
+    offsets = np.cumsum(sizes) - (sizes + sizes[:1]) / 2  # of each from the first, where all touch
     blocks: list[list[float]] = []  # each: sum of wished starts, members
     for count, index in enumerate(order):
-        blocks.append([positions[index] - count * gap, 1.0])
+        blocks.append([positions[index] - float(offsets[count]), 1.0])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
             last = blocks.pop()
             blocks[-1] = [blocks[-1][0] + last[0], blocks[-1][1] + last[1]]
     moved = [total / number for total, number in blocks for _ in range(int(number))]
     result = [0.0] * len(positions)
     for count, index in enumerate(order):
-        result[index] = moved[count] + count * gap
+        lowest = within[0] + float(sizes[0]) / 2
+        highest = within[1] - float(offsets[-1]) - float(sizes[-1]) / 2
+        result[index] = max(min(moved[count], highest), lowest) + float(offsets[count])
     return result

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records import STATUSES, write_atomically
+from bench.records import write_atomically
 from bench.report import style, words
+from bench.report.across import across
 from bench.report.figures import Drawn
-from bench.report.groups import Configuration, Group, Record, measured
-
-_FAILURES = 30  # rows; more would bury the results
-_BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
+from bench.report.groups import Group, measured
+from bench.report.markdown import cell, number, table
+from bench.report.measured import Configuration, Record, Reference
+from bench.report.ran import what_ran
 
 
 def write_page(
@@ -41,11 +41,13 @@ def write_page(
     question = question or _asked(folder / "README.md")
     blocks = [f"# {title or name}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
+    shown = [group for group in groups if group.configurations]
+    if len(shown) > 1:
+        blocks += _together(shown, [figure for figure in drawn if figure.group is None])
     if records:
-        blocks += ["## What ran", *_overview(records), *_failures(records)]
+        blocks += ["## What ran", *what_ran(records)]
     for group in groups:
-        others = [other for other in groups if other.configurations]
-        blocks += _section(group, [figure for figure in drawn if figure.group is group], others)
+        blocks += _section(group, [figure for figure in drawn if figure.group is group], shown)
     return write_atomically(folder / "README.md", "\n\n".join(block for block in blocks if block) + "\n")
 
 
@@ -55,91 +57,23 @@ def _asked(page: Path) -> str:
     return next((line[2:] for line in lines[:5] if line.startswith("> ")), "")
 
 
-def _overview(records: Sequence[Record]) -> Iterator[str]:
-    """Counts, versions and sources as a list."""
-    final = [record for record in records if record["phase"] == "final"]
-    seconds = sum((record.get("time") or {}).get("total") or 0.0 for record in records)
-    lines = [
-        ("Runs", f"{len(final)} final ({_statuses(final)}), {len(records) - len(final)} for tuning "
-                 f"({_statuses([record for record in records if record['phase'] != 'final'])})"),
-        ("Seeds", _listed(record["seed"] for record in final)),
-        ("Hardware", _listed(_hardware(record) for record in records)),
-        ("Versions", _versions(records)),
-        ("Budget", "; ".join(_budgets(records))),
-        ("Training images", _listed(_provenance(records, "train_images"))),
-        ("Weights", _listed(_provenance(records, "weights"))),
-        ("Data sha256", _listed(f"`{value[:12]}`" for value in _provenance(records, "data_sha256"))),
-        ("Code", _code(records)),
-        ("Time", f"{style.seconds(seconds)} in all runs together"),
-    ]  # fmt: skip
-    yield "\n".join(f"- **{name}**: {text}" for name, text in lines if text)
-
-
-def _statuses(records: Iterable[Record]) -> str:
-    counts = Counter(record["status"] for record in records)
-    return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]) or "none"
-
-
-def _listed(values: Iterable[Any]) -> str:
-    """Distinct values in order, with commas."""
-    known = {value for value in values if value not in (None, "")}
-    return ", ".join(str(value) for value in sorted(known, key=lambda v: (isinstance(v, str), v)))
-
-
-def _hardware(record: Record) -> str:
-    environment = record["environment"]
-    device = environment.get("device_name") or environment.get("device") or "unknown device"
-    return f"{device} ({environment['threads']} threads)" if environment.get("threads") else device
-
-
-def _versions(records: Sequence[Record]) -> str:
-    found = {f"Python {r['environment']['python']}" for r in records if r["environment"].get("python")}
-    for record in records:
-        versions = record["environment"].get("versions") or {}
-        found |= {f"{name} {version}" for name, version in versions.items()}
-    return _listed(found)
-
-
-def _budgets(records: Sequence[Record]) -> list[str]:
-    """Every combination of epochs, batch size and so on that was used."""
-    found = dict.fromkeys(
-        ", ".join(f"{key.replace('_', ' ')} {r['training'][key]}" for key in _BUDGET if key in r["training"])
-        for r in records
-        if r["phase"] == "final"
+def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
+    """All groups at once: one figure, one table."""
+    yield "## Overview"
+    yield from _figures(drawn)
+    yield across(groups)
+    said = list(dict.fromkeys(words.seeds(group) for group in groups))
+    said = said if len(said) == 1 else [f"{group.subject}: {words.seeds(group)}" for group in groups]
+    yield " ".join(
+        [*said, "On test; to be compared within a column. What can be told apart is said task by task below."]
     )
-    return sorted(found)
 
 
-def _provenance(records: Sequence[Record], key: str) -> list[Any]:
-    values = [(record.get("provenance") or {}).get(key) for record in records]
-    return [value for value in values if value is not None]
-
-
-def _code(records: Sequence[Record]) -> str:
-    """The commits the runs were made with."""
-    found = set()
-    for record in records:
-        provenance = record.get("provenance") or {}
-        if provenance.get("git_sha"):
-            changed = " with local changes" if provenance.get("git_dirty") else ""
-            found.add(f"`{provenance['git_sha'][:10]}`{changed}")
-    return _listed(found)
-
-
-def _failures(records: Sequence[Record]) -> Iterator[str]:
-    """The runs that did not end well, and how."""
-    failed = [record for record in records if record["status"] != "ok"]
-    if not failed:
-        return
-    yield f"### Runs that failed ({len(failed)})"
-    rows = [
-        (f"`{r['method']['spec']}`", r["phase"], r["seed"], _number(r["training"].get("lr")),
-         r["status"].replace("_", " "), _cell(r.get("reason") or ""))
-        for r in failed[:_FAILURES]
-    ]  # fmt: skip
-    yield _table(("method", "phase", "seed", "lr", "status", "reason"), rows)
-    if len(failed) > _FAILURES:
-        yield f"… and {len(failed) - _FAILURES} more in `table.csv`."
+def _figures(drawn: Sequence[Drawn]) -> Iterator[str]:
+    """Each figure with its caption."""
+    for figure in drawn:
+        yield f"![{figure.name.replace('_', ' ')}](figures/{figure.png.name})"
+        yield f"*{figure.caption}* ([SVG](figures/{figure.svg.name}))"
 
 
 def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> Iterator[str]:
@@ -156,9 +90,9 @@ def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> I
     yield " ".join(part for part in (words.seeds(group), words.tuning(group), words.noise(group)) if part)
     if dropped := _dropped(group, finals):
         yield dropped
-    for figure in drawn:
-        yield f"![{figure.kind.name.replace('_', ' ')}](figures/{figure.png.name})"
-        yield f"*{figure.kind.caption}* ([SVG](figures/{figure.svg.name}))"
+    if group.references:
+        yield "\n".join(f"- **Reference**: {words.reference(reference)}." for reference in group.references)
+    yield from _figures(drawn)
     yield "### Summary"
     yield _summary(group)
     yield _reading(group)
@@ -180,28 +114,43 @@ def _summary(group: Group) -> str:
     metric = style.metric_name(group.metric)
     heading = ("method", "backbone parameters", "head parameters", f"{metric} (test)", "95% interval",
                "seeds", "train seconds", "learning rate", "specification")  # fmt: skip
-    return _table(heading, [_row(configuration) for configuration in group.configurations])
+    rows = [_row(configuration) for configuration in group.configurations]
+    return table(heading, [*rows, *(_reference_row(reference) for reference in group.references)])
 
 
 def _row(configuration: Configuration) -> tuple[str, ...]:
-    interval, seconds = configuration.score.interval, configuration.seconds
+    seconds = configuration.seconds
     return (
         configuration.label,
         f"{configuration.backbone:,}",
         f"{configuration.head:,}",
-        f"{configuration.score.mean:.3f}",
-        f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "one seed",
-        str(len(configuration.runs)),
+        *_score(configuration),
         f"{seconds.mean:.1f}" if seconds else "",
         _chosen(configuration.runs[0]),
         f"`{configuration.runs[0]['method']['spec']}`",
     )
 
 
+def _reference_row(reference: Reference) -> tuple[str, ...]:
+    """A baseline has no parameters, training time or learning rate that could stand beside those of networks."""
+    label = f"*{cell(reference.label)}* (reference)"
+    return (label, "", "", *_score(reference), "", "", f"`{reference.runs[0]['method']['spec']}`")
+
+
+def _score(of: Configuration | Reference) -> tuple[str, str, str]:
+    """Mean, interval and number of seeds."""
+    interval = of.score.interval
+    return (
+        f"{of.score.mean:.3f}",
+        f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "one seed",
+        str(len(of.runs)),
+    )
+
+
 def _chosen(record: Record) -> str:
     """The learning rate, and whether it stands on the edge of what was tried."""
     tuning: Mapping[str, Any] = record.get("tuning") or {}
-    text = _number(record["training"].get("lr"))
+    text = number(record["training"].get("lr"))
     text += " (edge)" if tuning.get("edge") else ""
     return text + (" (shared)" if tuning.get("shared_from") else "")
 
@@ -237,18 +186,3 @@ def _lead(group: Group) -> list[str]:
             f"1 of {2 ** (few - 1)} pairs, and the best was picked after looking: the rest is not thereby beaten."
         )
     return lines
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
-def _cell(text: str) -> str:
-    """A reason in one table cell: its first line, short, without what Markdown would read as a column."""
-    first = text.strip().splitlines()[0] if text.strip() else ""
-    return (first[:117] + "…" if len(first) > 118 else first).replace("|", "\\|")
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -49,6 +49,20 @@ class Sheet:
         grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         return list(grid.flat)
 
+    def panels(self, rows: int, columns: int, *, below: float) -> tuple[list[Axes], Axes]:
+        """Axes of their own scales, row by row, and empty ones for a legend below them all.
+
+        Args:
+            rows: of panels.
+            columns: of panels.
+            below: height of the legend, in panels.
+        """
+        grid = self.figure.add_gridspec(rows + 1, columns, height_ratios=[*[1.0] * rows, below])
+        panels = [self.figure.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
+        legend: Axes = self.figure.add_subplot(grid[rows, :])
+        legend.set_axis_off()
+        return panels, legend
+
     def finish(self, notes: Sequence[str]) -> None:
         """Write the footnotes and fix the layout: from here on, pixels are final."""
         text = "\n".join(textwrap.wrap(" ".join(note for note in notes if note), int(self.width * 17.3)))

@@ -50,11 +50,19 @@ _MORE_MARKERS = ("<", ">", "p", "h", "*")
 
 METRICS = {
     "top1": "top-1 accuracy",
+    "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "f1": "F1",
     "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
     "loss": "loss",
     "ece": "calibration error",
     "box_ap": "box AP",
 }
+REFERENCE = "#7D5A3C"  # baselines without a network: none of the methods' colours
+_REFERENCE_DASHES = ((0, (9, 2, 1, 2)), (0, (3, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (14, 5)))
 LOWER_IS_BETTER = frozenset({"loss", "ece"})
 NOTE = "#555555"  # footnotes and other text that stands back
 HEAD = "#BBBBBB"  # the head's parameters, the same grey for every method
@@ -67,6 +75,11 @@ def look(method: str) -> Look:
     digest = hashlib.sha256(method.encode()).digest()
     colour = _MORE_COLOURS[digest[0] % len(_MORE_COLOURS)]
     return Look(method, colour, _MORE_MARKERS[digest[1] % len(_MORE_MARKERS)])
+
+
+def reference_look(number: int) -> Look:
+    """The look of a study's `number`-th reference: grey-brown for all, the dashes tell them apart."""
+    return Look("reference", REFERENCE, "_", _REFERENCE_DASHES[number % len(_REFERENCE_DASHES)])
 
 
 def metric_name(metric: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from statistics import median, stdev
 from typing import Any
 
-from bench.report.groups import Configuration, Group
+from bench.report.groups import Group
+from bench.report.measured import Configuration, Reference
 from bench.report.style import look
 
 _PARTS = {"lr": "learning rate", "weight_decay": "weight decay"}
@@ -63,6 +64,23 @@ def _shared(configurations: Iterable[Configuration]) -> list[str]:
             at = f"at r={rank[1]} and shared over ranks under {scale}" if rank else f"for {source} and shared"
             clauses[configuration.name] = f"{look(configuration.name).name}'s tuned once {at}"
     return list(clauses.values())
+
+
+def reference(of: Reference) -> str:
+    """A reference in one line: its score, how sure it is, and how it was tuned."""
+    interval, number = of.score.interval, len(of.runs)
+    sure = "one seed"
+    if interval:
+        same = interval[0] == interval[1]
+        sure = f"{'the same' if same else f'{interval[0]:.3f} to {interval[1]:.3f}'} over {number} seeds"
+    text = f"{of.label}: {of.score.mean:.3f} ({sure})"
+    trail = of.runs[0].get("tuning") or {}
+    candidates = trail.get("candidates")
+    if not candidates:
+        return f"{text}, nothing tuned"
+    what = " and ".join(_PARTS.get(key, key) for key in trail.get("chosen") or {}) or "settings"
+    edge = " (the best at the edge of what was tried)" if trail.get("edge") else ""
+    return f"{text}, {what} chosen on validation from {len(candidates)} candidates{edge}"
 
 
 def span(numbers: Iterable[int]) -> str:

@@ -36,14 +36,17 @@ def run_name(record: Mapping[str, Any]) -> str:
     """Such as "rank=8 seed 0 · LoRA(rank=8, at=('q', 'v'))": MLflow's column shows the first 14 letters."""
     spec = str(record["method"]["spec"])
     first = re.search(r"\((\w+=[\w.-]+)", spec)
-    tuned = [f"lr {record['training'].get('lr')}", "tuning"] if record["phase"] == "tune" else []
-    head = [*(first.groups() if first else ()), *tuned, f"seed {record['seed']}"]
+    phases = {"tune": [f"lr {record['training'].get('lr')}", "tuning"], "reference": ["reference"]}
+    phase = phases.get(record["phase"], [])
+    head = [*(first.groups() if first else ()), *phase, f"seed {record['seed']}"]
     return f"{' '.join(head)} · {spec}"
 
 
 def group_name(record: Mapping[str, Any]) -> str:
-    """Such as "LoRA · elpv · laptop · vit_small_patch14_dinov2"."""
-    return " · ".join(group(record)[key] for key in ("method", "task", "scale", "model"))
+    """Such as "LoRA · elpv · laptop · vit_small_patch14_dinov2"; a reference has no model and says so."""
+    named = group(record)
+    last = "reference" if record["phase"] == "reference" else named["model"]
+    return " · ".join([*(named[key] for key in ("method", "task", "scale")), last])
 
 
 def group(record: Mapping[str, Any]) -> dict[str, str]:
@@ -79,6 +82,7 @@ def tags(record: Mapping[str, Any]) -> dict[str, str]:
         **{key: record[key] for key in ("run_id", "study", "scale", "phase", "seed", "status", "protocol")},
         **{key: record[key]["name"] for key in ("task", "model", "method")},
         "kind": "run",
+        "label": record["method"].get("label"),
         "reason": record.get("reason"),
         "family": record["task"].get("family"),
         "rank": config.get("rank"),
@@ -91,7 +95,7 @@ def tags(record: Mapping[str, Any]) -> dict[str, str]:
         "mlflow.source.name": f"bench run {record['study']} --scale {record['scale']}",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": provenance.get("git_sha"),
-        "mlflow.note.content": record.get("reason"),
+        "mlflow.note.content": record.get("reason") or record["method"].get("label"),
     }
     return {key: _text(value)[:5000] for key, value in values.items() if value is not None}
 

@@ -1,0 +1,59 @@
+"""One table over all groups of a study: a row a configuration, a column a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report import style
+from bench.report.groups import Group
+from bench.report.markdown import cell, table
+from bench.report.measured import Configuration, Estimate
+from bench.report.names import headings
+
+_MISSING = "–"
+
+
+def across(groups: Sequence[Group]) -> str:
+    """Mean and interval of every configuration on every group; references last.
+
+    Args:
+        groups: with configurations.
+    """
+    columns = [f"{name}: {style.metric_name(g.metric)}" for name, g in zip(headings(groups), groups, strict=True)]
+    found: dict[tuple[str, str], dict[int, Estimate]] = {}
+    for number, group in enumerate(groups):
+        for configuration in group.configurations:
+            found.setdefault(_key(configuration), {})[number] = configuration.score
+    order = _order(groups)
+    keys = sorted(found, key=lambda key: order[key])
+    labels = [label for label, _ in keys]
+    rows = []
+    for label, spec in keys:  # one label, two methods: a width of 64 here and of 32 there
+        name = label if labels.count(label) == 1 else f"{label} `{spec}`"
+        rows.append([cell(name), *(_score(found[label, spec].get(number)) for number in range(len(groups)))])
+    for label in dict.fromkeys(r.label for group in groups for r in group.references):
+        scores = [next((r.score for r in group.references if r.label == label), None) for group in groups]
+        rows.append([f"*{cell(label)}* (reference)", *map(_score, scores)])
+    return table(["method", *columns], rows)
+
+
+def _key(configuration: Configuration) -> tuple[str, str]:
+    return configuration.label, str(configuration.runs[0]["method"]["spec"])
+
+
+def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Methods as the first group that has them orders them, the ranks of one side by side."""
+    methods: dict[str, int] = {}
+    order: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for group in groups:
+        for configuration in group.configurations:
+            method = methods.setdefault(configuration.name, len(methods))
+            order.setdefault(_key(configuration), (method, configuration.rank or 0, len(order)))
+    return order
+
+
+def _score(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return _MISSING
+    interval = estimate.interval
+    return f"{estimate.mean:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

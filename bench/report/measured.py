@@ -1,0 +1,128 @@
+"""What was measured: a mean over seeds, of a configuration or of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from bench.report.style import look
+from bench.stats import bootstrap_interval
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95% interval; no interval for a single seed."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds."""
+        return mean(self.values)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """Bootstrap over seeds, from a generator of its own: what else is drawn does not change it."""
+        return bootstrap_interval(self.values, np.random.default_rng(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Configuration:
+    """One method with one set of fields, trained in one way: what a point in a figure stands for.
+
+    Args:
+        runs: its final runs that ended well, one a seed.
+        metric: the task's headline metric.
+        detail: what tells it from others of the same method, such as "r=8"; empty where nothing does.
+    """
+
+    name: str
+    detail: str
+    metric: str
+    runs: tuple[Record, ...]
+
+    @property
+    def label(self) -> str:
+        """What readers see: "LoRA r=8"."""
+        return f"{look(self.name).name} {self.detail}".strip()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The method's fields."""
+        return self.runs[0]["method"].get("config") or {}
+
+    @property
+    def rank(self) -> int | None:
+        """The rank, where the method has one."""
+        rank = self.config.get("rank")
+        return rank if isinstance(rank, int) else None
+
+    @property
+    def backbone(self) -> int:
+        """Trainable parameters of the backbone."""
+        return int(self.runs[0]["parameters"]["backbone"])
+
+    @property
+    def head(self) -> int:
+        """Trainable parameters of the head."""
+        return int(self.runs[0]["parameters"]["head"])
+
+    @cached_property
+    def score(self) -> Estimate:
+        """The headline metric on test, a value a seed."""
+        return _score(self.runs, self.metric)
+
+    def beyond(self, other: Configuration) -> Estimate | None:
+        """By how much it scores higher than another, paired by seed; None where they share no seed."""
+        theirs = {run["seed"]: value for run, value in zip(other.runs, other.score.values, strict=True)}
+        own = zip(self.runs, self.score.values, strict=True)
+        differences = tuple(value - theirs[run["seed"]] for run, value in own if run["seed"] in theirs)
+        return Estimate(differences) if differences else None
+
+    @cached_property
+    def seconds(self) -> Estimate | None:
+        """Training time, a value a seed; None where none was recorded."""
+        times = [(run.get("time") or {}).get("train") for run in self.runs]
+        known = tuple(float(time) for time in times if time is not None)
+        return Estimate(known) if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A baseline that needs no network, on the same task: a line in figures, never a point.
+
+    Args:
+        number: its place among all the study's references, by which it looks the same in all figures.
+        metric: the task's headline metric.
+        runs: its runs that ended well, one a seed.
+    """
+
+    number: int
+    metric: str
+    runs: tuple[Record, ...]
+
+    @property
+    def label(self) -> str:
+        """What figures call it."""
+        return label_of(self.runs[0])
+
+    @cached_property
+    def score(self) -> Estimate:
+        """The headline metric on test, a value a seed."""
+        return _score(self.runs, self.metric)
+
+
+def _score(runs: Sequence[Record], metric: str) -> Estimate:
+    return Estimate(tuple(float(run["metrics"]["test"][metric]) for run in runs))
+
+
+def label_of(record: Record) -> str:
+    """What figures call a reference; its specification where the record gives no label."""
+    return str(record["method"].get("label") or record["method"]["spec"])
