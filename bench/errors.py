@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 
 
 class BadInput(ValueError):
@@ -26,3 +28,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:
     near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     hint = f"did you mean {lowered[near[0]]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return BadInput(f"unknown {kind} {name!r}: {hint}")
+
+
+@cache
+def say_once(text: str) -> None:
+    """Warns, and never again with the same words: what is true of the data is as true of every run on them.
+
+    Python's own "once" forgets whenever a library touches the filters.
+    """
+    warnings.warn(text, stacklevel=3)

@@ -129,7 +129,7 @@ def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
 
     On the device "meta" only shapes, without weights.
     """
-    backbone: Backbone = run.model.build(device=device, seed=run.seed)
+    backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output)
     torch.manual_seed(run.seed)
     with torch.device(device):
         head = run.task.head(backbone.width)
@@ -185,9 +185,9 @@ class Loop:
 
     def epoch(self, epoch: int) -> float:
         """One pass over the training part. Returns the mean loss."""
-        start, split, size = time.perf_counter(), self.splits["train"], self.run.training.batch_size
+        start, split = time.perf_counter(), self.splits["train"]
         set_mode(self.network)
-        batches = torch.randperm(len(split), generator=self.order).split(size)
+        batches = split.batches(self.run.training.batch_size, self.order)
         steps, total = len(batches) * self.run.training.epochs, torch.zeros((), device=self.device)
         for i, index in enumerate(batches):
             done = (epoch - 1) * len(batches) + i
@@ -235,7 +235,7 @@ class Loop:
             with self.autocast():
                 outputs.append(self.network(self.to_device(split.inputs(index))).float().cpu())
             targets.append(split.targets(index))
-        scores = self.run.task.metrics(torch.cat(outputs), torch.cat(targets))
+        scores = self.run.task.metrics(outputs, targets)
         self.outcome.time["eval"] += time.perf_counter() - start
         return scores
 

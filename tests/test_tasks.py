@@ -12,7 +12,7 @@ from PIL import Image
 from bench.errors import BadInput
 from bench.models.timm_models import ImageInputs
 from bench.tasks import ImageFolder, Images, resolve
-from bench.tasks.images import split
+from bench.tasks.pool import split
 
 INPUTS = ImageInputs(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -59,7 +59,7 @@ def test_data_are_normalised_and_views_mirror():
     mixed = data.train.inputs(index, torch.tensor([0, 1, 0, 1]))
     assert torch.equal(mixed[0], plain[0]) and torch.equal(mixed[1], plain[1].flip(-1))
     assert data.train.views == 2 and data.test.views == 1
-    assert data.provenance["train_images"] == 40
+    assert data.provenance["train_samples"] == 40
 
 
 def test_decoded_pictures_are_cached_and_the_same(tmp_path):
@@ -74,7 +74,7 @@ def test_decoded_pictures_are_cached_and_the_same(tmp_path):
 
 def test_metrics_of_known_outputs():
     outputs = torch.tensor([[9.0, -9.0], [9.0, -9.0], [-9.0, 9.0], [9.0, -9.0]])
-    found = Images("elpv").metrics(outputs, torch.tensor([0, 0, 1, 1]))
+    found = Images("elpv").metrics([outputs], [torch.tensor([0, 0, 1, 1])])
     assert found["top1"] == 0.75
     assert found["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert found["loss"] == pytest.approx(18 / 4, abs=1e-3)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-import warnings
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from bench.assets import cache_folder
-from bench.errors import BadInput
+from bench.errors import BadInput, say_once
+from bench.tasks.cache import Arrays, cached
 from bench.tasks.pool import Pool
 
 TOO_MANY = 0.1
@@ -35,12 +30,8 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     Raises:
         BadInput: more than a tenth of them cannot be read.
     """
-    path = _cache_path(pool, indices, size)
-    cached = _read_cache(path)
-    if cached is None:
-        cached = _decode_all(pool, indices, size)
-        _write_cache(path, *cached)
-    pixels, kept = cached
+    found = cached("pictures", _cache_name(pool, indices, size), lambda: _decode_all(pool, indices, size))
+    pixels, kept = found["pixels"], found["kept"]
     bad = [pool.title(i) for i in indices[~kept]]
     if len(bad) > TOO_MANY * len(indices):
         raise BadInput(
@@ -48,13 +39,11 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
         )
     if bad:
         named = ", ".join(bad[:3]) + (", …" if len(bad) > 3 else "")
-        warnings.warn(
-            f"{pool.name}: skipped {len(bad)} of {len(indices)} pictures that cannot be read: {named}", stacklevel=2
-        )
+        say_once(f"{pool.name}: skipped {len(bad)} of {len(indices)} pictures that cannot be read: {named}")
     return pixels, pool.labels[indices][kept]
 
 
-def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
     pixels = np.empty((len(indices), 3, size, size), np.uint8)
     kept = np.zeros(len(indices), bool)
     for row, i in enumerate(
@@ -66,7 +55,7 @@ def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray,
             continue
         pixels[row] = _square(picture, size)
         kept[row] = True
-    return pixels[kept], kept
+    return {"pixels": pixels[kept], "kept": kept}
 
 
 def _square(picture: Image.Image, size: int) -> np.ndarray:
@@ -80,30 +69,7 @@ def _square(picture: Image.Image, size: int) -> np.ndarray:
     return np.asarray(picture.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
 
 
-def _cache_path(pool: Pool, indices: np.ndarray, size: int) -> Path:
+def _cache_name(pool: Pool, indices: np.ndarray, size: int) -> str:
     digest = hashlib.sha256(f"{pool.sha256} {size} v1".encode())
     digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
-    return cache_folder() / "pictures" / f"{pool.name}-{size}px-{digest.hexdigest()[:16]}.npz"
-
-
-def _read_cache(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    try:
-        with np.load(path) as stored:
-            return stored["pixels"], stored["kept"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-
-
-def _write_cache(path: Path, pixels: np.ndarray, kept: np.ndarray) -> None:
-    """Whole or not at all, so that a killed process or a second one leaves no half file. A full disk is no error."""
-    name = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            name = file.name
-            np.savez(file, pixels=pixels, kept=kept)
-        os.replace(name, path)
-    except OSError as error:
-        warnings.warn(f"decoded pictures are not cached: {error}", stacklevel=2)
-        if name:
-            Path(name).unlink(missing_ok=True)
+    return f"{pool.name}-{size}px-{digest.hexdigest()[:16]}"

@@ -126,7 +126,7 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
     sample = b"".join(read(int(i)).tobytes() for i in np.linspace(0, len(labels) - 1, 32))
     print_of = hashlib.sha256(name.encode() + np.ascontiguousarray(labels).tobytes() + sample).hexdigest()
     classes = int(labels.max()) + 1
-    pool = Pool(name, labels, classes, read, lambda i: f"picture {i}", print_of, flip, development=every)
+    pool = Pool(name, labels, classes, read, lambda i: f"picture {i}", print_of, every, flip)
     return _with_official_test(pool, len(loaded[0])) if len(loaded) == 2 else replace(pool, hold_out=len(every) // 5)
 
 
@@ -179,9 +179,7 @@ def folder_pool(path: Path) -> Pool:
 
 def _of_files(name: str, files: list[Path], labels: np.ndarray, classes: int, sha256: str) -> Pool:
     every = np.arange(len(labels))
-    return Pool(
-        name, labels, classes, lambda i: Image.open(files[i]), lambda i: str(files[i]), sha256, True, development=every
-    )
+    return Pool(name, labels, classes, lambda i: Image.open(files[i]), lambda i: str(files[i]), sha256, every, True)
 
 
 def _of_arrays(name: str, pixels: np.ndarray, labels: np.ndarray, classes: int, sha256: str) -> Pool:
@@ -189,7 +187,7 @@ def _of_arrays(name: str, pixels: np.ndarray, labels: np.ndarray, classes: int, 
         return Image.fromarray(pixels[i])
 
     every = np.arange(len(labels))
-    return Pool(name, labels, classes, read, lambda i: f"picture {i}", sha256, False, development=every)
+    return Pool(name, labels, classes, read, lambda i: f"picture {i}", sha256, every)
 
 
 def _with_official_test(pool: Pool, train: int) -> Pool:

@@ -9,55 +9,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.model_selection import train_test_split
-from torch import Tensor, nn
+from torch import Generator, Tensor
 
-from bench.errors import BadInput, unknown
-from bench.spec import Spec
+from bench.errors import unknown
+from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.decode import decoded
 from bench.tasks.image_sets import IMAGE_SETS, folder_pool
-from bench.tasks.pool import Pool
-from bench.tasks.task import Data
-
-HOLD_OUT_SEED = 0
-"""Draws the test part of sets without an official one: once, so that no seed's tuning ever sees a test image."""
+from bench.tasks.pool import Pool, split
+from bench.tasks.task import Data, shuffled
 
 
-class _Classification(Spec):
-    """What every image classification task shares; the fields are its subclasses'."""
+class _ImageTask(Classification):
+    """What both kinds of picture sets share."""
 
     family: ClassVar[str] = "images"
-    metric: ClassVar[str] = "top1"
-    train: int | None
-    val: int | None
-    test: int | None
     flip: bool | None
 
-    def pool(self) -> Pool:
-        """All pictures, decoded on demand."""
-        raise NotImplementedError
-
-    @property
-    def classes(self) -> int:
-        """Number of classes, known without fetching anything where the set is declared."""
-        return self.pool().classes
-
-    def fingerprint(self) -> str:
-        """sha256 of the archive, or of the names, sizes and beginnings of the pictures."""
-        return self.pool().sha256
-
-    def sizes(self) -> tuple[int, int, int]:
-        """Pictures of train, validation and test.
-
-        Raises:
-            BadInput: fewer pictures than the split needs.
-        """
-        train, val, test = split(self.pool(), train=self.train, val=self.val, test=self.test, seed=0)
-        return len(train), len(val), len(test)
-
     def data(self, inputs: Any, *, seed: int) -> Data:
-        """Train and validation drawn by `seed`, stratified by class; test official or held out once for all seeds.
+        """The pictures as the backbone wants them, mirrored ones as a second view.
 
         Raises:
             BadInput: fewer pictures than the split needs, or too many that cannot be read.
@@ -65,77 +34,12 @@ class _Classification(Spec):
         pool = self.pool()
         parts = split(pool, train=self.train, val=self.val, test=self.test, seed=seed)
         flip = pool.flip if self.flip is None else self.flip
-        splits = [
+        train, val, test = (
             ImageSplit(*decoded(pool, part, inputs.size), mean=inputs.mean, std=inputs.std, views=views)
             for part, views in zip(parts, (2 if flip else 1, 1, 1), strict=True)
-        ]
-        sizes = {f"{name}_images": len(s) for name, s in zip(("train", "val", "test"), splits, strict=True)}
-        train, val, test = splits
-        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes})
-
-    def head(self, width: int) -> nn.Module:
-        """A linear classifier."""
-        return nn.Linear(width, self.classes)
-
-    def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy. outputs (N, classes), targets (N)."""
-        return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Top-1 accuracy, macro F1, cross-entropy and expected calibration error (15 bins; arXiv:1706.04599, eq. 3)."""
-        from torchmetrics.functional import classification as tm
-
-        outputs, classes = outputs.float(), outputs.shape[1]
-        return {
-            "top1": (outputs.argmax(1) == targets).double().mean().item(),
-            "macro_f1": tm.multiclass_f1_score(outputs, targets, classes, average="macro").item(),
-            "loss": F.cross_entropy(outputs, targets).item(),
-            "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
-        }
-
-
-def split(
-    pool: Pool, *, train: int | None, val: int | None, test: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of the train, validation and test pictures of one seed. None takes the pool's own default.
-
-    Raises:
-        BadInput: the pool has fewer pictures than asked for.
-    """
-    rest, held_out = pool.development, pool.official_test
-    if held_out is None:
-        rest, held_out = _draw(pool, rest, len(rest) - pool.hold_out, pool.hold_out, seed=HOLD_OUT_SEED)
-    if test is not None and test < len(held_out):
-        held_out, _ = _draw(pool, held_out, test, None, seed=HOLD_OUT_SEED)
-    if pool.official_val is not None:
-        chosen = rest
-        if train is not None and train < len(rest):
-            chosen, _ = _draw(pool, rest, train, None, seed=seed)
-        validation = pool.official_val
-        if val is not None and val < len(validation):
-            validation, _ = _draw(pool, validation, val, None, seed=seed)
-        return chosen, validation, held_out
-    val = val if val is not None else pool.default_val
-    train = train if train is not None else (pool.default_train or len(rest) - val)
-    chosen, validation = _draw(pool, rest, train, val, seed=seed)
-    return chosen, validation, held_out
-
-
-def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint, stratified draws from `among`; `second` None for all the rest. Sorted: the loader orders."""
-    second = len(among) - first if second is None else second
-    labels, need = pool.labels[among], first + second
-    if min(first, second) < pool.classes or need > len(among):
-        raise BadInput(
-            f"{pool.name}: a split into {first} and {second} needs {need} pictures and at least one of each of the "
-            f"{pool.classes} classes on both sides; there are {len(among)}: "
-            "ask for other sizes (train=…, val=…, test=…)"
         )
-    try:
-        a, b = train_test_split(among, train_size=first, test_size=second, stratify=labels, random_state=seed)
-    except ValueError as error:
-        raise BadInput(f"{pool.name}: cannot split {len(among)} pictures by class: {error}") from None
-    return np.sort(a), np.sort(b)
+        sizes = {"train_samples": len(train), "val_samples": len(val), "test_samples": len(test)}
+        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes})
 
 
 class ImageSplit:
@@ -167,9 +71,13 @@ class ImageSplit:
         """Class indices (n)."""
         return self.labels[index]
 
+    def batches(self, size: int, order: Generator) -> list[Tensor]:
+        """Any picture with any other."""
+        return shuffled(len(self), size, order)
+
 
 @dataclass(frozen=True, repr=False)
-class Images(_Classification):
+class Images(_ImageTask):
     """A declared set of pictures in the low-data protocol (`bench tasks` lists them).
 
     Args:
@@ -209,7 +117,7 @@ class Images(_Classification):
 
 
 @dataclass(frozen=True, repr=False)
-class ImageFolder(_Classification):
+class ImageFolder(_ImageTask):
     """Your own pictures: path/train/<class>/…, path/val/…, path/test/…, or path/<class>/… to be split for you.
 
     Args:
@@ -235,14 +143,6 @@ class ImageFolder(_Classification):
     def pool(self) -> Pool:
         """All pictures of the folder."""
         return folder_pool(Path(self.path).expanduser())
-
-
-def check_sizes(task: _Classification) -> None:
-    """Refuses sizes that are no positive whole numbers."""
-    for part in ("train", "val", "test"):
-        size = getattr(task, part)
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise BadInput(f"{part}={size!r}: give a whole number of pictures, at least 1")
 
 
 @lru_cache(maxsize=8)

@@ -1,42 +1,127 @@
-"""All pictures of a set with their labels, decoded on demand."""
+"""All samples of a set with their labels, before any split, and how they are split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from bench.errors import BadInput
+
+HOLD_OUT_SEED = 0
+"""Draws the test part of sets without an official one: once, so that no seed's tuning ever sees a test sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Pictures and labels before any split.
+    """Samples and labels before any split.
 
     Args:
         name: for messages.
-        labels: class index of every picture, int64.
-        classes: number of classes.
-        read: picture i as a PIL image; raises OSError if it cannot be read.
-        title: name of picture i, for messages.
-        sha256: fingerprint of the bytes (or of the listing) that the pictures come from.
-        flip: whether a mirrored picture is as good a sample.
+        labels: class index of every sample, int64; or a number to be predicted, float, where `classes` is 1.
+        classes: number of classes; 1 for a regression.
+        read: sample i, e.g. a PIL image or a text; raises OSError if it cannot be read.
+        title: name of sample i, for messages.
+        sha256: fingerprint of the bytes (or of the listing) that the samples come from.
+        flip: whether a mirrored sample is as good a one (pictures).
         development: indices that train and validation are drawn from.
         official_val, official_test: indices of parts that are given; None where they are to be drawn.
-        hold_out: pictures to hold out for testing where no test part is given.
+        hold_out: samples to hold out for testing where no test part is given.
         default_train, default_val: sizes of the low-data protocol for this set; train None for all that is left.
+        groups: of every sample, where samples that belong together must not be parted (texts on one film); None
+            where each stands for itself.
+        removed: how many samples were left out and why, for the record: {"duplicates_removed": 12}.
     """
 
     name: str
     labels: np.ndarray
     classes: int
-    read: Callable[[int], Image.Image]
+    read: Callable[[int], Any]
     title: Callable[[int], str]
     sha256: str
-    flip: bool
     development: np.ndarray
+    flip: bool = False
     official_val: np.ndarray | None = None
     official_test: np.ndarray | None = None
     hold_out: int = 0
     default_train: int | None = 800
     default_val: int = 200
+    groups: np.ndarray | None = None
+    removed: Mapping[str, int] = field(default_factory=dict)
+
+
+def split(
+    pool: Pool, *, train: int | None, val: int | None, test: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the train, validation and test samples of one seed. None takes the pool's own default.
+
+    Raises:
+        BadInput: the pool has fewer samples than asked for.
+    """
+    rest, held_out = hold_out(pool)
+    if test is not None and test < len(held_out):
+        held_out, _ = _draw(pool, held_out, test, None, seed=HOLD_OUT_SEED)
+    if pool.official_val is not None:
+        chosen = rest
+        if train is not None and train < len(rest):
+            chosen, _ = _draw(pool, rest, train, None, seed=seed)
+        validation = pool.official_val
+        if val is not None and val < len(validation):
+            validation, _ = _draw(pool, validation, val, None, seed=seed)
+        return chosen, validation, held_out
+    val = val if val is not None else pool.default_val
+    if train is None and pool.default_train is not None:
+        train = pool.default_train
+    if pool.groups is None:
+        chosen, validation = _draw(pool, rest, train or len(rest) - val, val, seed=seed)
+        return chosen, validation, held_out
+    share = val / len(rest) if train is None else val / (train + val)
+    left, right = _apart(pool, rest, share, seed=seed)
+    train, val = train or len(left), val if train else min(val, len(right))
+    return _some(pool, left, train, seed=seed), _some(pool, right, val, seed=seed), held_out
+
+
+def hold_out(pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+    """What train and validation are drawn from, and the whole test part: official, or drawn once for all seeds."""
+    among = pool.development
+    if pool.official_test is not None:
+        return among, pool.official_test
+    if pool.groups is None:
+        return _draw(pool, among, len(among) - pool.hold_out, pool.hold_out, seed=HOLD_OUT_SEED)
+    return _apart(pool, among, pool.hold_out / max(1, len(among)), seed=HOLD_OUT_SEED)
+
+
+def _apart(pool: Pool, among: np.ndarray, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two parts of `among` with no group on both sides, the second with about `share` of the groups."""
+    assert pool.groups is not None  # asked for only where there are groups
+    if not 0 < share < 1 or len(set(pool.groups[among])) < 2:
+        raise BadInput(f"{pool.name}: {len(among)} samples cannot be parted by group into train and validation")
+    ways = GroupShuffleSplit(1, test_size=share, random_state=seed)
+    first, second = next(ways.split(among, groups=pool.groups[among]))
+    return np.sort(among[first]), np.sort(among[second])
+
+
+def _some(pool: Pool, among: np.ndarray, size: int, *, seed: int) -> np.ndarray:
+    """`size` of the samples, or all where that is about all there are."""
+    return among if size == len(among) else _draw(pool, among, size, None, seed=seed)[0]
+
+
+def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint, stratified draws from `among`; `second` None for all the rest. Sorted: the loader orders."""
+    second = len(among) - first if second is None else second
+    need = first + second
+    if min(first, second) < pool.classes or need > len(among):
+        raise BadInput(
+            f"{pool.name}: a split into {first} and {second} needs {need} samples and at least one of each of the "
+            f"{pool.classes} classes on both sides; there are {len(among)}: "
+            "ask for other sizes (train=…, val=…, test=…)"
+        )
+    labels = pool.labels[among] if pool.classes > 1 else None
+    try:
+        a, b = train_test_split(among, train_size=first, test_size=second, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise BadInput(f"{pool.name}: cannot split {len(among)} samples by class: {error}") from None
+    return np.sort(a), np.sort(b)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from bench.tasks.task import Split
 
@@ -33,6 +33,10 @@ class Precomputed:
     def targets(self, index: Tensor, view: Tensor | None = None) -> Any:
         """As the split's own."""
         return self.split.targets(index, view)
+
+    def batches(self, size: int, order: Generator) -> list[Tensor]:
+        """As the split's own."""
+        return self.split.batches(size, order)
 
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
         """The prefix's activations for samples `index` (n), each in its view: (n, …)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
 
 class Split(Protocol):
@@ -20,12 +22,21 @@ class Split(Protocol):
     def __len__(self) -> int: ...
 
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Any:
-        """What the network is given for samples `index`, each in its `view` (None: as it is)."""
+        """What the network is given for samples `index`, each in its `view` (None: as it is). It has `.to(device)`."""
         ...
 
     def targets(self, index: Tensor, view: Tensor | None = None) -> Any:
-        """What the loss and the metrics are given for them."""
+        """What the loss and the metrics are given for them. It has `.to(device)`."""
         ...
+
+    def batches(self, size: int, order: Generator) -> list[Tensor]:
+        """Indices of the batches of one epoch, in random order: every sample once, `size` of them a batch."""
+        ...
+
+
+def shuffled(n: int, size: int, order: Generator) -> list[Tensor]:
+    """`n` samples in random order, in batches of `size`: for splits whose samples all cost the same."""
+    return list(torch.randperm(n, generator=order).split(size))
 
 
 @dataclass(frozen=True)
@@ -38,15 +49,55 @@ class Data:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a reference reached: metrics of validation and test, and how it was tuned (a record's `tuning`)."""
+
+    metrics: dict[str, dict[str, float]]
+    tuning: dict[str, Any]
+
+
+class Reference(Protocol):
+    """A baseline without a network, fitted to a task's own split, that its figures are read against.
+
+    A specification (`bench.spec.Spec`): its text stands in the record.
+    """
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Every field by name."""
+        ...
+
+    def label(self, task: Any) -> str:
+        """What figures call it."""
+        ...
+
+    def evaluate(self, task: Any, *, seed: int) -> Found:
+        """Fits it on the training part of `seed`, tunes it on validation, tests it once."""
+        ...
+
+
 class Task(Protocol):
     """What is learned: data, head, loss and metrics. A specification (`bench.spec.Spec`)."""
 
     family: ClassVar[str]
-    metric: ClassVar[str]
+    """Models of the same family take its inputs."""
+    output: ClassVar[str]
+    """What its head stands on: "pooled" features (N, width), or "tokens" (N, L, width); `build` is asked for it."""
+
+    @property
+    def metric(self) -> str:
+        """The one of `metrics` that counts; higher is better."""
+        ...
 
     @property
     def name(self) -> str:
         """Short name for tables and figures."""
+        ...
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Baselines without a network, if the task has any."""
         ...
 
     def fingerprint(self) -> str:
@@ -69,6 +120,11 @@ class Task(Protocol):
         """The training loss, a scalar."""
         ...
 
-    def metrics(self, outputs: Tensor, targets: Any) -> dict[str, float]:
-        """Named figures over a whole split; `metric` names the one that counts (higher is better), "loss" is in it."""
+    def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Any]) -> dict[str, float]:
+        """Named figures over a whole split, given batch by batch: `metric` and "loss" among them."""
         ...
+
+
+def description(task: Task) -> dict[str, str]:
+    """A task as a record names it."""
+    return {"spec": repr(task), "name": task.name, "family": task.family, "metric": task.metric}

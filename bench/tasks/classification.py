@@ -1,0 +1,94 @@
+"""What every classification task shares, whatever its samples are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.errors import BadInput
+from bench.spec import Spec
+from bench.tasks.pool import Pool, split
+from bench.tasks.task import Reference
+
+
+class Classification(Spec):
+    """Classes told apart by a linear head, in the low-data protocol. The fields are its subclasses'.
+
+    Train and validation are drawn by the seed, stratified by class; the test part is official, or held out once for
+    all seeds.
+    """
+
+    metric: ClassVar[str] = "top1"
+    output: ClassVar[str] = "pooled"
+    train: int | None
+    val: int | None
+    test: int | None
+
+    def pool(self) -> Pool:
+        """All samples, read on demand."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, known without fetching anything where the set is declared."""
+        return self.pool().classes
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """None, unless a subclass has some."""
+        return ()
+
+    def fingerprint(self) -> str:
+        """sha256 of the data, or of what tells whether they changed."""
+        return self.pool().sha256
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Samples of train, validation and test.
+
+        Raises:
+            BadInput: fewer samples than the split needs.
+        """
+        train, val, test = split(self.pool(), train=self.train, val=self.val, test=self.test, seed=0)
+        return len(train), len(val), len(test)
+
+    def head(self, width: int) -> nn.Module:
+        """A linear classifier."""
+        return nn.Linear(width, self.classes)
+
+    def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy. outputs (N, classes), targets (N)."""
+        return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
+
+    def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, float]:
+        """As `classification_metrics`."""
+        return classification_metrics(torch.cat(list(outputs)), torch.cat(list(targets)))
+
+
+def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Top-1 accuracy, macro F1, cross-entropy and expected calibration error (15 bins; arXiv:1706.04599, eq. 3).
+
+    Args:
+        outputs: logits (N, classes).
+        targets: class indices (N).
+    """
+    from torchmetrics.functional import classification as tm
+
+    outputs, classes = outputs.float(), outputs.shape[1]
+    return {
+        "top1": (outputs.argmax(1) == targets).double().mean().item(),
+        "macro_f1": tm.multiclass_f1_score(outputs, targets, classes, average="macro").item(),
+        "loss": F.cross_entropy(outputs, targets).item(),
+        "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
+    }
+
+
+def check_sizes(task: Any) -> None:
+    """Refuses sizes that are no positive whole numbers."""
+    for part in ("train", "val", "test"):
+        size = getattr(task, part)
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise BadInput(f"{part}={size!r}: give a whole number of samples, at least 1")

@@ -1,0 +1,137 @@
+"""Text classification: declared sets, and one's own CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from bench.errors import unknown
+from bench.tasks.classification import Classification, check_sizes
+from bench.tasks.pool import Pool, split
+from bench.tasks.task import Data, Reference
+from bench.tasks.text_csv import csv_pool
+from bench.tasks.text_sets import TEXT_SETS
+from bench.tasks.tfidf import TfidfLogistic
+from bench.tasks.tokens import splits
+
+HEADS = ("linear", "mlp")
+
+
+class TextTask(Classification):
+    """What all text classification tasks share."""
+
+    family: ClassVar[str] = "text"
+    head_kind: str
+
+    def data(self, inputs: Any, *, seed: int) -> Data:
+        """The texts as the backbone's tokenizer cuts them.
+
+        Raises:
+            BadInput: fewer texts than the split needs.
+        """
+        pool = self.pool()
+        parts = split(pool, train=self.train, val=self.val, test=self.test, seed=seed)
+        (train, val, test), provenance = splits(pool, parts, inputs)
+        return Data(train, val, test, provenance=provenance)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """TF-IDF and logistic regression on the run's own training texts, and on all that there are."""
+        return TfidfLogistic(), TfidfLogistic(texts="all")
+
+    def head(self, width: int) -> nn.Module:
+        """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""
+        if self.head_kind == "linear":
+            return nn.Linear(width, self.classes)
+        return nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, self.classes))
+
+
+@dataclass(frozen=True, repr=False)
+class Text(TextTask):
+    """A declared set of texts in the low-data protocol (`bench tasks` lists them).
+
+    Args:
+        set: name of the set, e.g. "rotten-tomatoes".
+        train, val: texts drawn for each, stratified; None for the set's default (800 and 200 for most).
+        test: at most so many of the held-out texts; None for all.
+        head_kind: "linear", or "mlp": Linear, tanh, Linear, which counts width² + width parameters more.
+    """
+
+    set: str
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    head_kind: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.set not in TEXT_SETS:
+            raise unknown("text set", str(self.set), TEXT_SETS)
+        check_sizes(self)
+        check_head(self)
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return self.set
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, from the declaration."""
+        return TEXT_SETS[self.set].classes
+
+    def pool(self) -> Pool:
+        """All texts of the set."""
+        return _pool(self.set)
+
+
+@dataclass(frozen=True, repr=False)
+class TextCsv(TextTask):
+    """Your own texts: a CSV file with a header, or a folder with train.csv and, if there are, val.csv and test.csv.
+
+    Args:
+        path: the file or folder. Without a test file a fifth is held out for testing, once for all seeds.
+        text: the column with the text, or two columns with a pair of texts.
+        label: the column with the class.
+        train, val, test: at most so many texts of each; None for all (val: a fifth up to 200, if there is no file).
+        head_kind: "linear", or "mlp": Linear, tanh, Linear.
+    """
+
+    path: str
+    text: str | tuple[str, str] = "text"
+    label: str = "label"
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    head_kind: str = "linear"
+
+    shows: ClassVar[tuple[str, ...]] = ("text", "label")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            object.__setattr__(self, "text", tuple(self.text))
+        check_sizes(self)
+        check_head(self)
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).expanduser().absolute().stem
+
+    def pool(self) -> Pool:
+        """All texts of the file or folder."""
+        return csv_pool(Path(self.path).expanduser(), text=self.text, label=self.label)
+
+
+def check_head(task: TextTask) -> None:
+    """Refuses a head that does not exist."""
+    if task.head_kind not in HEADS:
+        raise unknown("head_kind", str(task.head_kind), HEADS)
+
+
+@lru_cache(maxsize=8)
+def _pool(name: str) -> Pool:
+    return TEXT_SETS[name].load()
