@@ -4,6 +4,7 @@
 PYTHON ?= python3
 SCALE ?= laptop
 RESULTS ?= results
+FAMILY ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +18,7 @@ WORKERS ?= auto
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
 	@echo
-	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [RESULTS=folder] [PYTHON=python3.12]'
+	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [FAMILY=images|text] [RESULTS=folder] [PYTHON=python3.12]'
 	@echo
 	@awk -F ' *## ' '/^[a-z%-]+:.*## / { split($$1, t, ":"); gsub("%", "NAME", t[1]); \
 		printf "  %-12s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +27,10 @@ help: ## Say what there is (this text)
 	@echo
 	@echo 'SCALE is the size of a study:'
 	@echo '  smoke   seconds; a tiny random network, nothing fetched; for tests'
-	@echo '  laptop  the default: real data and real pretrained weights, 15 to 30 minutes on two CPU cores'
+	@echo '  laptop  the default: real data and real pretrained weights, 15 to 30 minutes a family on two CPU cores'
 	@echo '  full    one GPU; the figures one would publish'
+	@echo
+	@echo 'FAMILY runs one part of a study alone; without it all parts run, images first.'
 	@echo
 	@echo 'RESULTS is where the records, tables and figures go; by default results/, where the committed ones are.'
 	@echo
@@ -38,7 +41,7 @@ help: ## Say what there is (this text)
 STUDIES := $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard studies/*.py)))))
 
 study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
-	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS)
+	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS) $(if $(FAMILY),--family $(FAMILY))
 
 test: $(INSTALLED) ## Run the tests (those marked gpu are left out)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu'

@@ -14,7 +14,18 @@ import torch
 
 from bench.errors import BadInput
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "torchmetrics", "pillow", "onnx", "lora-bench")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "numpy",
+    "scikit-learn",
+    "torchmetrics",
+    "pillow",
+    "onnx",
+    "lora-bench",
+)
 
 
 def choose_device(wanted: str | None) -> str:

@@ -13,7 +13,7 @@ from bench import show
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.plan import Row, estimated, plan
-from bench.progress import Progress
+from bench.progress import Progress, reference_line
 from bench.records import Records
 from bench.report import redraw
 from bench.runner import DONE, Record, Runner, Watcher
@@ -24,8 +24,10 @@ DRAWING = 0.02
 """Largest share of a growing study's time that goes into redrawing its figures."""
 
 
-def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: bool) -> bool:
-    """Plans, runs and reports a study.
+def launch(
+    name: str, scale: str, *, results: Path, device: str | None, mlflow: bool, family: str | None = None
+) -> bool:
+    """Plans, runs and reports a study, one family after the other.
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -33,16 +35,20 @@ def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: 
     Raises:
         BadInput: anything that can be known to be wrong before training.
     """
-    study, where = load(name, scale), choose_device(device)
-    records = Records(results / study.name / scale)
+    parts, where = load(name, scale, family=family), choose_device(device)
+    records = Records(results / parts[0].name / scale)
     records.prepare()
-    print(f"{study.name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
-    fetch(study)
-    rows, _ = planned(study, records, where)
-    show.plan(study, scale, rows, device=where)
-    advise(records, rows)
+    print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
+    rows = []
+    for part in parts:
+        fetch(part)
+        rows.append(planned(part, records, where)[0])
+        show.plan(part, scale, rows[-1], device=where)
+    show.families(parts, rows)
+    every = [row for part in rows for row in part]
+    advise(records, every)
     print(f"records, table and figures: {records.folder}\n", flush=True)
-    finals = carry_out(study, scale, records, device=where, mlflow=mlflow, rows=rows)
+    finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every)
     bad = [record for record in finals if record["status"] != "ok"]
     for record in bad:
         print(f"{record['status']}: {record['method']['spec']} seed {record['seed']}: {record['reason']}")
@@ -54,12 +60,17 @@ def launch(name: str, scale: str, *, results: Path, device: str | None, mlflow: 
 
 
 def carry_out(
-    study: Study, scale: str, records: Records, *, device: str, mlflow: bool, rows: Sequence[Row] = ()
+    parts: Sequence[Study], scale: str, records: Records, *, device: str, mlflow: bool, rows: Sequence[Row] = ()
 ) -> list[Record]:
-    """Runs a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
-    desk = Desk(study, records, rows, mlflow=mlflow)
+    """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
+    desk = Desk(parts[0], records, rows, mlflow=mlflow)
+    finals = []
     try:
-        return Runner(study, scale, records, device=device, watcher=desk.watcher())()
+        for part in parts:
+            finals += Runner(part, scale, records, device=device, watcher=desk.watcher())()
+            if len(parts) > 1:
+                desk.draw()  # a family's figures are there as soon as it is done
+        return finals
     finally:
         desk.close()
 
@@ -91,9 +102,9 @@ def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str
 
 def fetch(study: Study) -> None:
     """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early."""
-    for model in study.models:
-        backbone = model.build()
-        for task in study.tasks:
+    for task in study.tasks:
+        for model in study.models:
+            backbone = model.build(output=task.output)
             for seed in (*study.tune.seeds, *study.seeds):
                 task.data(backbone.inputs, seed=seed)
 
@@ -111,7 +122,7 @@ class Desk:
 
     def watcher(self) -> Watcher:
         """What the runner tells."""
-        return Watcher(self.progress.started, self.progress.epoch, self.finished, self.cell)
+        return Watcher(self.progress.started, self.progress.epoch, self.finished, self.cell, self.reference)
 
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is recorded. A shared trial is met again at every rank, and counts once."""
@@ -119,6 +130,13 @@ class Desk:
             return
         self.told.add(record["run_id"])
         self.progress.finished(run, record, fresh)
+        if self.tracker is not None:
+            self.tracker.log(record)
+
+    def reference(self, record: Record) -> None:
+        """A reference is measured."""
+        self.told.add(record["run_id"])
+        self.progress.say_line(reference_line(record))
         if self.tracker is not None:
             self.tracker.log(record)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -101,11 +102,11 @@ def estimated(
     Raises:
         BadInput: the data cannot be had, or are fewer than the split needs.
     """
-    speeds: dict[tuple[Any, Any], Speed] = {}
+    speeds: dict[tuple[Any, Any, Any], Speed] = {}
     found = []
     for row in rows:
         if row.todo:
-            key = (row.cell.model, _of_any_rank(row.cell.method))
+            key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
             if key not in speeds:
                 speeds[key] = Speed.measure(study, row.cell, device=device)
             row = replace(row, speed=replace(speeds[key], sizes=row.cell.task.sizes()))
@@ -164,28 +165,31 @@ class Speed:
 
     @staticmethod
     def measure(study: Study, cell: Cell, *, device: str) -> Speed:
-        """Times a few steps with random weights."""
-        run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=0)
+        """Times a few steps with random weights on real batches: those of one task may be longer than another's."""
+        run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=study.seeds[0])
         backbone, network = assemble(run, device=device)
-        x, rule = backbone.example(run.training.batch_size), optimizer(network.backbone, network.head, run.training)
+        split = cell.task.data(backbone.inputs, seed=run.seed).train
+        batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
+        inputs = cycle([split.inputs(index).to(device) for index in batches[:3]])
+        rule = optimizer(network.backbone, network.head, run.training)
         kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=kind == "bf16")
 
         def step() -> None:
             rule.zero_grad()
             with autocast:
-                loss = network(x).float().square().mean()
+                loss = network(next(inputs)).float().square().mean()
             loss.backward()
             rule.step()
 
         @torch.no_grad()
         def forward() -> None:
             with autocast:
-                network(x)
+                network(next(inputs))
 
         set_mode(network)
         prefix = frozen_prefix(backbone)
-        step_time, forward_time = (median_seconds(call, device=device, repeats=2) for call in (step, forward))
+        step_time, forward_time = (median_seconds(call, device=device, repeats=3) for call in (step, forward))
         return Speed(step_time, forward_time, prefix is not None, cell.task.sizes(), run.training)
 
     def run(self, *, test: bool) -> float:

@@ -37,6 +37,11 @@ class Progress:
         """Shows something behind the bar."""
         self.bar.set_postfix_str(what)
 
+    def say_line(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self.bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
     def left(self, within: float = 0.0) -> str:
         """Time left; `within` is the expected time of the part of the running one that is done."""
         pace = self.spent / self.expected if self.expected else 1.0
@@ -63,8 +68,7 @@ class Progress:
             self.spent += record["time"].get("total") or 0.0
             self.expected += self.expects(run)
             tail = "" if self.terminal else f"  ({self.left()})"
-            self.bar.write(line(run, record) + tail, file=sys.stdout)
-            sys.stdout.flush()
+            self.say_line(line(run, record) + tail)
         self.bar.update()
         self.say(self.left())
 
@@ -82,3 +86,10 @@ def line(run: Run, record: Record) -> str:
     found = " ".join(scores) if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
     where = f"{run.task.name:8} {run.method!r:34} {record['phase']:5} seed {run.seed:<4}"
     return f"{where} lr {run.training.lr:<7g} {found}  {record['time']['total']:.0f} s"
+
+
+def reference_line(record: Record) -> str:
+    """A reference in one line."""
+    task, metric = record["task"]["name"], record["task"]["metric"]
+    scores = " ".join(f"{part} {values[metric]:.3f}" for part, values in record["metrics"].items())
+    return f"{task:8} {record['method']['label']}: seed {record['seed']} {scores}  {record['time']['total']:.0f} s"

@@ -15,7 +15,9 @@ import torch
 
 from bench.environment import commit, environment
 from bench.records import PROTOCOL, Records, run_id
+from bench.references import measure
 from bench.study import Cell, Study
+from bench.tasks import description
 from bench.train import Outcome, Run, train
 
 Record = dict[str, Any]
@@ -31,6 +33,7 @@ class Watcher:
     epoch: Callable[[Run, int], None] = lambda run, epoch: None
     finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
     cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
+    reference: Callable[[Record], None] = lambda record: None
 
 
 @dataclass
@@ -55,12 +58,22 @@ class Runner:
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
+        self.references()
         results = []
         for cell in self.study.cells():
             records = list(self.cell(cell))
             self.watcher.cell(cell, records)
             results.extend(records)
         return results
+
+    def references(self) -> None:
+        """Measures what the tasks' figures are read against, on the seeds of the final runs."""
+        for task in self.study.tasks:
+            for reference in task.references:
+                for seed in self.study.seeds:
+                    record = measure(self.study, self.scale, self.records, task, reference, seed)
+                    if record is not None:
+                        self.watcher.reference(record)
 
     def cell(self, cell: Cell) -> Iterator[Record]:
         """Tunes one cell, then runs it on every seed. Without a sound budget of trials its final runs are failed."""
@@ -113,7 +126,7 @@ class Runner:
             for record in self.records.all()
             if record["run_id"] not in current
             if all(record[part]["spec"] == about[part]["spec"] for part in ("task", "model"))
-            if record["method"]["spec"] == methods[record["phase"]]
+            if record["method"]["spec"] == methods.get(record["phase"])
         )
 
     def record(self, run: Run, outcome: Outcome, *, phase: str, started: datetime) -> Record:
@@ -166,12 +179,7 @@ def unsound(tuning: Record) -> str | None:
 def describe(run: Run) -> Record:
     """Task, model and method as a record names them."""
     return {
-        "task": {
-            "spec": repr(run.task),
-            "name": run.task.name,
-            "family": run.task.family,
-            "metric": run.task.metric,
-        },
+        "task": description(run.task),
         "model": {"spec": repr(run.model), "name": run.model.name},
         "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},
     }

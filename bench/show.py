@@ -36,7 +36,7 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
         time = "" if row.seconds is None else hours_minutes(row.seconds)
         cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time))
     head = ("method", "backbone", "head", "done", "to do", "time")
-    print(f"{study.name}, {scale}: {study.question}\n")
+    print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
     table(head, cells, right=1)
     todo = sum(row.todo for row in rows)
     rates, tuned = study.tune.candidates, len(study.tune.seeds)
@@ -50,6 +50,17 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
     seconds = [row.seconds for row in rows]
     if todo and None not in seconds:
         print(f"estimated time on this machine: {hours_minutes(sum(s or 0.0 for s in seconds))}")
+
+
+def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]]) -> None:
+    """Prints what several families take together, and how to run one alone."""
+    if len(parts) < 2:
+        return
+    seconds = [row.seconds for part in rows for row in part]
+    if None not in seconds:
+        print(f"\nall {len(parts)} families: {hours_minutes(sum(s or 0.0 for s in seconds))}")
+    names = "|".join(part.family for part in parts)
+    print(f"one family alone: make study-{parts[0].name} FAMILY={names}, or bench run … --family {names}")
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -64,10 +64,17 @@ class Cell:
     model: Any
     method: Method
 
+    def __post_init__(self) -> None:
+        if self.task.family != self.model.family:
+            raise BadInput(
+                f"{self.task!r} is a task on {self.task.family}, {self.model!r} a model for {self.model.family}: "
+                "give a task and a model of one family"
+            )
+
 
 @dataclass(frozen=True)
 class Study:
-    """What a file in `studies/` returns for a scale.
+    """What a file in `studies/` returns for a scale; one for each family (images, text, …), where it has several.
 
     Args:
         name: also the name of the results folder and of the MLflow experiment.
@@ -98,11 +105,16 @@ class Study:
             raise BadInput(
                 f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
             )
-
         known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
         for name in self.tune.share:
             if name not in known:
                 raise unknown("shared field", name, known)
+        list(self.cells())  # each refuses what does not go together
+
+    @property
+    def family(self) -> str:
+        """Of its tasks and models."""
+        return self.tasks[0].family
 
     def cells(self) -> Iterator[Cell]:
         """Every combination, methods innermost."""
@@ -126,16 +138,33 @@ class Study:
         return [Run(cell.task, cell.model, cell.method, training, seed) for seed in self.seeds]
 
 
-def load(name: str, scale: str, *, folder: Path = Path("studies")) -> Study:
+def load(name: str, scale: str, *, family: str | None = None, folder: Path = Path("studies")) -> tuple[Study, ...]:
     """The study that `folder/<name>.py` declares for a scale; "rank-sweep" and "rank_sweep" are the same.
 
+    Args:
+        name: of the study.
+        scale: one of `SCALES`.
+        family: only this one, e.g. "text".
+        folder: where the studies are.
+
+    Returns:
+        One `Study` a family, in the order declared.
+
     Raises:
-        BadInput: no such study or scale.
+        BadInput: no such study, scale or family; two parts that are not of one study.
     """
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    study: Study = _module(name, folder).study(scale)
-    return study
+    declared = _module(name, folder).study(scale)
+    parts: tuple[Study, ...] = (declared,) if isinstance(declared, Study) else tuple(declared)
+    known = {part.family: part for part in parts}
+    if len(known) < len(parts) or len({part.name for part in parts}) != 1:
+        raise BadInput(f"study {name!r}: its parts need one name and a family each")
+    if family is None:
+        return parts
+    if family not in known:
+        raise unknown(f"family of {parts[0].name}", family, known)
+    return (known[family],)
 
 
 def names(folder: Path = Path("studies")) -> dict[str, str]:

@@ -18,9 +18,9 @@ noise. Three seeds, one data set, one small picture size: a first signal, not a 
 from __future__ import annotations
 
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Pfeiffer
-from bench.models import Timm
+from bench.models import HuggingFace, Timm
 from bench.study import Study, Tune
-from bench.tasks import Images
+from bench.tasks import Images, Text
 from bench.training import Training
 
 NAME = "rank-sweep"
@@ -29,11 +29,19 @@ RANKS = (1, 2, 4, 8, 16, 32, 64)
 RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 
 
-def study(scale: str) -> Study:
+LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
+METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
+FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS)
+SHARED = {"rank": 8}
+
+
+def study(scale: str) -> tuple[Study, ...]:
     """LoRA on q and v at every rank, between linear probe and full fine-tuning, beside the other methods."""
-    loras = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
-    methods = (LinearProbe(), FullFineTuning(), *loras, *RIVALS)
-    share = {"rank": 8}
+    return images(scale), text(scale)
+
+
+def images(scale: str) -> Study:
+    """Pictures through a vision transformer."""
     match scale:
         case "smoke":
             return Study(
@@ -41,10 +49,10 @@ def study(scale: str) -> Study:
                 question=QUESTION,
                 tasks=(Images("digits", train=100, val=50, test=100),),
                 models=(Timm("test_vit", weights="random", image_size=32),),
-                methods=(LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS),
+                methods=FEW,
                 training=Training(epochs=2),
                 seeds=(0, 1),
-                tune=Tune(candidates=2, share=share),
+                tune=Tune(candidates=2, share=SHARED),
             )
         case "laptop":
             return Study(
@@ -52,9 +60,9 @@ def study(scale: str) -> Study:
                 question=QUESTION,
                 tasks=(Images("elpv", train=400, val=200),),
                 models=(Timm("vit_small_patch14_dinov2", image_size=56),),
-                methods=methods,
+                methods=METHODS,
                 training=Training(epochs=4),
-                tune=Tune(candidates=5, share=share),
+                tune=Tune(candidates=5, share=SHARED),
             )
         case _:
             return Study(
@@ -62,8 +70,45 @@ def study(scale: str) -> Study:
                 question=QUESTION,
                 tasks=(Images("elpv"), Images("mnist-5k"), Images("orl-faces")),
                 models=(Timm("vit_small_patch14_dinov2", image_size=224),),
-                methods=methods,
+                methods=METHODS,
                 training=Training(epochs=20),
+                seeds=(0, 1, 2, 3, 4),
+                tune=Tune(candidates=5, seeds=(1000, 1001)),
+            )
+
+
+def text(scale: str) -> Study:
+    """Sentences and documents through a BERT."""
+    match scale:
+        case "smoke":
+            return Study(
+                name=NAME,
+                question=QUESTION,
+                tasks=(Text("unicode-names", train=100, val=50, test=100),),
+                models=(HuggingFace("test-bert", weights="random"),),
+                methods=FEW,
+                training=Training(epochs=2),
+                seeds=(0, 1),
+                tune=Tune(candidates=2, share=SHARED),
+            )
+        case "laptop":
+            return Study(
+                name=NAME,
+                question=QUESTION,
+                tasks=(Text("rotten-tomatoes", train=1000, val=400, test=1500),),
+                models=(HuggingFace("minilm-l6", max_length=64),),
+                methods=METHODS,
+                training=Training(epochs=2, batch_size=16),
+                tune=Tune(candidates=5, share=SHARED),
+            )
+        case _:
+            return Study(
+                name=NAME,
+                question=QUESTION,
+                tasks=(Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets")),
+                models=(HuggingFace("minilm-l6", max_length=256),),
+                methods=METHODS,
+                training=Training(epochs=5),
                 seeds=(0, 1, 2, 3, 4),
                 tune=Tune(candidates=5, seeds=(1000, 1001)),
             )

@@ -23,6 +23,7 @@ ORDER = (
     ("costs", "training"),
     ("train",),
     ("conformance", "study"),
+    ("references",),
     ("runner",),
     ("plan",),
     ("progress", "show"),

@@ -251,11 +251,16 @@ def test_times_for_people():
 def test_studies_load_at_every_scale():
     for name in names(ROOT / "studies"):
         for scale in ("smoke", "laptop", "full"):
-            assert load(name, scale, folder=ROOT / "studies").name == name
+            parts = load(name, scale, folder=ROOT / "studies")
+            assert {part.name for part in parts} == {name}
+            for part in parts:
+                assert load(name, scale, family=part.family, folder=ROOT / "studies") == (part,)
     with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
         load("rank-sweeep", "smoke", folder=ROOT / "studies")
     with pytest.raises(BadInput, match="did you mean 'laptop'"):
         load("rank-sweep", "labtop", folder=ROOT / "studies")
+    with pytest.raises(BadInput, match="did you mean 'text'"):
+        load("rank-sweep", "laptop", family="texts", folder=ROOT / "studies")
 
 
 def test_a_tuning_seed_cannot_be_a_final_seed():
@@ -274,6 +279,8 @@ def test_killed_in_the_middle_it_goes_on(tmp_path):
         "rank-sweep",
         "--scale",
         "smoke",
+        "--family",
+        "images",
         "--no-mlflow",
         "--results",
         str(tmp_path),

@@ -1,0 +1,126 @@
+"""The command line. Every command imports what it needs itself, so that `bench --help` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli import listing
+from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
+from bench.errors import BadInput
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="LoRA Bench: which fine-tuning method, with how much rank, and where in the network?\n\n"
+    "Start with `bench plan rank-sweep`, then `bench run rank-sweep`, then `bench mlflow ui`.",
+)
+app.add_typer(assets_app, name="assets")
+app.add_typer(mlflow_app, name="mlflow")
+for command in (listing.methods, listing.models, listing.tasks, listing.count, listing.check):
+    app.command()(command)
+
+Study = Annotated[str, typer.Argument(help="A file in studies/, e.g. rank-sweep.", show_default=False)]
+Scale = Annotated[
+    str, typer.Option(help="smoke (seconds), laptop (two cores, about half an hour a family) or full (one GPU).")
+]
+Device = Annotated[str | None, typer.Option(help="A torch device; by default CUDA where there is one, else the CPU.")]
+Family = Annotated[str | None, typer.Option(help="Only this part of the study, e.g. images or text; by default all.")]
+
+
+@app.command()
+def run(
+    study: Study,
+    scale: Scale = "laptop",
+    results: Results = RESULTS,
+    device: Device = None,
+    family: Family = None,
+    mlflow: Annotated[
+        bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file in the results folder).")
+    ] = True,
+) -> None:
+    """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
+
+    Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`
+    """
+    from bench.launch import launch
+
+    try:
+        sound = launch(study, scale, results=results, device=device, mlflow=mlflow, family=family)
+    except KeyboardInterrupt:
+        print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def plan(
+    study: Study, scale: Scale = "laptop", results: Results = RESULTS, device: Device = None, family: Family = None
+) -> None:
+    """Show what a study would run: cells, exact trainable parameters, estimated time. Nothing is trained.
+
+    Example: `bench plan rank-sweep --scale full`
+    """
+    from bench import show
+    from bench.environment import choose_device
+    from bench.launch import planned
+    from bench.records import Records
+    from bench.study import load
+
+    parts, where = load(study, scale, family=family), choose_device(device)
+    records = Records(results / parts[0].name / scale)
+    planned_rows = []
+    for part in parts:
+        rows, why = planned(part, records, where)
+        show.plan(part, scale, rows, device=where)
+        if why:
+            print(f"no estimate of the time: {why}")
+        planned_rows.append(rows)
+    show.families(parts, planned_rows)
+
+
+@app.command()
+def figures(
+    study: Annotated[str | None, typer.Argument(help="Draw only this study; by default all.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Redraw tables, figures and pages from the records alone.
+
+    Example: `bench figures rank-sweep`
+    """
+    from bench.report import redraw
+
+    folders = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
+    if study is not None:
+        wanted = study.replace("_", "-")
+        known = {folder.parent.name for folder in folders}
+        if wanted not in known:
+            from bench.errors import unknown
+
+            raise unknown("study with records", wanted, known)
+        folders = [folder for folder in folders if folder.parent.name == wanted]
+    if not folders:
+        raise BadInput(f"no records under {str(results)!r}: run a study first, e.g. bench run rank-sweep --scale smoke")
+    for folder in folders:
+        written = redraw(folder)
+        print(f"{folder}: {len(written)} files from {len(list((folder / 'runs').glob('*.json')))} records")
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
+    warnings.showwarning = lambda message, *_, **__: print(f"bench: {message}", file=sys.stderr)
+    try:
+        app()
+    except BadInput as error:
+        if os.environ.get("BENCH_DEBUG"):
+            raise
+        print(f"bench: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,116 @@
+"""What there is, and what a method costs and holds: `bench methods`, `models`, `tasks`, `count`, `check`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import BadInput
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def methods() -> None:
+    """List the methods, with their default configuration and what they do.
+
+    Example: `bench methods`
+    """
+    from bench import show
+    from bench.methods import METHODS
+
+    rows = [(repr(method()), show.first_line(method), show.rates(method.learning_rates)) for method in METHODS.values()]
+    show.table(("method", "what it does", "learning rates tried"), sorted(rows))
+
+
+def models(
+    search: Annotated[str, typer.Argument(help="Part of a name; * stands for anything.")] = "",
+) -> None:
+    """List models: those whose weights are assets, or all names that match SEARCH.
+
+    Examples: `bench models "vit_base*"`, `bench models roberta`
+    """
+    import timm
+
+    from bench import show
+    from bench.models import known, offline
+
+    if search:
+        for name in known(search if "*" in search else f"*{search}*"):
+            print(name)
+        return
+    show.table(("model", "weights", "asset"), offline())
+    print(
+        f"\nand {len(timm.list_models())} more for images by their name in timm: bench models SEARCH"
+        "\nand any encoder or decoder for text from Hugging Face, or a folder of yours: HuggingFace('roberta-base')"
+    )
+
+
+def tasks() -> None:
+    """List the tasks.
+
+    Example: `bench tasks`
+    """
+    from bench import show
+    from bench.tasks import listing
+
+    show.table(("task", "what it is", "classes"), listing())
+
+
+def count(
+    method: Annotated[str, typer.Argument(help="E.g. \"LoRA(rank=8, at=('q','v'))\".", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(help="A name in timm or transformers, or \"Timm('resnet50', image_size=96)\"."),
+    ] = "vit_base_patch16_224",
+    task: Annotated[
+        str | None, typer.Option(help="For the head: a set's name, or \"Images('cifar100')\".", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the parameters a method trains, exactly, without fetching weights or data.
+
+    Examples: `bench count "LoRA(rank=8, at=('q','v'))" --model vit_base_patch16_224 --json`,
+    `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`
+    """
+    import json
+
+    import bench.models as model_table
+    import bench.tasks as task_table
+    from bench import show
+    from bench.methods import METHODS
+    from bench.plan import trainable
+    from bench.spec import parse
+    from bench.study import Cell
+
+    backbone_of = model_table.resolve(model)
+    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.family])
+    cell = Cell(head_of, backbone_of, parse(method, known=METHODS, kind="method"))
+    backbone, head = trainable(cell)
+    counts = {"backbone": backbone, "head": head, "total": backbone + head}
+    if as_json:
+        print(json.dumps(counts))
+    else:
+        show.table(("trainable", "parameters"), [(part, f"{n:,}") for part, n in counts.items()], right=1)
+
+
+def check(
+    method: Annotated[str, typer.Argument(help='E.g. "LoRA(rank=4)".', show_default=False)],
+    model: Annotated[str | None, typer.Option(help="By default a small ViT, ResNet and BERT.")] = None,
+) -> None:
+    """Check that a method holds what every method must: for its author.
+
+    Example: `bench check "Houlsby(width=8)"`
+    """
+    from bench import conformance, show
+    from bench.methods import METHODS
+    from bench.models import resolve
+    from bench.spec import parse
+
+    parsed: Any = parse(method, known=METHODS, kind="method")
+    where = [resolve(model).untrained()] if model else list(conformance.MODELS)
+    rows, failed = conformance.report(parsed, where)
+    show.table(("model", "check", "result"), rows)
+    if not any(result == "ok" for *_, result in rows) and not failed:
+        raise BadInput(f"{parsed!r} fits none of these models: name one that it fits with --model")
+    raise typer.Exit(1 if failed else 0)
