@@ -44,14 +44,15 @@ def launch(
         fetch(part)
         rows.append(planned(part, records, where)[0])
         show.plan(part, scale, rows[-1], device=where)
-    show.families(parts, rows)
+    show.families(parts, rows, scale)
     every = [row for part in rows for row in part]
-    advise(records, every)
+    advise(records, rows)
     print(f"records, table and figures: {records.folder}\n", flush=True)
     finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every)
     bad = [record for record in finals if record["status"] != "ok"]
     for record in bad:
-        print(f"{record['status']}: {record['method']['spec']} seed {record['seed']}: {record['reason']}")
+        what = f"{record['task']['name']} {record['method']['spec']} seed {record['seed']}"
+        print(f"{record['status']}: {what}: {record['reason']}")
     print(f"\n{len(finals) - len(bad)} of {len(finals)} final runs are sound; read {records.folder / 'README.md'}")
     retried = [record for record in bad if record["status"] not in DONE]
     if retried:
@@ -75,19 +76,22 @@ def carry_out(
         desk.close()
 
 
-def advise(records: Records, rows: Sequence[Row]) -> None:
-    """Says what records that are there already mean for this call."""
-    todo, there = sum(row.todo for row in rows), len(list(records.runs.glob("*.json")))
-    if not todo:
+def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
+    """Says what records that are there already mean for this call, given the plan of each part."""
+    if not sum(row.todo for rows in parts for row in rows):
         print(
             "everything is recorded for this device already; "
             "to measure again, name another folder: RESULTS=mine, --results mine"
         )
-    elif there and not sum(row.done for row in rows):
-        print(
-            f"the {there} records in {records.folder} are of another device, of other data or of an older study; "
-            "this run puts its own in their place: RESULTS=mine, --results mine keeps them"
-        )
+        return
+    for rows in parts:
+        about = {(repr(row.cell.task), repr(row.cell.model)) for row in rows}
+        there = sum((r["task"].get("spec"), r["model"].get("spec")) in about for r in records.all())
+        if there and not sum(row.done for row in rows):
+            print(
+                f"the {there} records of {rows[0].cell.task.name} in {records.folder} are of another device, of other "
+                "data or of an older study; this run puts its own in their place: RESULTS=mine keeps them"
+            )
 
 
 def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str]:
@@ -133,10 +137,11 @@ class Desk:
         if self.tracker is not None:
             self.tracker.log(record)
 
-    def reference(self, record: Record) -> None:
-        """A reference is measured."""
+    def reference(self, record: Record, fresh: bool) -> None:
+        """A reference is measured, or was."""
         self.told.add(record["run_id"])
-        self.progress.say_line(reference_line(record))
+        if fresh:
+            self.progress.say_line(reference_line(record))
         if self.tracker is not None:
             self.tracker.log(record)
 

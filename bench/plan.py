@@ -109,7 +109,7 @@ def estimated(
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
             if key not in speeds:
                 speeds[key] = Speed.measure(study, row.cell, device=device)
-            row = replace(row, speed=replace(speeds[key], sizes=row.cell.task.sizes()))
+            row = replace(row, speed=speeds[key])
         found.append(row)
         told(row)
     return found
@@ -153,14 +153,16 @@ class Speed:
         step: a training step, for a whole batch.
         forward: a forward pass without gradient, for a whole batch.
         cached: whether the whole backbone's features are computed once.
-        sizes: samples of train, validation and test.
+        sizes: of train, validation and test, in what goes through the network.
+        views: versions of each training sample.
         training: epochs and batch size.
     """
 
     step: float
     forward: float
     cached: bool
-    sizes: tuple[int, int, int]
+    sizes: tuple[int, ...]
+    views: int
     training: Training
 
     @staticmethod
@@ -168,7 +170,8 @@ class Speed:
         """Times a few steps with random weights on real batches: those of one task may be longer than another's."""
         run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=study.seeds[0])
         backbone, network = assemble(run, device=device)
-        split = cell.task.data(backbone.inputs, seed=run.seed).train
+        data = cell.task.data(backbone.inputs, seed=run.seed)
+        split, sizes = data.train, tuple(len(part) for part in (data.train, data.val, data.test))
         batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
         inputs = cycle([split.inputs(index).to(device) for index in batches[:3]])
         rule = optimizer(network.backbone, network.head, run.training)
@@ -190,14 +193,15 @@ class Speed:
         set_mode(network)
         prefix = frozen_prefix(backbone)
         step_time, forward_time = (median_seconds(call, device=device, repeats=3) for call in (step, forward))
-        return Speed(step_time, forward_time, prefix is not None, cell.task.sizes(), run.training)
+        cached = prefix is not None and prefix.whole
+        return Speed(step_time, forward_time, cached, sizes, split.views, run.training)
 
     def run(self, *, test: bool) -> float:
         """Seconds of one run: training and evaluation."""
         train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
         tested = self.forward * held_out * test
         if self.cached:
-            return OVERHEAD + tested + self.forward * (2 * train + val)
+            return OVERHEAD + tested + self.forward * (min(self.views, self.training.epochs) * train + val)
         return OVERHEAD + tested + self.training.epochs * (self.step * train + self.forward * val)
 
 

@@ -92,4 +92,5 @@ def reference_line(record: Record) -> str:
     """A reference in one line."""
     task, metric = record["task"]["name"], record["task"]["metric"]
     scores = " ".join(f"{part} {values[metric]:.3f}" for part, values in record["metrics"].items())
+    scores = scores or f"{record['status']}: {record['reason']}"
     return f"{task:8} {record['method']['label']}: seed {record['seed']} {scores}  {record['time']['total']:.0f} s"

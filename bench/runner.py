@@ -15,7 +15,7 @@ import torch
 
 from bench.environment import commit, environment
 from bench.records import PROTOCOL, Records, run_id
-from bench.references import measure
+from bench.references import measure, retire
 from bench.study import Cell, Study
 from bench.tasks import description
 from bench.train import Outcome, Run, train
@@ -33,7 +33,7 @@ class Watcher:
     epoch: Callable[[Run, int], None] = lambda run, epoch: None
     finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
     cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
-    reference: Callable[[Record], None] = lambda record: None
+    reference: Callable[[Record, bool], None] = lambda record, fresh: None
 
 
 @dataclass
@@ -69,11 +69,13 @@ class Runner:
     def references(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
         for task in self.study.tasks:
+            found = []
             for reference in task.references:
                 for seed in self.study.seeds:
-                    record = measure(self.study, self.scale, self.records, task, reference, seed)
-                    if record is not None:
-                        self.watcher.reference(record)
+                    record, fresh = measure(self.study, self.scale, self.records, task, reference, seed)
+                    self.watcher.reference(record, fresh)
+                    found.append(record["run_id"])
+            retire(self.records, task, found)
 
     def cell(self, cell: Cell) -> Iterator[Record]:
         """Tunes one cell, then runs it on every seed. Without a sound budget of trials its final runs are failed."""
@@ -161,10 +163,12 @@ def identity(run: Run) -> str:
 
 
 def usable(record: Record, run: Run, device: str) -> bool:
-    """Whether a record spares the run: it ended, on the same kind of device, with the data that are there now."""
+    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
     here, there = environment(device), record["environment"]
+    known, weights = record["provenance"], run.model.fingerprint()
     same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
-    return same and record["status"] in DONE and record["provenance"].get("data_sha256") == run.task.fingerprint()
+    same = same and (weights is None or known.get("weights_sha256") == weights)
+    return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
 
 
 def unsound(tuning: Record) -> str | None:

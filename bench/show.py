@@ -52,15 +52,18 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
         print(f"estimated time on this machine: {hours_minutes(sum(s or 0.0 for s in seconds))}")
 
 
-def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]]) -> None:
+def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str) -> None:
     """Prints what several families take together, and how to run one alone."""
     if len(parts) < 2:
         return
     seconds = [row.seconds for part in rows for row in part]
-    if None not in seconds:
-        print(f"\nall {len(parts)} families: {hours_minutes(sum(s or 0.0 for s in seconds))}")
-    names = "|".join(part.family for part in parts)
-    print(f"one family alone: make study-{parts[0].name} FAMILY={names}, or bench run … --family {names}")
+    total = sum(s or 0.0 for s in seconds)
+    if None not in seconds and total:
+        print(f"\nall {len(parts)} families together: {hours_minutes(total)}")
+    at = "" if scale == "laptop" else f" SCALE={scale}"
+    print("\none family alone:")
+    for part in parts:
+        print(f"  make study-{part.name}{at} FAMILY={part.family}")
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -25,7 +25,7 @@ class Training(Spec):
         batch_size: samples a step.
         optimizer: "adamw" (arXiv:1711.05101) or "sgd" with momentum 0.9.
         weight_decay: of matrices and kernels; vectors (biases, norms, scales) and what the network itself exempts
-            (position embeddings, class tokens) have none.
+            (timm's position embeddings and class tokens) have none.
         warmup: share of the steps in which the rate rises linearly; a cosine to zero follows (arXiv:1608.03983).
         label_smoothing: ε of arXiv:1512.00567, for tasks that know it.
         clip_norm: largest norm of the whole gradient; 0 for none.

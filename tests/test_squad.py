@@ -196,7 +196,7 @@ def test_long_questions_are_cut_and_counted(tmp_path, inputs):
     write(tmp_path / "long.json", [entry, article("Cities"), article("Trees")])
     task = Squad(str(tmp_path / "long.json"), stride=24)
     data = task.data(inputs, seed=0)
-    assert data.provenance["questions_cut"] == 1 and data.provenance["answers_beyond_windows"] == 0
+    assert data.provenance["questions_truncated"] == 1 and data.provenance["answers_beyond_windows_skipped"] == 0
     assert int(np.diff(data.train.windows.tokens.starts).max()) <= 96
     for stride in (80, 128):
         with pytest.raises(BadInput, match=f"stride={stride} of 96 tokens leaves"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,10 +125,73 @@ def test_references_are_recorded_once(tmp_path):
     study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0, 1), Tune(candidates=1))
     records, told = Records(tmp_path / "tiny" / "smoke"), []
     for _ in range(2):
-        Runner(study, "smoke", records, watcher=Watcher(reference=told.append))()
+        Runner(study, "smoke", records, watcher=Watcher(reference=lambda record, fresh: told.append(fresh)))()
     stored = [r for r in records.all() if r["phase"] == "reference"]
-    assert len(told) == len(stored) == 4
+    assert told == [True] * 4 + [False] * 4 and len(stored) == 4
     assert {r["method"]["spec"] for r in stored} == {"TfidfLogistic(texts='same')", "TfidfLogistic(texts='all')"}
+
+
+def test_outdated_references_are_moved_aside(tmp_path):
+    records = Records(tmp_path / "tiny" / "smoke")
+    study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0, 1), Tune(candidates=1))
+    Runner(study, "smoke", records)()
+    Runner(replace(study, seeds=(1,)), "smoke", records)()
+    assert {r["seed"] for r in records.all() if r["phase"] == "reference"} == {1}
+
+
+def test_a_reference_that_fails_is_a_status_and_tried_again(tmp_path, monkeypatch):
+    records = Records(tmp_path / "tiny" / "smoke")
+    study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0,), Tune(candidates=1))
+    monkeypatch.setattr(TfidfLogistic, "evaluate", lambda *_, **__: 1 / 0)
+    finals = Runner(study, "smoke", records)()
+    failed = [r for r in records.all() if r["phase"] == "reference"]
+    assert [r["status"] for r in finals] == ["ok"] and [r["status"] for r in failed] == ["failed"] * 2
+    assert failed[0]["reason"] == "ZeroDivisionError: division by zero"
+    monkeypatch.undo()
+    Runner(study, "smoke", records)()
+    assert {r["status"] for r in records.all()} == {"ok"}
+
+
+def test_a_class_that_the_training_texts_lack_is_not_another_one():
+    texts = ["alpha beta"] * 10 + ["gamma delta"] * 10 + ["epsilon zeta"] * 10
+    texts = [f"{text} {i}" for i, text in enumerate(texts)]
+    labels = np.repeat([0, 1, 2], 10)
+
+    class Task:
+        metric, classes = "top1", 3
+        train = val = test = None
+        metrics = staticmethod(lambda outputs, targets: Text("unicode-names").metrics(outputs, targets))
+
+        def pool(self):
+            parts = {"official_val": np.arange(5), "official_test": np.arange(5, 10), "default_train": None}
+            return replace(pool_of(texts, labels), classes=3, development=np.arange(10, 30), **parts)
+
+    found = TfidfLogistic().evaluate(Task(), seed=0)
+    assert found.metrics["test"]["top1"] == 0.0, "class 0 is not in train: it cannot be told"
+
+
+def test_two_columns_of_one_file_are_two_sets(tmp_path, inputs):
+    file = tmp_path / "two.csv"
+    rows = "".join(f"title {i},a body that is much longer {i},{i % 2}\n" for i in range(60))
+    file.write_text("title,body,label\n" + rows)
+    short, long = (tokenised(TextCsv(str(file), text=column).pool(), inputs) for column in ("title", "body"))
+    assert len(long.ids) > len(short.ids)
+    assert len(TextCsv(str(file), text="title").references) == 1, "all texts are the same texts"
+
+
+def test_weights_that_changed_under_their_name_are_other_weights(tmp_path):
+    from bench.runner import usable
+
+    BERT.build().module.body.save_pretrained(tmp_path)
+    BERT.build().inputs.tokenizer.save_pretrained(tmp_path)
+    mine = HuggingFace(str(tmp_path), max_length=32)
+    study = Study("tiny", "?", (TASK,), (mine,), (LinearProbe(),), Training(epochs=1), (0,), Tune(candidates=1))
+    records = Records(tmp_path / "tiny" / "smoke")
+    (final,) = Runner(study, "smoke", records)()
+    run = study.finals(next(study.cells()), final["training"]["lr"])[0]
+    assert usable(final, run, "cpu")
+    HuggingFace("test-bert", weights="random").build(seed=5).module.body.save_pretrained(tmp_path)
+    assert not usable(final, run, "cpu")
 
 
 @pytest.mark.parametrize("method", [LinearProbe(), LoRA(rank=2), FullFineTuning()])
@@ -160,6 +225,8 @@ def test_heads_are_counted():
         (lambda: Text("rotten-tomatoes", head_kind="lineal"), "did you mean 'linear'"),
         (lambda: Text("rotten-tomatoes", train=0), "at least 1"),
         (lambda: TfidfLogistic(texts="some"), "same"),
+        (lambda: TextCsv("a.csv", text=("a", "b", "c")), "or two for pairs"),
+        (lambda: TextCsv(5), "give a CSV file"),
         (lambda: Cell(Images("elpv"), model("test-bert"), LoRA()), "one family"),
         (lambda: Text("unicode-names", train=99_999).sizes(), "train="),
     ],

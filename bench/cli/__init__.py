@@ -84,7 +84,7 @@ def plan(
         if why:
             print(f"no estimate of the time: {why}")
         planned_rows.append(rows)
-    show.families(parts, planned_rows)
+    show.families(parts, planned_rows, scale)
 
 
 @app.command()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,9 @@ from bench.models.backbone import Backbone, Features
 from bench.models.text_weights import TEXT_ASSETS, Files
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
+
+UNLIMITED = 10**7
+"""A limit on tokens from which on it is none: tokenizers without one say 10**30."""
 
 POOLS = ("mean", "last", "token")
 
@@ -134,6 +138,11 @@ class HuggingFace(Spec):
         """Name of the asset that holds the weights, if it is one."""
         return self.name if self.weights == "pretrained" and self.name in TEXT_ASSETS else None
 
+    def fingerprint(self) -> str | None:
+        """sha256 of weights that may change under their name, as those in a local folder may; None for pinned ones."""
+        local = self.weights == "pretrained" and self.asset is None and Path(self.name).is_dir()
+        return text_weights.fingerprint(Path(self.name)) if local else None
+
     def untrained(self) -> HuggingFace:
         """The same network and tokenizer with random weights, for what needs no others: timing."""
         return replace(self, weights="random")
@@ -195,11 +204,13 @@ class HuggingFace(Spec):
 
     def _length(self, files: Files, body: nn.Module) -> int:
         """Tokens the model takes: no more than it has positions, nor than its tokenizer declares."""
-        limits = [getattr(files.config, "max_position_embeddings", None), files.tokenizer.model_max_length]
+        limits: list[Any] = [getattr(files.config, "max_position_embeddings", None), files.tokenizer.model_max_length]
         for name, module in body.named_modules():
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
                 limits.append(module.num_embeddings - module.padding_idx - 1)  # type: ignore[operator]
-        most = min((n for n in limits if n and n > 0), default=0)
+        most = min((n for n in limits if n and 0 < n < UNLIMITED), default=self.max_length)
+        if most is None:
+            raise BadInput(f"{self.name} does not say how many tokens it takes: say max_length=…")
         if self.max_length and self.max_length > most:
             raise BadInput(f"max_length {self.max_length}: {self.name} takes at most {most} tokens")
         return self.max_length or most

@@ -21,10 +21,12 @@ class FrozenPrefix:
     Args:
         run: inputs → what reaches the first part that trains. Deterministic; needs no gradient.
         resume: that → pooled features.
+        whole: whether the whole network runs only once, as what trains stands on its features.
     """
 
     run: Callable[[Any], Tensor]
     resume: Callable[[Tensor], Tensor]
+    whole: bool = False
 
 
 def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
@@ -42,7 +44,7 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     trains = {name for name, p in backbone.module.named_parameters() if p.requires_grad}
     if all(name.startswith(features + ".") for name in trains):
         module = backbone.module.get_submodule(features)
-        return FrozenPrefix(partial(_input_of, module, backbone.module), module.__call__)
+        return FrozenPrefix(partial(_input_of, module, backbone.module), module.__call__, whole=True)
     if backbone.resume is None:
         return None
     blocks = [site.path for site in backbone.sites if site.role == "block"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,19 @@ def provenance(files: Files, revision: str) -> dict[str, str | None]:
         file = try_to_load_from_cache(files.name, "config.json", revision=revision or None)
         commit = Path(file).parent.name if isinstance(file, str) else revision or "unknown"
         return {"weights": f"hub: {files.name} at {commit}", "weights_sha256": None}
-    kinds = ("*.safetensors", "*.onnx") if files.name in TEXT_ASSETS else ("*.safetensors", "*.bin")
-    found = next((paths for kind in kinds if (paths := sorted(files.place.glob(kind)))), [])
-    return {"weights": source, "weights_sha256": " ".join(sha256(path) for path in found)}
+    return {"weights": source, "weights_sha256": fingerprint(files.place)}
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 of the files with weights in a folder."""
+    found = next((paths for kind in ("*.safetensors", "*.bin", "*.onnx") if (paths := sorted(folder.glob(kind)))), [])
+    return " ".join(_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in found)
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:
+    """Of a file, read once for as long as it does not change."""
+    return sha256(path)
 
 
 @contextmanager

@@ -71,6 +71,9 @@ class Timm(Spec):
         """Name of the asset that holds the weights, if it is one."""
         return asset_weights.ASSET_OF.get(self.name) if self.weights == "pretrained" else None
 
+    def fingerprint(self) -> None:
+        """Nothing: an architecture and a tag of timm name their weights for good."""
+
     def untrained(self) -> Timm:
         """The same network with random weights, for what needs none: timing."""
         return replace(self, weights="random")

@@ -79,8 +79,8 @@ class Configuration:
         """The headline metric on test, a value a seed."""
         return _score(self.runs, self.metric)
 
-    def beyond(self, other: Configuration) -> Estimate | None:
-        """By how much it scores higher than another, paired by seed; None where they share no seed."""
+    def beyond(self, other: Configuration | Reference) -> Estimate | None:
+        """By how much it scores higher than another or a reference, paired by seed; None where they share no seed."""
         theirs = {run["seed"]: value for run, value in zip(other.runs, other.score.values, strict=True)}
         own = zip(self.runs, self.score.values, strict=True)
         differences = tuple(value - theirs[run["seed"]] for run, value in own if run["seed"] in theirs)

@@ -157,7 +157,7 @@ def _chosen(record: Record) -> str:
 
 def _reading(group: Group) -> str:
     """How to read the table: who leads, who cannot be told from the leader, and what the marks mean."""
-    lines = _lead(group)
+    lines = [*_lead(group), *_against_references(group)]
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
         lines.append("(edge): the lowest or the highest candidate was best, so a better one may lie outside.")
@@ -166,9 +166,23 @@ def _reading(group: Group) -> str:
     return " ".join(lines)
 
 
-def _lead(group: Group) -> list[str]:
+def _best(group: Group) -> Configuration:
     lower = group.metric in style.LOWER_IS_BETTER
-    best = (min if lower else max)(group.configurations, key=lambda c: c.score.mean)
+    return (min if lower else max)(group.configurations, key=lambda c: c.score.mean)
+
+
+def _against_references(group: Group) -> Iterator[str]:
+    """By how much the best method lies above or below what needs no network."""
+    best = _best(group)
+    for reference in group.references:
+        if pair := best.beyond(reference):
+            low, high = pair.interval or (pair.mean, pair.mean)
+            sure = f" ({low:+.3f} to {high:+.3f} over {len(pair.values)} seeds)" if pair.interval else ""
+            yield f"Against {reference.label}: {pair.mean:+.3f}{sure}."
+
+
+def _lead(group: Group) -> list[str]:
+    best = _best(group)
     lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
     pairs = [(c.label, pair) for c in group.configurations if c is not best and (pair := best.beyond(c))]
     known = [(label, pair.interval, len(pair.values)) for label, pair in pairs if pair.interval]

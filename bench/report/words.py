@@ -79,7 +79,8 @@ def reference(of: Reference) -> str:
     if not candidates:
         return f"{text}, nothing tuned"
     what = " and ".join(_PARTS.get(key, key) for key in trail.get("chosen") or {}) or "settings"
-    edge = " (the best at the edge of what was tried)" if trail.get("edge") else ""
+    edges = sum(bool((run.get("tuning") or {}).get("edge")) for run in of.runs)
+    edge = f" (the best at the edge of what was tried for {edges} of {number} seeds)" if edges else ""
     return f"{text}, {what} chosen on validation from {len(candidates)} candidates{edge}"
 
 

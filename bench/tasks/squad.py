@@ -102,8 +102,8 @@ class Squad(Spec):
         provenance: dict[str, Any] = {"data_sha256": source.pool.sha256}
         for name, part, rows in zip(("train", "val", "test"), parts, made, strict=True):
             provenance |= {f"{name}_samples": len(part), f"{name}_windows": len(rows)}
-        provenance["questions_cut"] = int(sum(windows.cut[part].sum() for part in parts))
-        provenance["answers_beyond_windows"] = sum(windows.beyond(part) for part in parts)
+        provenance["questions_truncated"] = int(sum(windows.cut[part].sum() for part in parts))
+        provenance["answers_beyond_windows_skipped"] = sum(windows.beyond(part) for part in parts)
         return Data(train, val, test, provenance=provenance | dict(source.pool.removed))
 
     def head(self, width: int) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.errors import unknown
+from bench.errors import BadInput, unknown
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.pool import Pool, split
 from bench.tasks.task import Data, Reference
@@ -40,8 +40,9 @@ class TextTask(Classification):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """TF-IDF and logistic regression on the run's own training texts, and on all that there are."""
-        return TfidfLogistic(), TfidfLogistic(texts="all")
+        """TF-IDF and logistic regression on the run's own training texts, and, if they are fewer, on all there are."""
+        thinned = self.train is not None or self.pool().default_train is not None
+        return (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""
@@ -111,8 +112,12 @@ class TextCsv(TextTask):
     shows: ClassVar[tuple[str, ...]] = ("text", "label")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
+        if isinstance(self.text, list | tuple) and len(self.text) == 2:
             object.__setattr__(self, "text", tuple(self.text))
+        elif not isinstance(self.text, str):
+            raise BadInput(f"text={self.text!r}: name one column, or two for pairs: text=('premise', 'hypothesis')")
+        if not isinstance(self.path, str):
+            raise BadInput(f"path={self.path!r}: give a CSV file, or a folder with train.csv")
         check_sizes(self)
         check_head(self)
 
@@ -123,13 +128,22 @@ class TextCsv(TextTask):
 
     def pool(self) -> Pool:
         """All texts of the file or folder."""
-        return csv_pool(Path(self.path).expanduser(), text=self.text, label=self.label)
+        path = Path(self.path).expanduser()
+        files = sorted(path.glob("*")) if path.is_dir() else [path]
+        stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
+        return _csv(path, self.text, self.label, stamps)
 
 
 def check_head(task: TextTask) -> None:
     """Refuses a head that does not exist."""
     if task.head_kind not in HEADS:
         raise unknown("head_kind", str(task.head_kind), HEADS)
+
+
+@lru_cache(maxsize=8)
+def _csv(path: Path, text: str | tuple[str, str], label: str, stamps: tuple[object, ...]) -> Pool:
+    """Read once for as long as no file changes (`stamps`)."""
+    return csv_pool(path, text=text, label=label)
 
 
 @lru_cache(maxsize=8)

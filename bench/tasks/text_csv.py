@@ -52,7 +52,7 @@ def csv_pool(path: Path, *, text: str | tuple[str, str], label: str) -> Pool:
     if len(set(columns)) < len(columns):
         raise BadInput(f"text={text!r}, label={label!r}: these must be different columns")
     files = _files(path)
-    stamp = hashlib.sha256()
+    stamp = hashlib.sha256(repr(columns).encode())  # the same file is other data by other columns
     rows: list[Row] = []
     for part, file in files.items():
         raw = _bytes(file)

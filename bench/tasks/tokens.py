@@ -50,7 +50,7 @@ def tokenised(pool: Pool, inputs: Any) -> Tokens:
         pool: texts, or pairs of texts.
         inputs: the backbone's: `tokenizer`, `length` in tokens, and `sha256` of the tokenizer.
     """
-    key = hashlib.sha256(f"{pool.sha256} {inputs.sha256} {inputs.length} v1".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{pool.sha256} {inputs.sha256} {inputs.length} v2".encode()).hexdigest()[:16]
     tokens = Tokens(**cached("tokens", f"{pool.name}-{key}", lambda: _tokenise(pool, inputs)))
     if count := int(tokens.cut.sum()):
         say_once(
@@ -62,12 +62,16 @@ def tokenised(pool: Pool, inputs: Any) -> Tokens:
 
 def _tokenise(pool: Pool, inputs: Any) -> Arrays:
     ids, kinds, lengths, cut = [], [], [], []
+    special = inputs.tokenizer.num_special_tokens_to_add
+    between = "" if special(pair=True) > special(pair=False) else "\n"  # decoders put nothing between two texts
     bar = tqdm(total=len(pool.labels), desc=f"tokenise {pool.name}", unit="text", leave=False, delay=1, disable=None)
     with bar:
         for start in range(0, len(pool.labels), CHUNK):
             texts = [pool.read(i) for i in range(start, min(start + CHUNK, len(pool.labels)))]
-            pairs = ([a for a, _ in texts], [b for _, b in texts]) if isinstance(texts[0], tuple) else (texts,)
-            found = inputs.tokenizer(*pairs, truncation=True, max_length=inputs.length, return_token_type_ids=True)
+            columns = (
+                ([a for a, _ in texts], [between + b for _, b in texts]) if isinstance(texts[0], tuple) else (texts,)
+            )
+            found = inputs.tokenizer(*columns, truncation=True, max_length=inputs.length, return_token_type_ids=True)
             for encoding in found.encodings:
                 ids.append(np.array(encoding.ids, np.int32))
                 kinds.append(np.array(encoding.type_ids, np.uint8))
