@@ -99,7 +99,7 @@ def text(scale: str) -> Study:
             return Study(
                 name=NAME,
                 question=QUESTION,
-                tasks=(Text("rotten-tomatoes", train=1000, val=400, test=1500),),
+                tasks=(Text("rotten-tomatoes", train=1200, val=400, test=1500),),
                 models=(HuggingFace("minilm-l6", max_length=64, dropout=0.0),),
                 methods=METHODS,
                 training=Training(epochs=2, batch_size=16),
