@@ -11,8 +11,20 @@ photos, mean and range over seeds:
 - Linear probe .800 (.780-.814) and BitFit .798 (.796-.803); feature LoRA .792 (.786-.796) is not above the probe.
   Pfeiffer .809, Houlsby .802.
 
-So at this scale the choice of method moves accuracy by three points at most, and rank by one, which is within the
-noise. Three seeds, one data set, one small picture size: a first signal, not a ranking. `full` is not measured yet.
+So on these pictures the choice of method moves accuracy by three points at most, and rank by one, which is within the
+noise.
+
+Text, the same machine and protocol (30 minutes): Rotten Tomatoes, 1,200 training snippets, MiniLM-L6, 64 tokens, no
+dropout, top-1 on 1,500 held-out snippets of other films:
+
+- Again no rank effect: r = 1 to 64 reach .771 to .790, and the ranges, up to six points wide, all overlap.
+- Full fine-tuning .787 (.767-.805), Pfeiffer .792, Houlsby .791, AdaptFormer .785, BitFit .775: their
+  ranges overlap too.
+- Linear probe .741 (.730-.749) and feature LoRA .742: here adapting the inside pays, four to five points.
+- TF-IDF with logistic regression, tuned alike: .675 on the same 1,200 texts, .771 (.762-.781) on all 7,842. Full
+  fine-tuning is 11 points above the one, and with a sixth of the texts 1.6 above the other.
+
+Three seeds, one data set a family: a first signal, not a ranking. `full` is not measured yet.
 """
 
 from __future__ import annotations
