@@ -169,9 +169,7 @@ class HuggingFace(Spec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
-        _linears_for_conv1d(body)
-        if torch.device(device).type == "cpu":  # on short texts the fused kernel makes a LoRA step 1.5× as long
-            body.set_attn_implementation("eager")
+        _prepare_network(body, device)
         inputs = TextInputs(files.tokenizer, self._length(files, body))
         width = files.config.hidden_size
         module = TextNetwork(body, width=width, pool=self._pool(files.config) if output == "pooled" else "")
@@ -251,6 +249,13 @@ def _prepare_tokenizer(files: Files) -> None:
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     typed = (getattr(config, "type_vocab_size", None) or 0) > 1
     tokenizer.model_input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * typed
+
+
+def _prepare_network(body: Any, device: str) -> None:
+    """Linears for Conv1D, and on a CPU eager attention: on short texts the fused one makes a LoRA step 1.5× as long."""
+    _linears_for_conv1d(body)
+    if torch.device(device).type == "cpu":
+        body.set_attn_implementation("eager")
 
 
 def _linears_for_conv1d(model: nn.Module) -> None:
