@@ -136,7 +136,13 @@ def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
     command = [sys.executable, "-m", "bench", "run", "rank-sweep", "--scale", "smoke", "--no-mlflow"]
     runs = tmp_path / "rank-sweep" / "smoke" / "runs"
     running = subprocess.Popen(
-        [*command, "--results", str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--results", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job, such as CI may be, has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(1800):
         if len(list(runs.glob("*.json"))) >= 5:
