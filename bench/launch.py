@@ -84,9 +84,10 @@ def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
             "to measure again, name another folder: RESULTS=mine, --results mine"
         )
         return
+    specs = [(record["task"].get("spec"), record["model"].get("spec")) for record in records.all()]
     for rows in parts:
         about = {(repr(row.cell.task), repr(row.cell.model)) for row in rows}
-        there = sum((r["task"].get("spec"), r["model"].get("spec")) in about for r in records.all())
+        there = sum(spec in about for spec in specs)
         if there and not sum(row.done for row in rows):
             print(
                 f"the {there} records of {rows[0].cell.task.name} in {records.folder} are of another device, of other "

@@ -29,18 +29,18 @@ Three seeds, one data set a family: a first signal, not a ranking. `full` is not
 
 from __future__ import annotations
 
-from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Pfeiffer
+from typing import Any
+
+from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm
 from bench.study import Study, Tune
-from bench.tasks import Images, Text
+from bench.tasks import Images, Task, Text
 from bench.training import Training
 
 NAME = "rank-sweep"
 QUESTION = "How much rank does LoRA need, and what do its rivals reach?"
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
-
-
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
 METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
 FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS)
@@ -56,37 +56,17 @@ def images(scale: str) -> Study:
     """Pictures through a vision transformer."""
     match scale:
         case "smoke":
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Images("digits", train=100, val=50, test=100),),
-                models=(Timm("test_vit", weights="random", image_size=32),),
-                methods=FEW,
-                training=Training(epochs=2),
-                seeds=(0, 1),
-                tune=Tune(candidates=2, share=SHARED),
-            )
+            task = Images("digits", train=100, val=50, test=100)
+            model = Timm("test_vit", weights="random", image_size=32)
+            return part(scale, task, model=model, training=Training(epochs=2))
         case "laptop":
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Images("elpv", train=400, val=200),),
-                models=(Timm("vit_small_patch14_dinov2", image_size=56),),
-                methods=METHODS,
-                training=Training(epochs=4),
-                tune=Tune(candidates=5, share=SHARED),
-            )
+            task = Images("elpv", train=400, val=200)
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            return part(scale, task, model=model, training=Training(epochs=4))
         case _:
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Images("elpv"), Images("mnist-5k"), Images("orl-faces")),
-                models=(Timm("vit_small_patch14_dinov2", image_size=224),),
-                methods=METHODS,
-                training=Training(epochs=20),
-                seeds=(0, 1, 2, 3, 4),
-                tune=Tune(candidates=5, seeds=(1000, 1001)),
-            )
+            tasks = (Images("elpv"), Images("mnist-5k"), Images("orl-faces"))
+            model = Timm("vit_small_patch14_dinov2", image_size=224)
+            return part(scale, *tasks, model=model, training=Training(epochs=20))
 
 
 def text(scale: str) -> Study:
@@ -97,34 +77,35 @@ def text(scale: str) -> Study:
     """
     match scale:
         case "smoke":
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Text("unicode-names", train=100, val=50, test=100),),
-                models=(HuggingFace("test-bert", weights="random"),),
-                methods=FEW,
-                training=Training(epochs=2),
-                seeds=(0, 1),
-                tune=Tune(candidates=2, share=SHARED),
-            )
+            task = Text("unicode-names", train=100, val=50, test=100)
+            model = HuggingFace("test-bert", weights="random")
+            return part(scale, task, model=model, training=Training(epochs=2))
         case "laptop":
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Text("rotten-tomatoes", train=1200, val=400, test=1500),),
-                models=(HuggingFace("minilm-l6", max_length=64, dropout=0.0),),
-                methods=METHODS,
-                training=Training(epochs=2, batch_size=16),
-                tune=Tune(candidates=5, share=SHARED),
-            )
+            task = Text("rotten-tomatoes", train=1200, val=400, test=1500)
+            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
+            return part(scale, task, model=model, training=Training(epochs=2, batch_size=16))
         case _:
-            return Study(
-                name=NAME,
-                question=QUESTION,
-                tasks=(Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets")),
-                models=(HuggingFace("minilm-l6", max_length=256, dropout=0.0),),
-                methods=METHODS,
-                training=Training(epochs=5),
-                seeds=(0, 1, 2, 3, 4),
-                tune=Tune(candidates=5, seeds=(1000, 1001)),
-            )
+            tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets"))
+            model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
+            return part(scale, *tasks, model=model, training=Training(epochs=5))
+
+
+def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
+    """One family of the study. What all families share, methods, seeds and tuning budget, is said here."""
+    methods: tuple[Method, ...] = FEW if scale == "smoke" else METHODS
+    budgets: dict[str, tuple[tuple[int, ...], Tune]] = {
+        "smoke": ((0, 1), Tune(candidates=2, share=SHARED)),
+        "laptop": ((0, 1, 2), Tune(candidates=5, share=SHARED)),
+        "full": ((0, 1, 2, 3, 4), Tune(candidates=5, seeds=(1000, 1001))),
+    }
+    seeds, tune = budgets[scale]
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=methods,
+        training=training,
+        seeds=seeds,
+        tune=tune,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +46,14 @@ def asset() -> Callable[[str], Path]:
             pytest.skip(f"asset {name} is not to be had here: {error}")
 
     return get
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small layers on several threads wait for one another where other tests take the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -263,15 +263,6 @@ def test_regression_metrics_of_known_outputs():
     assert isinstance(task.head(8), nn.Linear) and task.head(8).out_features == 1
 
 
-@pytest.fixture
-def one_thread():
-    """Small layers on several threads wait for one another where other tests take the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", ["cola", "stsb"])
 def test_a_whole_run(tmp_path, one_thread, name):
     """It learns a word, or a number, from 48 sentences."""

@@ -203,15 +203,6 @@ def test_long_questions_are_cut_and_counted(tmp_path, inputs):
             Squad(task.path, stride=stride).data(inputs, seed=0)
 
 
-@pytest.fixture
-def one_thread():
-    """Small layers on several threads wait for one another where other tests take the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("method", [LoRA(rank=4), LinearProbe()])
 def test_a_whole_run(tmp_path, one_thread, method):
     task = folder(tmp_path / "run", impossible=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -30,6 +30,11 @@ def cached(folder: str, name: str, make: Callable[[], Arrays]) -> Arrays:
         found = make()
         _write(path, found)
     return found
+
+
+def stamps(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What tells whether files changed: name, time and size of each. With `lru_cache`, they are read once till then."""
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def _read(path: Path) -> Arrays | None:

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.errors import unknown
-from bench.tasks.classification import check_sizes, classification_metrics
+from bench.tasks.classification import classification_metrics
 from bench.tasks.glue_sets import GLUE, load, plain
 from bench.tasks.pool import Pool
 from bench.tasks.task import Reference
-from bench.tasks.text import TextTask, check_head
+from bench.tasks.text import TextTask
 
 __all__ = ["GLUE", "Glue", "regression_metrics"]
 
@@ -57,8 +57,7 @@ class Glue(TextTask):
         if plain(str(self.set)) not in GLUE:
             raise unknown("set of GLUE", str(self.set), GLUE)
         object.__setattr__(self, "set", plain(self.set))  # equal settings have equal texts
-        check_sizes(self)
-        check_head(self)
+        super().__post_init__()
 
     @property
     def name(self) -> str:

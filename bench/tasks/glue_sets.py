@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BadInput
+from bench.tasks.cache import stamps
 from bench.tasks.hub_sets import READERS, from_files, from_folder, from_hub
 from bench.tasks.pool import Pool
-from bench.tasks.text_sets import deduplicated
+from bench.tasks.text_sets import deduplicated, fingerprint
 
 HUB = "nyu-mll/glue"
 LARGEST_VAL = 1000
@@ -97,8 +96,7 @@ def load(name: str, root: str | None) -> Pool:
     if not folder.is_dir():
         raise BadInput(f"{root!r} is no folder: give one with the train and {GLUE[name].test[0]} files of {name}")
     folder = next((inner for inner in sorted(folder.iterdir()) if inner.is_dir() and plain(inner.name) == name), folder)
-    there = ((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.rglob("*")))
-    return _load(name, folder, tuple(there))
+    return _load(name, folder, stamps(sorted(folder.rglob("*"))))
 
 
 @lru_cache(maxsize=4)
@@ -118,6 +116,7 @@ def _load(name: str, folder: Path | None, _there: tuple[Any, ...]) -> Pool:
         sizes.append(len(whole))
     numbers = np.array(labels, np.int64 if declared.names else np.float32)
     official = np.arange(sizes[0], sum(sizes))
+    tagged = [*(("train", label) for label in labels[: sizes[0]]), *(("test", label) for label in labels[sizes[0] :])]
     development, duplicates = deduplicated(texts, numbers, test=official)
     return Pool(
         name=name,
@@ -125,7 +124,7 @@ def _load(name: str, folder: Path | None, _there: tuple[Any, ...]) -> Pool:
         classes=declared.classes,
         read=texts.__getitem__,
         title=lambda i: f"pair {i}" if len(declared.columns) > 1 else f"sentence {i}",
-        sha256=_sha256(sizes[0], texts, labels),
+        sha256=fingerprint(texts, tagged),
         development=development,
         official_test=official,
         default_train=None,
@@ -202,11 +201,3 @@ def _label(value: Any, declared: GlueSet, order: Sequence[str], where: str) -> i
     if number not in range(len(order)):
         raise BadInput(f"{where} has a label {value!r}; known: {', '.join(declared.names) or 'numbers'}")
     return declared.names.index(order[int(number)])
-
-
-def _sha256(train: int, texts: Sequence[Any], labels: Sequence[float]) -> str:
-    """Of all texts and labels, and of where the test part begins."""
-    digest = hashlib.sha256(str(train).encode())
-    for text, label in zip(texts, labels, strict=True):
-        digest.update(json.dumps([text, label]).encode())
-    return digest.hexdigest()

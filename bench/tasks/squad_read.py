@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BadInput
+from bench.tasks.cache import stamps
 from bench.tasks.hub_sets import from_hub
 from bench.tasks.pool import Pool
+from bench.tasks.text_sets import fingerprint, normalised
 
 HUB = {"hub": "rajpurkar/squad", "hub-v2": "rajpurkar/squad_v2"}
 LARGEST_VAL = 1000
@@ -76,8 +77,7 @@ def load(path: str) -> Source:
             f"{path!r} is no file or folder: give SQuAD's JSON, a folder with its train*.json and dev*.json, "
             f"or {' or '.join(map(repr, HUB))}"
         )
-    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _of_files(place.name.removesuffix(".json"), tuple(files), stamps)
+    return _of_files(place.name.removesuffix(".json"), tuple(files), stamps(files))
 
 
 def _only(folder: Path, pattern: str) -> Path:
@@ -204,8 +204,8 @@ def _source(name: str, train: _Part, test: _Part | None) -> Source:
     placed = [replace(q, answers=tuple(a for a in q.answers if a.start >= 0)) for q in train.questions]
     kept = [new for new, old in zip(placed, train.questions, strict=True) if new.answers or not old.answers]
     tested = test.questions if test else []
-    seen = {_plain(question.context) for question in tested}
-    apart = [question for question in kept if _plain(question.context) not in seen]
+    seen = {normalised(question.context) for question in tested}
+    apart = [question for question in kept if normalised(question.context) not in seen]
     removed["duplicates_removed"] = len(kept) - len(apart)
     if not apart:
         raise BadInput(f"{name}: no training question is left whose context is not in the test part too")
@@ -216,7 +216,7 @@ def _source(name: str, train: _Part, test: _Part | None) -> Source:
         classes=1,
         read=questions.__getitem__,
         title=lambda i: questions[i].id,
-        sha256=_sha256(len(apart), questions),
+        sha256=fingerprint(questions, ["train"] * len(apart) + ["test"] * len(tested)),
         development=np.arange(len(apart)),
         official_test=np.arange(len(apart), len(questions)) if test else None,
         hold_out=0 if test else max(1, len(apart) // 5),
@@ -230,7 +230,7 @@ def _source(name: str, train: _Part, test: _Part | None) -> Source:
 
 def _groups(questions: Sequence[Question], development: int, least: int) -> np.ndarray:
     """A number a context, or an article where there are at least `least` articles to part."""
-    contexts = [_plain(question.context) for question in questions]
+    contexts = [str(normalised(question.context)) for question in questions]
     article: dict[str, str] = {}
     for context, question in zip(contexts, questions, strict=True):
         article.setdefault(context, question.title or context)  # one that two articles share belongs to the first
@@ -238,16 +238,3 @@ def _groups(questions: Sequence[Question], development: int, least: int) -> np.n
     chosen = titles if len(set(titles[:development])) >= least else contexts
     numbers: np.ndarray = np.unique(np.array(chosen, object), return_inverse=True)[1]
     return numbers
-
-
-def _plain(context: str) -> str:
-    return " ".join(context.casefold().split())
-
-
-def _sha256(train: int, questions: Sequence[Question]) -> str:
-    """Of all that the questions say, and of where the test part begins."""
-    digest = hashlib.sha256(str(train).encode())
-    for question in questions:
-        answers = [[answer.start, answer.text] for answer in question.answers]
-        digest.update(json.dumps([question.id, question.title, question.context, question.question, answers]).encode())
-    return digest.hexdigest()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from bench.errors import BadInput, unknown
+from bench.tasks.cache import stamps
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.pool import Pool, split
 from bench.tasks.task import Data, Reference
@@ -26,6 +27,12 @@ class TextTask(Classification):
 
     family: ClassVar[str] = "text"
     head_kind: str
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that are none, and a head that does not exist."""
+        check_sizes(self)
+        if self.head_kind not in HEADS:
+            raise unknown("head_kind", str(self.head_kind), HEADS)
 
     def data(self, inputs: Any, *, seed: int) -> Data:
         """The texts as the backbone's tokenizer cuts them.
@@ -71,8 +78,7 @@ class Text(TextTask):
     def __post_init__(self) -> None:
         if self.set not in TEXT_SETS:
             raise unknown("text set", str(self.set), TEXT_SETS)
-        check_sizes(self)
-        check_head(self)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -118,8 +124,7 @@ class TextCsv(TextTask):
             raise BadInput(f"text={self.text!r}: name one column, or two for pairs: text=('premise', 'hypothesis')")
         if not isinstance(self.path, str):
             raise BadInput(f"path={self.path!r}: give a CSV file, or a folder with train.csv")
-        check_sizes(self)
-        check_head(self)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -130,19 +135,11 @@ class TextCsv(TextTask):
         """All texts of the file or folder."""
         path = Path(self.path).expanduser()
         files = sorted(path.glob("*")) if path.is_dir() else [path]
-        stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
-        return _csv(path, self.text, self.label, stamps)
-
-
-def check_head(task: TextTask) -> None:
-    """Refuses a head that does not exist."""
-    if task.head_kind not in HEADS:
-        raise unknown("head_kind", str(task.head_kind), HEADS)
+        return _csv(path, self.text, self.label, stamps(file for file in files if file.is_file()))
 
 
 @lru_cache(maxsize=8)
-def _csv(path: Path, text: str | tuple[str, str], label: str, stamps: tuple[object, ...]) -> Pool:
-    """Read once for as long as no file changes (`stamps`)."""
+def _csv(path: Path, text: str | tuple[str, str], label: str, _there: tuple[object, ...]) -> Pool:
     return csv_pool(path, text=text, label=label)
 
 

@@ -215,8 +215,8 @@ def _pool(
     )  # fmt: skip
 
 
-def fingerprint(texts: Sequence[Text], labels: Sequence[object] | np.ndarray) -> str:
-    """sha256 of texts and labels in their order."""
+def fingerprint(texts: Sequence[object], labels: Sequence[object] | np.ndarray) -> str:
+    """sha256 of samples (texts, pairs, questions) and what is said of each, in their order."""
     digest = hashlib.sha256()
     for text, label in zip(texts, labels, strict=True):
         digest.update(f"{label} {text}\n".encode())
