@@ -65,10 +65,10 @@ class Cell:
     method: Method
 
     def __post_init__(self) -> None:
-        if self.task.family != self.model.family:
+        if self.task.family not in self.model.families:
             raise BadInput(
-                f"{self.task!r} is a task on {self.task.family}, {self.model!r} a model for {self.model.family}: "
-                "give a task and a model of one family"
+                f"{self.task!r} is a task of {self.task.family}, {self.model!r} a model for "
+                f"{' and '.join(self.model.families)}: give a task and a model of one family"
             )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from bench import methods as m
-from bench.conformance import BERT, CHECKS, CNN, MODELS, VIT
+from bench.conformance import BERT, CHECKS, CNN, CNN_MAPS, MODELS, VIT, VIT_MAPS
 from bench.sites import ALL, CONV
 
-TRANSFORMERS = (VIT, BERT)
+TRANSFORMERS = (VIT, BERT, VIT_MAPS)
 ROWS = [
     (m.FullFineTuning(), MODELS),
     (m.LinearProbe(), MODELS),
     (m.BitFit(), MODELS),
     (m.LoRA(rank=4, at=("q", "v")), TRANSFORMERS),
     (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), TRANSFORMERS),
-    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
-    (m.LoRA(rank=4, at=CONV), (CNN,)),
+    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT, VIT_MAPS)),
+    (m.LoRA(rank=4, at=CONV), (CNN, CNN_MAPS)),
     (m.Houlsby(width=8), MODELS),
     (m.Pfeiffer(width=8), MODELS),
     (m.AdaptFormer(width=8), MODELS),
@@ -31,6 +31,7 @@ CASES = [
 ]
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("method", "model", "check"), CASES)
 def test_holds(method, model, check):
     check(method, model)

@@ -21,7 +21,8 @@ from bench.sites import Site, select
 class FeatureLoRA(Method):
     """z ← z + B·A·z on the features z of width d, A ∈ R^(rank×d), B ∈ R^(d×rank), `depth` times over.
 
-    The features are the pooled ones of a picture or a text, or, where the task answers for every token, each token's.
+    The features are the pooled ones of a picture or a text, or, where the task answers for every token, each token's;
+    of feature maps, each cell's, with an A and a B for every map.
     The form in which the low-rank map stands on top of a frozen backbone instead of inside it. B starts at zero.
     The map belongs to the features and not to a weight of the backbone, so there is nothing to fold it into.
 
@@ -50,16 +51,17 @@ class FeatureLoRA(Method):
         """Freezes the backbone, hangs the maps on its features and frees the last blocks.
 
         Raises:
-            BadInput: the backbone has no features to publish, or they are narrower than the rank.
+            BadInput: the backbone has no features to publish, or some are narrower than the rank.
         """
         freeze(model)
         if self.tune_last:
             for site in select(sites, at=("block",), blocks=-self.tune_last):
                 model.get_submodule(site.path).requires_grad_(True)
-        features: Any = model.get_submodule(select(sites, at=("features",))[0].path)
         weight = next(model.parameters())
-        for layer in range(self.depth):
-            attach(features, f"lora{layer + 1}", FeatureMap(self.rank, features.width, like=weight))
+        for site in select(sites, at=("features",)):
+            features: Any = model.get_submodule(site.path)
+            for layer in range(self.depth):
+                attach(features, f"lora{layer + 1}", FeatureMap(self.rank, features.width, like=weight))
 
 
 class FeatureMap(Branch):
@@ -80,6 +82,6 @@ class FeatureMap(Branch):
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """y (N, d) pooled, (N, L, d) for each token, or (N, d, 1, 1) from a convolutional head."""
+        """y (N, d) pooled, (N, L, d) for each token or cell, or (N, d, 1, 1) from a convolutional head."""
         flat = y.flatten(1) if y.ndim == 4 else y
         return (flat + F.linear(F.linear(flat, self.A), self.B)).view_as(y)

@@ -14,17 +14,18 @@ from bench.models.huggingface import HuggingFace
 from bench.models.text_shapes import SHAPES
 from bench.models.text_weights import TEXT_ASSETS
 from bench.models.timm_models import Timm
+from bench.models.torchvision_models import DETECTORS, Torchvision
 from bench.models.weights import ASSET_OF
 from bench.spec import parse
 
-MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace}
+MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace, "Torchvision": Torchvision}
 
-__all__ = ["MODELS", "Backbone", "HuggingFace", "Timm", "adapt", "count", "known", "offline", "resolve"]
+__all__ = ["MODELS", "Backbone", "HuggingFace", "Timm", "Torchvision", "adapt", "count", "known", "offline", "resolve"]
 
 
 def known(pattern: str) -> list[str]:
-    """Names that match a pattern ("vit_base*"): timm's, and those of text models whose shape is known here."""
-    return fnmatch.filter([*timm.list_models(), *sorted({*SHAPES, *TEXT_ASSETS})], pattern)
+    """Names that match a pattern ("vit_base*"): timm's, torchvision's detectors, and text models of known shape."""
+    return fnmatch.filter([*timm.list_models(), *DETECTORS, *sorted({*SHAPES, *TEXT_ASSETS})], pattern)
 
 
 def offline() -> list[tuple[str, str, str]]:
@@ -33,11 +34,11 @@ def offline() -> list[tuple[str, str, str]]:
     return [*images, *((f"HuggingFace({name!r})", ASSETS[name].what, name) for name in TEXT_ASSETS)]
 
 
-def resolve(text: str) -> Timm | HuggingFace:
+def resolve(text: str) -> Timm | HuggingFace | Torchvision:
     """A model specification, "Timm('resnet50', image_size=96)", or just a name.
 
-    A bare name is one of timm, else of a text model: an asset or shape ("minilm-l6"), a local folder, or a name on the
-    Hugging Face hub with its owner ("FacebookAI/roberta-base").
+    A bare name is one of timm or a detector of torchvision ("fcos_resnet50_fpn"), else of a text model: an asset or
+    shape ("minilm-l6"), a local folder, or a name on the Hugging Face hub with its owner ("FacebookAI/roberta-base").
 
     Raises:
         BadInput: no such model (did you mean).
@@ -47,6 +48,8 @@ def resolve(text: str) -> Timm | HuggingFace:
     architecture = text.partition(".")[0]
     if timm.is_model(architecture):
         return Timm(text)
+    if text in DETECTORS:
+        return Torchvision(text)
     if text in SHAPES or "/" in text or Path(text).is_dir():
         return HuggingFace(text)
-    raise unknown("model", text, [*timm.list_models(), *SHAPES])
+    raise unknown("model", text, [*timm.list_models(), *DETECTORS, *SHAPES])

@@ -27,26 +27,60 @@ class Features(nn.Identity):
         self.width = width
 
 
+@dataclass(frozen=True)
+class PretrainedHead:
+    """The parts of a pretrained detector behind its backbone. The task that uses them wraps them.
+
+    Args:
+        pyramid: feature maps (tuple) → maps that are all equally wide (tuple), at the strides of the detector.
+        detector: torchvision's FCOS, RetinaNet or FasterRCNN.
+        strides: of the pyramid's maps.
+        background: whether label 0 is the background, as in Faster R-CNN.
+    """
+
+    pyramid: nn.Module
+    detector: nn.Module
+    strides: tuple[int, ...]
+    background: bool
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a head stands on where the backbone gives feature maps, finest first.
+
+    Args:
+        channels: of each map.
+        strides: pixels of the picture that a cell of each map stands for.
+        head: makes the pretrained pyramid and detector that came with the weights, for a number of classes; None
+            where there are none.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    head: Callable[[int], PretrainedHead] | None = None
+
+
 @dataclass
 class Backbone:
     """A network without head, and what others need to know of it.
 
     Args:
-        module: maps a batch of inputs to pooled features (N, width), or to one a token (N, L, width).
+        module: maps a batch of inputs to pooled features (N, width), to one a token (N, L, width), or, for pictures
+            (N, 3, H, W) of any size, to a tuple of maps (N, channels, ⌈H/stride⌉, ⌈W/stride⌉).
         sites: where methods may be put.
-        width: number of features.
+        width: number of features; `Maps` where the output is "maps".
         inputs: what a task needs to make inputs for it, e.g. image size, mean and std.
         example: makes n inputs on the module's device, for checks and timing.
         resume: runs the rest of the network from the input of a block onward, where the family allows:
             (depth index of the block, that input) → features.
         provenance: name and sha256 of the weights.
         mixed_precision: whether bf16 autocast pays on a CPU that has bf16 instructions.
-        output: "pooled", or "tokens" for features of every token.
+        output: "pooled", "tokens" for features of every token, or "maps" for those of every place.
     """
 
     module: nn.Module
     sites: tuple[Site, ...]
-    width: int
+    width: Any
     inputs: Any
     example: Callable[[int], Any]
     resume: Callable[[int, Tensor], Tensor] | None = None
@@ -73,7 +107,9 @@ def adapt(backbone: Backbone, method: Method) -> None:
     was_training = backbone.module.training
     backbone.module.eval()
     with torch.enable_grad():
-        loss = backbone.module(backbone.example(1)).float().square().sum()
+        features = backbone.module(backbone.example(1))
+        maps = features if backbone.output == "maps" else (features,)
+        loss = torch.stack([each.float().square().sum() for each in maps]).sum()
         grads: Sequence[Tensor | None] = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
     backbone.module.train(was_training)
     for (name, parameter), grad in zip(trainable.items(), grads, strict=True):

@@ -116,7 +116,7 @@ class HuggingFace(Spec):
     revision: str = ""
 
     shows: ClassVar[tuple[str, ...]] = ()
-    family: ClassVar[str] = "text"
+    families: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         check_numbers(self)

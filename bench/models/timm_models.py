@@ -14,15 +14,23 @@ from torch import Tensor, nn
 from bench.errors import BadInput, unknown
 from bench.models import weights as asset_weights
 from bench.models.architectures import sites
-from bench.models.backbone import Backbone, Features
+from bench.models.backbone import Backbone, Features, Maps
 from bench.models.hub import go_offline_if_need_be
+from bench.models.maps import any_size, map_sites, timm_maps
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
+
+EAGER_UP_TO = 324
+"""Patches of a picture up to which attention on a CPU is eager: the fused kernel makes a training step 1.25 to 1.35
+times as long at 16 to 256 patches, but spares memory, which grows with their square."""
 
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """What an image task must know: square size in pixels, and the per-channel mean and std to normalise with."""
+    """What an image task must know: square size in pixels, and the per-channel mean and std to normalise with.
+
+    A network that gives maps takes any size: there it is only the size to use where nothing else is asked for.
+    """
 
     size: int
     mean: tuple[float, float, float]
@@ -50,7 +58,7 @@ class Timm(Spec):
     pool: str = ""
 
     shows: ClassVar[tuple[str, ...]] = ()
-    family: ClassVar[str] = "images"
+    families: ClassVar[tuple[str, ...]] = ("images", "detection")
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -81,20 +89,50 @@ class Timm(Spec):
     def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled") -> Backbone:
         """Makes the backbone; on device "meta" only its shapes, without fetching weights.
 
+        Args:
+            device: where it goes.
+            seed: of random weights.
+            output: "pooled" for one vector a picture; "maps" for feature maps, of pictures of any size: one map of a
+                plain ViT, whose position embedding is resampled where a picture is not of `image_size`; the three
+                coarsest (strides 8, 16 and 32) of a CNN or hierarchical transformer.
+
         Raises:
-            BadInput: weights that cannot be had, a network that cannot be adapted, or another output than "pooled".
+            BadInput: weights that cannot be had, or a network that cannot be adapted or gives no maps.
         """
-        if output != "pooled":
-            raise BadInput(f"{self.name} gives pooled features only, not output={output!r}")
+        if output not in ("pooled", "maps"):
+            raise unknown("output", output, ("pooled", "maps"))
         meta = device == "meta"
         with torch.random.fork_rng(devices=[]):
+            options = self._for_maps() if output == "maps" else {}
             torch.manual_seed(seed)
-            model: Any = self._create(hub=not meta and self.weights != "random" and self.asset is None, meta=meta)
+            model: Any = self._create(meta=meta, options=options)
         if self.asset and not meta:
             self._load_asset(model)
         config = model.pretrained_cfg
         inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
-        width = getattr(model, "head_hidden_size", None) or model.num_features
+        if torch.device(device).type == "cpu":
+            _attend_eagerly(model)
+        module, found, width = self._maps(model) if output == "maps" else self._pooled(model)
+        module.to(device)
+        return Backbone(
+            module=module,
+            sites=found,
+            width=width,
+            inputs=inputs,
+            example=lambda n: noise(module, n, inputs.size),
+            resume=partial(_resume_vit, model) if output == "pooled" and _is_plain_vit(model) else None,
+            provenance=self._provenance(meta),
+            mixed_precision=any(site.role == "q" for site in found),
+            output=output,
+        )
+
+    def _for_maps(self) -> dict[str, Any]:
+        if self.pool:
+            raise BadInput(f"pool={self.pool!r}: feature maps are not pooled; leave it out")
+        return any_size(self.name)
+
+    def _pooled(self, model: Any) -> tuple[nn.Module, tuple[Site, ...], int]:
+        width: int = getattr(model, "head_hidden_size", None) or model.num_features
         path = next((name for name, module in model.named_modules() if module is model.get_classifier()), None)
         if path is None:
             raise BadInput(
@@ -102,25 +140,18 @@ class Timm(Spec):
             )
         model.set_submodule(path, Features(width))
         found = sites(model)
-        found += (Site(path, "features", depth(found)),)
-        model.to(device)
-        transformer = any(site.role == "q" for site in found)
-        return Backbone(
-            module=model,
-            sites=found,
-            width=width,
-            inputs=inputs,
-            example=lambda n: _noise(model, n, inputs.size),
-            resume=partial(_resume_vit, model) if _is_plain_vit(model) else None,
-            provenance=self._provenance(meta),
-            mixed_precision=transformer,
-        )
+        return model, (*found, Site(path, "features", depth(found))), width
 
-    def _create(self, *, hub: bool, meta: bool) -> nn.Module:
+    def _maps(self, model: Any) -> tuple[nn.Module, tuple[Site, ...], Maps]:
+        network = timm_maps(model, self.name)
+        return network, map_sites(network), Maps(network.channels, network.strides)
+
+    def _create(self, *, meta: bool, options: dict[str, Any]) -> nn.Module:
+        hub = not meta and self.weights != "random" and self.asset is None
         architecture = self.name.partition(".")[0]
         if hub and not timm.list_pretrained([architecture, f"{architecture}.*"]):
             raise BadInput(f"no pretrained weights exist for {self.name!r}: use weights='random', or another model")
-        options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": self.drop_path or None}
+        options = {"num_classes": 0, "drop_path_rate": self.drop_path or None, **options}
         if self.pool:
             options["global_pool"] = self.pool
         fixed = timm.get_pretrained_cfg(self.name)
@@ -162,12 +193,19 @@ class Timm(Spec):
         return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
 
 
-def _noise(model: nn.Module, n: int, size: int) -> Tensor:
+def noise(model: nn.Module, n: int, size: int) -> Tensor:
     """Pictures of noise, each of its own tint: mean pooling would make plain noise all alike."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(0)
     grain = torch.randn(n, 3, size, size, generator=generator)
     return (grain + 2 * torch.randn(n, 3, 1, 1, generator=generator)).to(parameter)
+
+
+def _attend_eagerly(model: Any) -> None:
+    if getattr(getattr(model, "patch_embed", None), "num_patches", None) in range(1, EAGER_UP_TO + 1):
+        for module in model.modules():
+            if getattr(module, "fused_attn", False):
+                module.fused_attn = False
 
 
 def _is_plain_vit(model: Any) -> bool:
