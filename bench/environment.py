@@ -22,6 +22,7 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
     "torchmetrics",
+    "pycocotools",
     "pillow",
     "onnx",
     "lora-bench",

@@ -173,26 +173,30 @@ class Speed:
         data = cell.task.data(backbone.inputs, seed=run.seed)
         split, sizes = data.train, tuple(len(part) for part in (data.train, data.val, data.test))
         batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
-        inputs = cycle([split.inputs(index).to(device) for index in batches[:3]])
+        each = cycle([(split.inputs(index).to(device), split.targets(index).to(device)) for index in batches[:3]])
         rule = optimizer(network.backbone, network.head, run.training)
         kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=kind == "bf16")
 
         def step() -> None:
+            x, targets = next(each)
             rule.zero_grad()
             with autocast:
-                loss = network(next(inputs)).float().square().mean()
+                loss = cell.task.loss(network(x), targets)
             loss.backward()
             rule.step()
 
         @torch.no_grad()
         def forward() -> None:
+            x, targets = next(each)
             with autocast:
-                network(next(inputs))
+                cell.task.keep(network(x), targets)
 
         set_mode(network)
+        step_time = median_seconds(step, device=device, repeats=3)
+        network.eval()
+        forward_time = median_seconds(forward, device=device, repeats=3)
         prefix = frozen_prefix(backbone)
-        step_time, forward_time = (median_seconds(call, device=device, repeats=3) for call in (step, forward))
         cached = prefix is not None and prefix.whole
         return Speed(step_time, forward_time, cached, sizes, split.views, run.training)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.methods import Method
 from bench.models import Backbone, adapt, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
-from bench.tasks import Data, Split, Task
+from bench.tasks import Data, Example, Shows, Split, Task
 from bench.tasks.precomputed import Precomputed
 from bench.training import Training, optimizer, precision, schedule, set_mode
 
@@ -49,6 +49,7 @@ class Outcome:
     )
     precision: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
 
 
 class Diverged(RuntimeError):
@@ -61,12 +62,11 @@ class Network(nn.Module):
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
-        self.features: Callable[[Any], Tensor] = backbone.__call__  # not the module, which would count twice
+        self.features: Callable[[Any], Any] = backbone.__call__  # not the module, which would count twice
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Inputs (or what the frozen prefix made of them) to outputs."""
-        outputs: Tensor = self.head(self.features(x))
-        return outputs
+        return self.head(self.features(x))
 
 
 def train(
@@ -132,7 +132,7 @@ def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
     backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output)
     torch.manual_seed(run.seed)
     with torch.device(device):
-        head = run.task.head(backbone.width)
+        head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
     return backbone, Network(backbone.module, head)
 
@@ -228,14 +228,17 @@ class Loop:
     @torch.no_grad()
     def evaluate(self, name: str) -> dict[str, float]:
         """The task's metrics over a whole split, as it is (no mirrored views)."""
-        start, split = time.perf_counter(), self.splits[name]
+        start, split, task = time.perf_counter(), self.splits[name], self.run.task
         self.network.eval()
         outputs, targets = [], []
         for index in torch.arange(len(split)).split(2 * self.run.training.batch_size):
-            with self.autocast():
-                outputs.append(self.network(self.to_device(split.inputs(index))).float().cpu())
             targets.append(split.targets(index))
-        scores = self.run.task.metrics(outputs, targets)
+            with self.autocast():
+                found = self.network(self.to_device(split.inputs(index)))
+                outputs.append(task.keep(found, self.to_device(targets[-1])))
+        scores = task.metrics(outputs, targets)
+        if name == "test" and isinstance(task, Shows):
+            self.outcome.examples = task.examples(outputs, targets)
         self.outcome.time["eval"] += time.perf_counter() - start
         return scores
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.spec import parse
+from bench.tasks.box_sets import BOX_SETS
+from bench.tasks.detection import CocoFolder, Detection, VocFolder
 from bench.tasks.glue import GLUE, Glue
 from bench.tasks.image_sets import IMAGE_SETS
 from bench.tasks.images import ImageFolder, Images
 from bench.tasks.squad import Squad
-from bench.tasks.task import Data, Found, Reference, Split, Task, description
+from bench.tasks.task import Data, Example, Found, Reference, Shows, Split, Task, description
 from bench.tasks.text import Text, TextCsv
 from bench.tasks.text_sets import TEXT_SETS
 
@@ -21,18 +23,26 @@ TASKS: dict[str, type] = {
     "TextCsv": TextCsv,
     "Glue": Glue,
     "Squad": Squad,
+    "Detection": Detection,
+    "CocoFolder": CocoFolder,
+    "VocFolder": VocFolder,
 }
 SETS: dict[str, type] = {
     **dict.fromkeys(IMAGE_SETS, Images),
     **dict.fromkeys(TEXT_SETS, Text),
     **dict.fromkeys(GLUE, Glue),
+    **dict.fromkeys(BOX_SETS, Detection),
 }
 """The declared sets, and the task that takes each by its name."""
 
-USUAL = {"images": "elpv", "text": "rotten-tomatoes"}
+USUAL = {"images": "elpv", "text": "rotten-tomatoes", "detection": "tree-crowns"}
 """The set of each family that is taken where none is named."""
 
-__all__ = ["SETS", "TASKS", "USUAL", "Data", "Found", "Reference", "Split", "Task", "description", "listing", "resolve"]
+__all__ = [
+    "SETS", "TASKS", "USUAL",
+    "Data", "Example", "Found", "Reference", "Shows", "Split", "Task",
+    "description", "listing", "resolve",
+]  # fmt: skip
 
 
 def resolve(text: str) -> Task:
@@ -49,17 +59,17 @@ def resolve(text: str) -> Task:
 
 def listing() -> list[tuple[str, str, str]]:
     """Rows of (specification, what it is, classes) of every set, and of one's own data."""
-    declared: dict[str, Any] = {**IMAGE_SETS, **TEXT_SETS, **GLUE}
+    declared: dict[str, Any] = {**IMAGE_SETS, **TEXT_SETS, **GLUE, **BOX_SETS}
+    numbers = {name for name, entry in GLUE.items() if entry.classes == 1}  # of which one is predicted
     rows = [
-        (f"{SETS[name].__name__}({name!r})", entry.about, _classes(entry.classes)) for name, entry in declared.items()
+        (f"{SETS[name].__name__}({name!r})", entry.about, "a number" if name in numbers else str(entry.classes))
+        for name, entry in declared.items()
     ]
     return [
         *rows,
         ("Squad('folder')", "questions answered by a span of their context: SQuAD's JSON, or 'hub'", "spans"),
         ("ImageFolder('path')", "your own pictures: path/train/<class>/… or path/<class>/…", "yours"),
         ("TextCsv('path.csv', text='text', label='label')", "your own texts, or pairs: text=('a', 'b')", "yours"),
+        ("CocoFolder('path')", "your own pictures with boxes in COCO's format", "yours"),
+        ("VocFolder('path')", "your own pictures with boxes in Pascal VOC's XML", "yours"),
     ]
-
-
-def _classes(number: int) -> str:
-    return str(number) if number > 1 else "a number"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.errors import BadInput
 from bench.spec import Spec
 from bench.tasks.pool import Pool, split
-from bench.tasks.task import Reference
+from bench.tasks.task import Reference, on_cpu
 
 
 class Classification(Spec):
@@ -62,6 +62,10 @@ class Classification(Spec):
     def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy. outputs (N, classes), targets (N)."""
         return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
+
+    def keep(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The logits."""
+        return on_cpu(outputs)
 
     def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, float]:
         """As `classification_metrics`."""

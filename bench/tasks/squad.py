@@ -18,7 +18,7 @@ from bench.tasks.pool import Pool, hold_out, split
 from bench.tasks.squad_read import HUB, Source, load
 from bench.tasks.squad_score import answer_scores, answers
 from bench.tasks.squad_windows import Spans, SpanSplit, windowed
-from bench.tasks.task import Data, Reference
+from bench.tasks.task import Data, Reference, on_cpu
 
 Parts = tuple[Any, Any, Any]
 
@@ -126,6 +126,10 @@ class Squad(Spec):
             losses = (1 - smoothing) * losses + smoothing * spread
         known = targets.span[:, :1] >= 0
         return (losses * known).sum() / (2 * known.sum()).clamp(min=1)
+
+    def keep(self, outputs: Tensor, targets: Spans) -> Tensor:
+        """The logits."""
+        return on_cpu(outputs)
 
     def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Spans]) -> dict[str, float]:
         """Exact match and F1 over questions, as the official scripts have them but in 0..1; the loss over windows.

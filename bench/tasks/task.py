@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,7 +14,8 @@ class Split(Protocol):
     """A part of the data, in memory.
 
     `views` is the number of fixed versions of each sample that training draws from (1: as it is; 2: flipped too).
-    Because they can be counted, what a frozen network makes of them can be computed once.
+    Where they are few, what a frozen network makes of them can be computed once; where a view is a random crop or
+    scale, its number is the seed.
     """
 
     views: int
@@ -32,6 +33,11 @@ class Split(Protocol):
     def batches(self, size: int, order: Generator) -> list[Tensor]:
         """Indices of the batches of one epoch, in random order: every sample once, `size` of them a batch."""
         ...
+
+
+def on_cpu(outputs: Tensor) -> Tensor:
+    """A batch's outputs as they are kept for metrics where they are a tensor."""
+    return outputs.float().cpu()
 
 
 def shuffled(n: int, size: int, order: Generator) -> list[Tensor]:
@@ -77,13 +83,45 @@ class Reference(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Example:
+    """A picture of the test part with what is on it and what was found. Boxes are x1, y1, x2, y2 in its pixels.
+
+    Args:
+        title: what the picture is called.
+        width, height: in pixels.
+        classes: their names.
+        true: boxes, each with the index of its class behind it.
+        found: boxes, each with class index and score behind it; the highest score first.
+        picture: a JPEG.
+    """
+
+    title: str
+    width: int
+    height: int
+    classes: tuple[str, ...]
+    true: list[list[float]]
+    found: list[list[float]]
+    picture: bytes
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A task that can show what was found."""
+
+    def examples(self, outputs: Sequence[Any], targets: Sequence[Any]) -> list[Example]:
+        """A few pictures of the split that `metrics` is given, the same for every run."""
+        ...
+
+
 class Task(Protocol):
     """What is learned: data, head, loss and metrics. A specification (`bench.spec.Spec`)."""
 
     family: ClassVar[str]
-    """Models of the same family take its inputs."""
+    """Models of this family take its inputs."""
     output: ClassVar[str]
-    """What its head stands on: "pooled" features (N, width), or "tokens" (N, L, width); `build` is asked for it."""
+    """What its head stands on, which `build` is asked for: "pooled" features (N, width), "tokens" (N, L, width), or
+    "maps", a tuple of (N, channels, h, w)."""
 
     @property
     def metric(self) -> str:
@@ -112,16 +150,23 @@ class Task(Protocol):
         """The data as the backbone wants them (`inputs`: its `Backbone.inputs`); the split depends on `seed` alone."""
         ...
 
-    def head(self, width: int) -> nn.Module:
-        """A new head on features of that width. It is trained by every method and counted apart."""
+    def head(self, width: Any) -> nn.Module:
+        """A new head on features of that width (`Backbone.width`). Every method trains it; it is counted apart."""
         ...
 
-    def loss(self, outputs: Tensor, targets: Any, *, smoothing: float = 0.0) -> Tensor:
+    def loss(self, outputs: Any, targets: Any, *, smoothing: float = 0.0) -> Tensor:
         """The training loss, a scalar."""
         ...
 
-    def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Any]) -> dict[str, float]:
-        """Named figures over a whole split, given batch by batch: `metric` and "loss" among them."""
+    def keep(self, outputs: Any, targets: Any) -> Any:
+        """What `metrics` needs of a batch's outputs, on the CPU."""
+        ...
+
+    def metrics(self, outputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, float]:
+        """Named figures over a whole split, given batch by batch (as kept): `metric` and "loss" among them.
+
+        A figure that is not defined on the split (an average over no boxes) is left out.
+        """
         ...
 
 
