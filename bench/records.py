@@ -1,4 +1,4 @@
-"""Records, the only truth: one JSON file a run, whole or not there, and the tidy table made of them."""
+"""Records, the only truth: one JSON file a run, whole or not there."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import BadInput
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PROTOCOL: int = 1
 PHASES = ("tune", "final", "reference")
@@ -51,10 +48,11 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     """Put `content` at `path` so that a reader, or a kill at any moment, finds the old file or the new one.
 
     Raises:
-        BadInput: the folder cannot be written, or the disk is full.
+        BadInput: the folder cannot be made or written, or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
@@ -79,7 +77,7 @@ class Records:
     """The records of one study at one scale.
 
     Args:
-        folder: results/<study>/<scale>; the records stand in its `runs`.
+        folder: results/<study>/<scale>; the records stand in its `runs`, the pictures they name in `pictures`.
     """
 
     folder: Path
@@ -88,6 +86,11 @@ class Records:
     def runs(self) -> Path:
         """The folder with one `<run_id>.json` a run."""
         return Path(self.folder) / "runs"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder with the pictures that records show examples on."""
+        return Path(self.folder) / "pictures"
 
     @property
     def retired(self) -> Path:
@@ -121,8 +124,18 @@ class Records:
         text = json.dumps(_finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if problem := _problem(json.loads(text)):
             raise ValueError(f"record {record.get('run_id')!r}: {problem}")
-        self.runs.mkdir(parents=True, exist_ok=True)
         return write_atomically(self.runs / f"{record['run_id']}.json", text)
+
+    def keep_picture(self, content: bytes) -> str:
+        """Keep a JPEG that records show examples on, once, under a name made of its content, which is returned.
+
+        Raises:
+            BadInput: the folder cannot be written.
+        """
+        path = self.pictures / f"{hashlib.sha256(content).hexdigest()[:16]}.jpg"
+        if not path.is_file():
+            write_atomically(path, content)
+        return path.name
 
     def retire(self, run_ids: Iterable[str]) -> None:
         """Moves records that a changed study has outdated to `retired/`, out of tables and figures but not lost."""
@@ -211,86 +224,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value
-
-
-_TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method", "spec")
-_TYPES = {
-    "seed": "Int64", "lr": "float64", "status": "str", "reason": "str", "device_name": "str",
-    "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
-    "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
-    "split": "str", "metric": "str", "value": "float64",
-}  # fmt: skip
-
-
-def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The records as a tidy table: one row a run, split and metric; a failed run has one without value.
-
-    Args:
-        records: as `Records.all` gives them.
-
-    Returns:
-        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), then
-        seed, lr, status, device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
-    """
-    import pandas as pd  # here, so that `bench --help` need not wait for it
-
-    rows = sorted((row for record in records for row in _rows(record)), key=_order)
-    config = sorted({key for row in rows for key in row if key.startswith("method.")})
-    types: dict[str, str | None] = {**dict.fromkeys(_TEXT, "str"), **dict.fromkeys(config), **_TYPES}
-    columns: dict[str, pd.Series] = {}
-    for name, kind in types.items():
-        values = [row.get(name) for row in rows]
-        columns[name] = pd.Series(values, dtype=kind or _kind(values))
-    return pd.DataFrame(columns)
-
-
-def write_table(folder: Path, records: Iterable[Mapping[str, Any]]) -> Path:
-    """Write `tidy(records)` to folder/table.csv, the same bytes for the same records.
-
-    Raises:
-        BadInput: the folder cannot be written.
-    """
-    text = tidy(records).to_csv(index=False, lineterminator="\n")
-    return write_atomically(Path(folder) / "table.csv", text)
-
-
-def _kind(values: list[Any]) -> str:
-    """The column type that shows a method's field as written: rank 8, not 8.0 beside methods without."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {int}:
-        return "Int64"
-    return "float64" if kinds and kinds <= {int, float} else "object"
-
-
-def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    task, model, method, training = (record[part] for part in ("task", "model", "method", "training"))
-    environment, time = record["environment"], record.get("time") or {}
-    parameters = record.get("parameters") or {}
-    base = {
-        **{key: record.get(key) for key in (*_TEXT, *_TYPES) if key not in ("task", "model", "method")},
-        "family": task.get("family"), "task": task["name"], "model": model["name"], "method": method["name"],
-        "spec": method["spec"], "lr": training.get("lr"), "precision": training.get("precision"),
-        "device_name": environment.get("device_name"), "threads": environment.get("threads"),
-        "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
-        "train_seconds": time.get("train"), "total_seconds": time.get("total"),
-        **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
-    }  # fmt: skip
-    measured = record["metrics"] if record["status"] == "ok" else {}
-    cells = [(split, name, value) for split, values in measured.items() for name, value in values.items()]
-    for split, name, value in cells or [(None, None, None)]:
-        yield {**base, "split": split, "metric": name, "value": value}
-
-
-def _cell(value: Any) -> Any:
-    """A method's field as one cell: ["q", "v"] as `q v`, other structures as JSON."""
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return " ".join(value)
-    return json.dumps(value, sort_keys=True) if isinstance(value, list | tuple | dict) else value
-
-
-def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Sorts as a reader expects (ranks by size, not 1, 16, 2), and never leaves two rows tied."""
-    texts = ("phase", "task", "model", "method")
-    numbers = ("params_backbone", "lr", "seed")
-    first = [str(row[key]) for key in texts] + [-1 if row[key] is None else row[key] for key in numbers]
-    return (*first, *(str(row[key]) for key in ("spec", "run_id", "split", "metric")))

@@ -137,6 +137,7 @@ class Runner:
         resolved = found.pop("precision") or run.training.precision
         provenance = {**commit(), **found.pop("provenance")}
         provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
+        shown = [each | {"picture": self.records.keep_picture(each["picture"])} for each in found.pop("examples")]
         return {
             "protocol": PROTOCOL,
             "run_id": identity(run),
@@ -147,6 +148,7 @@ class Runner:
             "training": run.training.config | {"precision": resolved},
             "seed": run.seed,
             **found,
+            **({"examples": shown} if shown else {}),
             "environment": environment(self.device),
             "provenance": provenance,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,27 @@ def overlaps(figure: Any) -> list[str]:
         if wide > 1 and high > 1:
             wrong.append(f"{one!r} overlaps {other!r}")
     return wrong
+
+
+def jpeg(width: int = 96, height: int = 64) -> bytes:
+    """A photograph of sorts."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def detection(case: Case, seed: int = 0, **changes: Any) -> Any:
+    """A record of a detector."""
+    ap = record(case, seed)["metrics"]["test"]["top1"] - 0.5
+    metrics = {"box_ap": ap, "ap50": ap + 0.2, "loss": 1.0}
+    made = {"metrics": {"val": metrics, "test": metrics}, "curve": [{"epoch": 1, "val": {"box_ap": ap}}]}
+    named = other_task("trees", metric="box_ap")
+    return record(case, seed, **named | made | changes)
+
+
+def example(picture: str, true: list[list[float]], found: list[list[float]], **changes: Any) -> dict[str, Any]:
+    """What a record holds of one picture."""
+    made = {"title": "OSBS_029 (0, 256)", "width": 96, "height": 64, "classes": ["tree"], "picture": picture}
+    return made | {"true": true, "found": found} | changes

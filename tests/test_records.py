@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BadInput
-from bench.records import Records, run_id, tidy, write_table
+from bench.records import Records, run_id
+from bench.report.table import tidy, write_table
 
 SPEC: dict[str, Any] = {
     "task": "Images('elpv', train=400)",
@@ -195,6 +196,23 @@ def test_leftovers_of_a_killed_run_are_ignored(tmp_path: Path) -> None:
     records.write(record())
     (records.runs / f".{'0' * 16}.json.1.abcd.tmp").write_text('{"half":')
     assert len(records.all()) == 1
+
+
+def test_a_picture_is_kept_once_under_a_name_of_its_content(tmp_path: Path) -> None:
+    records = Records(tmp_path / "study" / "laptop")
+    name = records.keep_picture(b"a picture")
+    assert name == "92b2fa5802895831.jpg"
+    before = (records.pictures / name).stat().st_mtime_ns
+    assert records.keep_picture(b"a picture") == name != records.keep_picture(b"another")
+    assert (records.pictures / name).read_bytes() == b"a picture"
+    assert (records.pictures / name).stat().st_mtime_ns == before
+    assert len(list(records.pictures.iterdir())) == 2 and records.all() == []
+
+
+def test_a_picture_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("not a folder")
+    with pytest.raises(BadInput, match="cannot write"):
+        Records(tmp_path).keep_picture(b"a picture")
 
 
 def test_no_folder_is_no_records(tmp_path: Path) -> None:

@@ -217,6 +217,7 @@ def test_the_report_replaces_the_one_before(database: str, tmp_path: Path) -> No
     folder = tmp_path / "report" / "laptop"
     (folder / "figures").mkdir(parents=True)
     Records(folder).write(record())
+    Records(folder).keep_picture(b"a picture: the figures show it")
     for name in ("table.csv", "figures/a.png", "figures/a.svg", "figures/.a.png.tmp.png"):
         (folder / name).write_text("first")
     (folder.parent / "README.md").write_text("# page")

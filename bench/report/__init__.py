@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.records import Records, write_table
+from bench.records import Records
+from bench.report.table import write_table
 
 
 def redraw(folder: Path, *, title: str | None = None, question: str | None = None) -> list[Path]:
@@ -27,9 +28,8 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
 
     folder = Path(folder)
     records = Records(folder).all()
-    folder.mkdir(parents=True, exist_ok=True)
     table = write_table(folder, records)
     parts = groups(records)
     drawn = draw_all(folder / "figures", parts)
     page = write_page(folder, records, parts, drawn, title=title, question=question)
-    return [table, *(path for figure in drawn for path in (figure.png, figure.svg)), page]
+    return [table, *(path for figure in drawn for path in figure.files), page]

@@ -9,6 +9,7 @@ from bench.report.groups import Group
 from bench.report.markdown import cell, table
 from bench.report.measured import Configuration, Estimate
 from bench.report.names import headings
+from bench.report.words import UNDEFINED
 
 _MISSING = "–"
 
@@ -20,20 +21,22 @@ def across(groups: Sequence[Group]) -> str:
         groups: with configurations.
     """
     columns = [f"{name}: {style.metric_name(g.metric)}" for name, g in zip(headings(groups), groups, strict=True)]
-    found: dict[tuple[str, str], dict[int, Estimate]] = {}
+    found: dict[tuple[str, str], dict[int, str]] = {}
     for number, group in enumerate(groups):
         for configuration in group.configurations:
-            found.setdefault(_key(configuration), {})[number] = configuration.score
+            found.setdefault(_key(configuration), {})[number] = _score(configuration.score)
+        for configuration in group.undefined:
+            found.setdefault(_key(configuration), {}).setdefault(number, UNDEFINED)
     order = _order(groups)
     keys = sorted(found, key=lambda key: order[key])
     labels = [label for label, _ in keys]
     rows = []
     for label, spec in keys:  # one label, two methods: a width of 64 here and of 32 there
         name = label if labels.count(label) == 1 else f"{label} `{spec}`"
-        rows.append([cell(name), *(_score(found[label, spec].get(number)) for number in range(len(groups)))])
+        rows.append([cell(name), *(found[label, spec].get(number, _MISSING) for number in range(len(groups)))])
     for label in dict.fromkeys(r.label for group in groups for r in group.references):
         scores = [next((r.score for r in group.references if r.label == label), None) for group in groups]
-        rows.append([f"*{cell(label)}* (reference)", *map(_score, scores)])
+        rows.append([f"*{cell(label)}* (reference)", *(_score(score) if score else _MISSING for score in scores)])
     return table(["method", *columns], rows)
 
 
@@ -46,14 +49,12 @@ def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int
     methods: dict[str, int] = {}
     order: dict[tuple[str, str], tuple[int, int, int]] = {}
     for group in groups:
-        for configuration in group.configurations:
+        for configuration in (*group.configurations, *group.undefined):
             method = methods.setdefault(configuration.name, len(methods))
             order.setdefault(_key(configuration), (method, configuration.rank or 0, len(order)))
     return order
 
 
-def _score(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return _MISSING
+def _score(estimate: Estimate) -> str:
     interval = estimate.interval
     return f"{estimate.mean:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.report import bars, curves, overview, scatter, style
+from bench.report.examples import COLOURS, examples, shows_examples
 from bench.report.groups import Group
 from bench.report.names import slugs
 from bench.report.sheet import Sheet
@@ -33,7 +34,11 @@ KINDS = (
     Kind("trainable_parameters", bars.parameter_bars, "What each method trains, backbone and head apart."),
 )
 
-
+EXAMPLES = "examples"
+EXAMPLES_CAPTION = (
+    "What the detectors see: true boxes, and the predictions of a few configurations that are not chosen by their "
+    "score, on test pictures that are the same for all."
+)
 OVERVIEW = "overview"
 OVERVIEW_CAPTION = (
     "Every task and model at once, a panel each with its own scale: what a trainable backbone parameter buys. "
@@ -49,13 +54,20 @@ class Drawn:
         name: of its kind.
         caption: what it shows.
         group: of which group; None for the overview of all.
+        files: the PNG, and the SVG where there is one.
     """
 
     name: str
     caption: str
     group: Group | None
-    png: Path
-    svg: Path
+    files: tuple[Path, ...]
+
+    @property
+    def title(self) -> str:
+        """The name in words, with the score that the figure really shows."""
+        words = self.name.replace("_", " ")
+        score = style.metric_name(self.group.metric) if self.group else "accuracy"
+        return words if "accuracy" in score else words.replace("accuracy", score)
 
 
 def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
@@ -66,21 +78,25 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
     shown = [group for group in groups if group.configurations]
-    drawn = []
-    if shown:
-        folder.mkdir(parents=True, exist_ok=True)
-        with style.drawing():
-            if len(shown) > 1:
-                png, svg = overview.overview(shown).save(folder, OVERVIEW)
-                drawn.append(Drawn(OVERVIEW, OVERVIEW_CAPTION, None, png, svg))
-            for group, slug in zip(shown, slugs(shown), strict=True):
-                for kind in KINDS:
-                    stem = kind.name if len(shown) == 1 else f"{kind.name}.{slug}"
-                    png, svg = kind.draw(group).save(folder, stem)
-                    drawn.append(Drawn(kind.name, kind.caption, group, png, svg))
-    kept = {path for figure in drawn for path in (figure.png, figure.svg)}
-    for name in (OVERVIEW, *(kind.name for kind in KINDS)):
+    drawn = list(_drawn(folder, shown)) if shown else []
+    kept = {path for figure in drawn for path in figure.files}
+    for name in (OVERVIEW, EXAMPLES, *(kind.name for kind in KINDS)):
         for path in folder.glob(f"{name}.*"):
             if path not in kept and path.suffix in (".png", ".svg"):
                 path.unlink()
     return drawn
+
+
+def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
+    """The figures one by one, as they are written."""
+    with style.drawing():
+        if len(groups) > 1:
+            yield Drawn(OVERVIEW, OVERVIEW_CAPTION, None, overview.overview(groups).save(folder, OVERVIEW))
+        for group, slug in zip(groups, slugs(groups), strict=True):
+            end = f".{slug}" * (len(groups) > 1)
+            for kind in KINDS:
+                yield Drawn(kind.name, kind.caption, group, kind.draw(group).save(folder, kind.name + end))
+            if shows_examples(group):
+                sheet = examples(group, folder.parent / "pictures")
+                files = sheet.save_photographs(folder, EXAMPLES + end, exact=COLOURS)
+                yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)

@@ -17,11 +17,20 @@ from bench.report.style import short
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs that may be compared: one task, model, device, precision and protocol; no reference among them."""
+    """Runs that may be compared: one task, model, device, precision and protocol; no reference among them.
+
+    Args:
+        records: all of them, tuning and failures included.
+        configurations: what was tested, with a score.
+        references: baselines on the same task.
+        undefined: what was tested, but for which the headline metric does not exist (no correlation where all
+            predictions are alike).
+    """
 
     records: tuple[Record, ...]
     configurations: tuple[Configuration, ...]
     references: tuple[Reference, ...] = ()
+    undefined: tuple[Configuration, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -80,14 +89,14 @@ def groups(records: Iterable[Record]) -> list[Group]:
             parts[_key(record)].append(record)
     ordered = [parts[key] for key in sorted(parts, key=lambda key: (_first_start(parts[key]), key))]
     numbers: dict[str, int] = {}
-    return [
-        Group(
-            tuple(alike),
-            _configurations(alike),
-            _references(baselines[_task(alike[0]), alike[0]["protocol"]], numbers),
-        )
-        for alike in ordered
-    ]
+    return [_group(alike, _references(baselines[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
+
+
+def _group(records: Sequence[Record], references: tuple[Reference, ...]) -> Group:
+    scored = _configurations(records, defined=True)
+    known = {_trained(c.runs[0]) for c in scored}
+    undefined = [c for c in _configurations(records, defined=False) if _trained(c.runs[0]) not in known]
+    return Group(tuple(records), scored, references, tuple(undefined))
 
 
 def _first_start(records: Sequence[Record]) -> tuple[bool, str]:
@@ -127,6 +136,12 @@ def _tested(record: Record, metric: str) -> bool:
     return record["status"] == "ok" and (record["metrics"].get("test") or {}).get(metric) is not None
 
 
+def _undefined(record: Record, metric: str) -> bool:
+    """Whether a final run ended well and was tested, but the headline metric is not among what was found."""
+    ended = record["phase"] == "final" and record["status"] == "ok" and bool(record.get("parameters"))
+    return ended and bool(record["metrics"].get("test")) and not _tested(record, metric)
+
+
 def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Reference, ...]:
     """Reference runs by specification (a label may differ from seed to seed); new labels get the next number."""
     parts: dict[str, dict[int, Record]] = defaultdict(dict)
@@ -140,15 +155,18 @@ def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Ref
     )
 
 
-def _configurations(records: Sequence[Record]) -> tuple[Configuration, ...]:
-    """Final runs by method and training, ordered by size, each method's configurations side by side."""
-    metric = _metric(records[0])
+def _configurations(records: Sequence[Record], *, defined: bool) -> tuple[Configuration, ...]:
+    """Final runs by method and training, ordered by size, each method's configurations side by side.
+
+    Args:
+        records: of one group.
+        defined: whether those that have the headline metric, or those that were tested and have it not.
+    """
+    metric, wanted = _metric(records[0]), measured if defined else _undefined
     parts: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=_ended):  # of two runs alike with one seed, the later one counts
-        if measured(record, metric):
-            training = json.dumps(record["training"], sort_keys=True)
-            config = json.dumps(record["method"].get("config"), sort_keys=True)
-            parts[record["method"]["spec"] + config, training][record["seed"]] = record
+        if wanted(record, metric):
+            parts[_trained(record)][record["seed"]] = record
     runs = [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in parts.values()]
     details = _details([alike[0] for alike in runs])
     made = [
@@ -157,6 +175,12 @@ def _configurations(records: Sequence[Record]) -> tuple[Configuration, ...]:
     ]
     smallest = {c.name: min(other.backbone for other in made if other.name == c.name) for c in made}
     return tuple(sorted(made, key=lambda c: (smallest[c.name], c.name, c.backbone, c.detail)))
+
+
+def _trained(record: Record) -> tuple[str, str]:
+    """What a configuration's runs have in common: the method with all its fields, and how it was trained."""
+    config = json.dumps(record["method"].get("config"), sort_keys=True)
+    return record["method"]["spec"] + config, json.dumps(record["training"], sort_keys=True)
 
 
 def _ended(record: Record) -> tuple[str, str]:

@@ -123,6 +123,12 @@ def _score(runs: Sequence[Record], metric: str) -> Estimate:
     return Estimate(tuple(float(run["metrics"]["test"][metric]) for run in runs))
 
 
+def on_test(of: Configuration | Reference, metric: str) -> Estimate | None:
+    """Any metric on test, over the seeds for which it is defined; None where there are none."""
+    runs = [run for run in of.runs if run["metrics"]["test"].get(metric) is not None]
+    return _score(runs, metric) if runs else None
+
+
 def label_of(record: Record) -> str:
     """What figures call a reference; its specification where the record gives no label."""
     return str(record["method"].get("label") or record["method"]["spec"])

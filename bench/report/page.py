@@ -12,7 +12,7 @@ from bench.report.across import across
 from bench.report.figures import Drawn
 from bench.report.groups import Group, measured
 from bench.report.markdown import cell, number, table
-from bench.report.measured import Configuration, Record, Reference
+from bench.report.measured import Configuration, Estimate, Record, Reference, on_test
 from bench.report.ran import what_ran
 
 
@@ -72,8 +72,9 @@ def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
 def _figures(drawn: Sequence[Drawn]) -> Iterator[str]:
     """Each figure with its caption."""
     for figure in drawn:
-        yield f"![{figure.name.replace('_', ' ')}](figures/{figure.png.name})"
-        yield f"*{figure.caption}* ([SVG](figures/{figure.svg.name}))"
+        png, *svg = (path.name for path in figure.files)
+        yield f"![{figure.title}](figures/{png})"
+        yield " ".join([f"*{figure.caption}*", *(f"([SVG](figures/{name}))" for name in svg)])
 
 
 def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> Iterator[str]:
@@ -84,8 +85,7 @@ def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> I
     yield group.specs
     finals = [record for record in group.records if record["phase"] == "final"]
     if not group.configurations:
-        state = f"None of {len(finals)} final runs ended well" if finals else "No final run has ended yet"
-        yield f"{state}: there is nothing to draw."
+        yield f"{_state(group, finals)}: there is nothing to draw."
         return
     yield " ".join(part for part in (words.seeds(group), words.tuning(group), words.noise(group)) if part)
     if dropped := _dropped(group, finals):
@@ -96,6 +96,13 @@ def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> I
     yield "### Summary"
     yield _summary(group)
     yield _reading(group)
+
+
+def _state(group: Group, finals: Sequence[Record]) -> str:
+    """Why no configuration has a score."""
+    if group.undefined:
+        return f"The {style.metric_name(group.metric)} on test is not defined for any final run"
+    return f"None of {len(finals)} final runs ended well" if finals else "No final run has ended yet"
 
 
 def _dropped(group: Group, finals: Sequence[Record]) -> str:
@@ -110,41 +117,37 @@ def _dropped(group: Group, finals: Sequence[Record]) -> str:
 
 
 def _summary(group: Group) -> str:
-    """One row a configuration."""
-    metric = style.metric_name(group.metric)
-    heading = ("method", "backbone parameters", "head parameters", f"{metric} (test)", "95% interval",
+    """One row a configuration; beside the headline metric the one that readers expect there, if it was measured."""
+    second = style.BESIDE.get(group.metric)
+    every: tuple[Configuration | Reference, ...] = (*group.configurations, *group.undefined, *group.references)
+    beside = [second] if second and any(on_test(one, second) for one in every) else []
+    scores = [f"{style.metric_name(group.metric)} (test)", "95% interval", *map(style.metric_name, beside)]
+    heading = ("method", "backbone parameters", "head parameters", *scores,
                "seeds", "train seconds", "learning rate", "specification")  # fmt: skip
-    rows = [_row(configuration) for configuration in group.configurations]
-    return table(heading, [*rows, *(_reference_row(reference) for reference in group.references)])
+    return table(heading, [_row(one, beside) for one in every])
 
 
-def _row(configuration: Configuration) -> tuple[str, ...]:
-    seconds = configuration.seconds
-    return (
-        configuration.label,
-        f"{configuration.backbone:,}",
-        f"{configuration.head:,}",
-        *_score(configuration),
-        f"{seconds.mean:.1f}" if seconds else "",
-        _chosen(configuration.runs[0]),
-        f"`{configuration.runs[0]['method']['spec']}`",
-    )
-
-
-def _reference_row(reference: Reference) -> tuple[str, ...]:
+def _row(of: Configuration | Reference, beside: Sequence[str]) -> tuple[str, ...]:
     """A baseline has no parameters, training time or learning rate that could stand beside those of networks."""
-    label = f"*{cell(reference.label)}* (reference)"
-    return (label, "", "", *_score(reference), "", "", f"`{reference.runs[0]['method']['spec']}`")
+    first: tuple[str, ...] = (f"*{cell(of.label)}* (reference)", "", "")
+    seconds = learning_rate = ""
+    if isinstance(of, Configuration):
+        first = of.label, f"{of.backbone:,}", f"{of.head:,}"
+        seconds, learning_rate = f"{of.seconds.mean:.1f}" if of.seconds else "", _chosen(of.runs[0])
+    scores = [*_score(of), *(_mean(on_test(of, metric)) for metric in beside)]
+    return (*first, *scores, str(len(of.runs)), seconds, learning_rate, f"`{of.runs[0]['method']['spec']}`")
 
 
-def _score(of: Configuration | Reference) -> tuple[str, str, str]:
-    """Mean, interval and number of seeds."""
-    interval = of.score.interval
-    return (
-        f"{of.score.mean:.3f}",
-        f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "one seed",
-        str(len(of.runs)),
-    )
+def _mean(score: Estimate | None) -> str:
+    return f"{score.mean:.3f}" if score else words.UNDEFINED
+
+
+def _score(of: Configuration | Reference) -> tuple[str, str]:
+    """Mean and interval of the headline metric."""
+    score = on_test(of, of.metric)
+    if score is None or score.interval is None:
+        return _mean(score), "one seed" if score else ""
+    return _mean(score), f"{score.interval[0]:.3f} to {score.interval[1]:.3f}"
 
 
 def _chosen(record: Record) -> str:

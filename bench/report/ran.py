@@ -15,7 +15,8 @@ from bench.report.words import span
 
 _FAILURES = 30  # rows; more would bury the results
 _BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
-_LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped)")  # keys of provenance that count what was not used whole
+# Keys of provenance that count what was not used, or not whole.
+_LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped|dropped|clipped)")
 
 
 def what_ran(records: Sequence[Record]) -> Iterator[str]:

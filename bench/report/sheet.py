@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DPI = 200
+_DPI_PHOTOGRAPHS = 110  # they take far more bytes than lines do
 _INCH = 100.0  # pixels an inch while labels are placed
 
 
@@ -49,15 +50,18 @@ class Sheet:
         grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         return list(grid.flat)
 
-    def panels(self, rows: int, columns: int, *, below: float) -> tuple[list[Axes], Axes]:
+    def panels(self, rows: int, columns: int, *, below: float, widths: Sequence[float] = ()) -> tuple[list[Axes], Axes]:
         """Axes of their own scales, row by row, and empty ones for a legend below them all.
 
         Args:
             rows: of panels.
             columns: of panels.
             below: height of the legend, in panels.
+            widths: of the columns, in proportion; alike without.
         """
-        grid = self.figure.add_gridspec(rows + 1, columns, height_ratios=[*[1.0] * rows, below])
+        grid = self.figure.add_gridspec(
+            rows + 1, columns, height_ratios=[*[1.0] * rows, below], width_ratios=list(widths) or None
+        )
         panels = [self.figure.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
         legend: Axes = self.figure.add_subplot(grid[rows, :])
         legend.set_axis_off()
@@ -71,15 +75,44 @@ class Sheet:
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
-    def save(self, folder: Path, stem: str) -> list[Path]:
+    def save(self, folder: Path, stem: str) -> tuple[Path, ...]:
         """Write folder/stem.png and folder/stem.svg.
 
         Raises:
             BadInput: the folder cannot be written.
         """
-        paths = []
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            buffer = io.BytesIO()
-            self.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-            paths.append(write_atomically(folder / f"{stem}.{kind}", buffer.getvalue()))
-        return paths
+        png, svg = {"Software": None}, {"Date": None, "Creator": None}
+        return (
+            write_atomically(folder / f"{stem}.png", self._drawn("png", dpi=_DPI, metadata=png)),
+            write_atomically(folder / f"{stem}.svg", self._drawn("svg", dpi=_DPI, metadata=svg)),
+        )
+
+    def save_photographs(self, folder: Path, stem: str, *, exact: Sequence[str]) -> tuple[Path, ...]:
+        """Write folder/stem.png with 256 colours; no SVG, which would hold the pictures of every panel whole.
+
+        Args:
+            folder: where to.
+            stem: the file's name.
+            exact: colours of lines and text, which too few pixels have to be among the 256 by themselves.
+
+        Raises:
+            BadInput: the folder cannot be written.
+        """
+        from PIL import Image
+
+        picture = Image.open(io.BytesIO(self._drawn("png", dpi=_DPI_PHOTOGRAPHS))).convert("RGB")
+        wide, high = picture.size
+        strip = high // 25  # of each colour, below the picture while the 256 are chosen
+        whole = Image.new("RGB", (wide, high + strip * len(exact)))
+        whole.paste(picture)
+        for number, colour in enumerate(exact):
+            whole.paste(colour, (0, high + strip * number, wide, high + strip * (number + 1)))
+        buffer = io.BytesIO()
+        colours = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        colours.crop((0, 0, wide, high)).save(buffer, "png", optimize=True)
+        return (write_atomically(folder / f"{stem}.png", buffer.getvalue()),)
+
+    def _drawn(self, kind: str, **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format=kind, **options)
+        return buffer.getvalue()

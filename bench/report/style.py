@@ -60,7 +60,14 @@ METRICS = {
     "loss": "loss",
     "ece": "calibration error",
     "box_ap": "box AP",
+    "ap50": "box AP50",
+    "ap75": "box AP75",
+    "ap_small": "box AP, small objects",
+    "ap_medium": "box AP, medium objects",
+    "ap_large": "box AP, large objects",
+    "ar100": "box AR, 100 detections",
 }
+BESIDE = {"box_ap": "ap50", "f1": "exact_match"}  # what readers expect to see beside a headline metric
 REFERENCE = "#7D5A3C"  # baselines without a network: none of the methods' colours
 _REFERENCE_DASHES = ((0, (9, 2, 1, 2)), (0, (3, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (14, 5)))
 LOWER_IS_BETTER = frozenset({"loss", "ece"})

@@ -11,6 +11,7 @@ from bench.report.groups import Group
 from bench.report.measured import Configuration, Reference
 from bench.report.style import look
 
+UNDEFINED = "not defined"
 _PARTS = {"lr": "learning rate", "weight_decay": "weight decay"}
 
 
