@@ -34,7 +34,7 @@ from typing import Any
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm
 from bench.study import Study, Tune
-from bench.tasks import Images, Task, Text
+from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
 NAME = "rank-sweep"
@@ -44,12 +44,13 @@ RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64)
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
 METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
 FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS)
+THIN = (LinearProbe(), FullFineTuning(), *(lora for lora in LORAS if lora.rank in (1, 8, 64)), AdaptFormer(width=64))
 SHARED = {"rank": 8}
 
 
 def study(scale: str) -> tuple[Study, ...]:
     """LoRA on q and v at every rank, between linear probe and full fine-tuning, beside the other methods."""
-    return images(scale), text(scale)
+    return images(scale), text(scale), detection(scale)
 
 
 def images(scale: str) -> Study:
@@ -90,9 +91,30 @@ def text(scale: str) -> Study:
             return part(scale, *tasks, model=model, training=Training(epochs=5))
 
 
-def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
+def detection(scale: str) -> Study:
+    """Boxes through a vision transformer: FCOS on a simple pyramid.
+
+    A run on two CPU cores takes three times as long as one on pictures or text, so that `laptop` has three ranks, one
+    adapter, tiles at half their resolution and eight epochs: all are told apart long before they are done learning.
+    """
+    match scale:
+        case "smoke":
+            task = Detection("composited-digits", train=16, val=8, test=8)
+            model = Timm("test_vit", weights="random", image_size=64)
+            return part(scale, task, model=model, training=Training(epochs=2, batch_size=4), methods=THIN)
+        case "laptop":
+            model = Timm("vit_small_patch14_dinov2", image_size=126)
+            training = Training(epochs=8, batch_size=4)
+            return part(scale, Detection("tree-crowns"), model=model, training=training, methods=THIN)
+        case _:
+            tasks = (Detection("tree-crowns"), Detection("composited-mnist"))
+            model = Timm("vit_small_patch14_dinov2", image_size=252)
+            return part(scale, *tasks, model=model, training=Training(epochs=40, batch_size=8))
+
+
+def part(scale: str, *tasks: Task, model: Any, training: Training, methods: tuple[Method, ...] | None = None) -> Study:
     """One family of the study. What all families share, methods, seeds and tuning budget, is said here."""
-    methods: tuple[Method, ...] = FEW if scale == "smoke" else METHODS
+    methods = methods or (FEW if scale == "smoke" else METHODS)
     budgets: dict[str, tuple[tuple[int, ...], Tune]] = {
         "smoke": ((0, 1), Tune(candidates=2, share=SHARED)),
         "laptop": ((0, 1, 2), Tune(candidates=5, share=SHARED)),

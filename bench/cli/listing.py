@@ -42,12 +42,13 @@ def models(
     show.table(("model", "weights", "asset"), offline())
     print(
         f"\nand {len(timm.list_models())} more for images by their name in timm: bench models SEARCH"
+        "\nand torchvision's detectors, for detection: Torchvision('fcos_resnet50_fpn')"
         "\nand any encoder or decoder for text from Hugging Face, or a folder of yours: HuggingFace('roberta-base')"
     )
 
 
 def tasks() -> None:
-    """List the tasks.
+    """List the tasks: declared sets of images, text and boxes, and one's own data.
 
     Example: `bench tasks`
     """
@@ -71,7 +72,8 @@ def count(
     """Count the parameters a method trains, exactly, without fetching weights or data.
 
     Examples: `bench count "LoRA(rank=8, at=('q','v'))" --model vit_base_patch16_224 --json`,
-    `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`
+    `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`,
+    `bench count "LoRA(rank=8, at=('conv','proj'))" --model fcos_resnet50_fpn --task tree-crowns`
     """
     import json
 
@@ -84,7 +86,7 @@ def count(
     from bench.study import Cell
 
     backbone_of = model_table.resolve(model)
-    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.family])
+    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.families[0]])
     cell = Cell(head_of, backbone_of, parse(method, known=METHODS, kind="method"))
     backbone, head = trainable(cell)
     counts = {"backbone": backbone, "head": head, "total": backbone + head}
@@ -96,7 +98,9 @@ def count(
 
 def check(
     method: Annotated[str, typer.Argument(help='E.g. "LoRA(rank=4)".', show_default=False)],
-    model: Annotated[str | None, typer.Option(help="By default a small ViT, ResNet and BERT.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="By default a small ViT, ResNet and BERT, pooled and on maps.")
+    ] = None,
 ) -> None:
     """Check that a method holds what every method must: for its author.
 
