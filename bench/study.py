@@ -28,11 +28,14 @@ class Tune:
         seeds: seeds of the trials; none of them is a final seed.
         share: fields over which a tuned value is shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its learning
             rate at every rank, as alpha/rank scaling is meant to allow (arXiv:2106.09685, section 4.1).
+        rates: the rates of a method (by name) in place of those it declares, where they do not suit a family: a linear
+            probe's are for one layer, and a whole detector on a frozen backbone diverges at most of them.
     """
 
     candidates: int = 5
     seeds: tuple[int, ...] = (1000,)
     share: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or not self.seeds:
@@ -45,7 +48,7 @@ class Tune:
 
     def learning_rates(self, method: Method) -> tuple[float, ...]:
         """The candidates of a method, ascending."""
-        declared = sorted(method.learning_rates)
+        declared = sorted(self.rates.get(type(method).__name__, method.learning_rates))
         if len(declared) < self.candidates:
             raise BadInput(
                 f"{method!r} declares {len(declared)} learning rates: the study tries {self.candidates} of each"
@@ -105,6 +108,10 @@ class Study:
             raise BadInput(
                 f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
             )
+        named = {type(method).__name__ for method in self.methods}
+        for name in self.tune.rates:
+            if name not in named:
+                raise unknown("method", name, named)
         known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
         for name in self.tune.share:
             if name not in known:

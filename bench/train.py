@@ -127,6 +127,7 @@ def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, 
 def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
     """The adapted backbone under a head, from the seed alone: every method starts from the same head.
 
+    What training itself draws (dropout, the regions that a detector samples) begins alike for every method too.
     On the device "meta" only shapes, without weights.
     """
     backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output)
@@ -134,6 +135,7 @@ def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
     with torch.device(device):
         head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
+    torch.manual_seed(run.seed)
     return backbone, Network(backbone.module, head)
 
 

@@ -53,6 +53,13 @@ FRAMES = [
 ]
 
 
+def test_each_axis_has_its_own_scale_where_pixels_were_rounded():
+    truth = Truth(np.array([[0.0, 0.0, 256.0, 191.0]]), *(np.zeros(1, t) for t in (int, bool, float)), 256, 191)
+    inside = truth.inside(126)
+    assert inside.scale == (126 / 256, 94 / 191)
+    assert (truth.boxes * (inside.scale * 2)).tolist() == [[0, 0, 126, 94]]
+
+
 def test_boxes_are_scaled_with_their_pictures():
     split = rectangles(FRAMES)
     index = torch.arange(len(FRAMES))
@@ -60,7 +67,7 @@ def test_boxes_are_scaled_with_their_pictures():
     assert x.shape == (5, 3, SIZE, SIZE) and split.views == 1
     for picture, boxes, truth in zip(x, targets.boxes, targets.truths, strict=True):
         assert boxes[0].tolist() == lit(picture)
-        assert np.allclose(boxes.numpy() / truth.scale, truth.boxes)
+        assert np.allclose(boxes.numpy() / (truth.scale * 2), truth.boxes)
 
 
 @pytest.mark.parametrize("mirrored", [(False, False), (True, False), (True, True)])

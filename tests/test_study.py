@@ -299,3 +299,11 @@ def test_killed_in_the_middle_it_goes_on(tmp_path):
     after = {path.name: path.read_bytes() for path in runs.glob("*.json")}
     assert len(after) == 34 and all(after[name] == content for name, content in before.items())
     assert (tmp_path / "rank-sweep" / "smoke" / "table.csv").exists()
+
+
+def test_a_study_may_say_a_methods_rates():
+    mine = Tune(candidates=2, rates={"LinearProbe": (1e-4, 3e-4, 1e-3)})
+    assert mine.learning_rates(LinearProbe()) == (1e-4, 1e-3)
+    assert mine.learning_rates(LoRA()) == Tune(candidates=2).learning_rates(LoRA())
+    with pytest.raises(BadInput, match="did you mean 'LinearProbe'"):
+        replace(STUDY, tune=Tune(rates={"LinearPorbe": (1e-3,)}))

@@ -16,7 +16,8 @@ from bench.sites import Site
 class LinearProbe(Method):
     """The backbone is frozen; only the task's head trains. Alain & Bengio 2016 (arXiv:1610.01644).
 
-    The runner computes the frozen features once and trains the head on them.
+    The runner computes pooled features once and trains the head on them; feature maps, of which training sees random
+    views, are computed every time.
     """
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

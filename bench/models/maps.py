@@ -66,10 +66,16 @@ def map_sites(network: MapNetwork) -> tuple[Site, ...]:
     return (*found, *(Site(f"features.{i}", "features", depth(found)) for i in range(len(network.features))))
 
 
-def any_size(name: str) -> dict[str, Any]:
-    """What timm must be told so that `name`, if it is a transformer, takes pictures of any size."""
-    parameters = inspect.signature(type(timm.create_model(name, device="meta"))).parameters
-    return {"dynamic_img_size": True} if "dynamic_img_size" in parameters else {}
+def any_size(name: str, size: int | None) -> dict[str, Any]:
+    """What timm must be told so that `name`, if it is a plain ViT, takes pictures of any size.
+
+    Its position embedding is made for pictures of `size` as they are padded, to whole patches.
+    """
+    body: Any = timm.create_model(name, device="meta")
+    if "dynamic_img_size" not in inspect.signature(type(body)).parameters:
+        return {}
+    patch = body.patch_embed.patch_size[0]
+    return {"dynamic_img_size": True, **({"img_size": -(-size // patch) * patch} if size else {})}
 
 
 def timm_maps(body: Any, name: str) -> MapNetwork:
@@ -85,7 +91,7 @@ def timm_maps(body: Any, name: str) -> MapNetwork:
     except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise BadInput(
             f"{name} gives no feature maps of pictures of any size: for detection take a CNN, a Swin "
-            "or a plain ViT (vit_…, deit_…, DINOv2)"
+            "or a plain ViT (vit_…, deit3_…, DINOv2)"
         ) from error
 
 

@@ -129,7 +129,7 @@ class Timm(Spec):
     def _for_maps(self) -> dict[str, Any]:
         if self.pool:
             raise BadInput(f"pool={self.pool!r}: feature maps are not pooled; leave it out")
-        return any_size(self.name)
+        return any_size(self.name, self.image_size)
 
     def _pooled(self, model: Any) -> tuple[nn.Module, tuple[Site, ...], int]:
         width: int = getattr(model, "head_hidden_size", None) or model.num_features
@@ -156,7 +156,7 @@ class Timm(Spec):
             options["global_pool"] = self.pool
         fixed = timm.get_pretrained_cfg(self.name)
         if self.image_size and fixed is not None and fixed.fixed_input_size:
-            options["img_size"] = self.image_size
+            options.setdefault("img_size", self.image_size)
         if hub:
             go_offline_if_need_be()
         try:

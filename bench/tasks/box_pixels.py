@@ -21,6 +21,12 @@ LARGEST = 2 << 30
 Fetch = Callable[[np.ndarray], np.ndarray]
 
 
+def fitted(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side is made `size`, in whole pixels."""
+    ratio = size / max(width, height)
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+
 def pixels(pool: Pool, indices: np.ndarray, *, size: int, mean: Sequence[float]) -> Fetch:
     """What gives the pictures at some rows of `indices`: (n, 3, size, size) uint8.
 
@@ -67,8 +73,7 @@ def _square(pool: Pool, i: int, size: int, fill: tuple[int, int, int]) -> np.nda
         raise BadInput(
             f"{pool.name}: {pool.title(i)} cannot be read ({error}): mend it, or take it out of the annotations"
         ) from None
-    ratio = size / max(picture.size)
-    resized = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
+    resized = fitted(picture.width, picture.height, size)
     if resized != picture.size:
         picture = picture.resize(resized, Image.Resampling.BICUBIC)
     square = Image.new("RGB", (size, size), fill)

@@ -21,6 +21,8 @@ from bench.tasks.pool import Pool
 PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 """The parts of a set, and what their folders are called."""
 LARGEST_VAL = 1000
+THINNEST = 0.01
+"""Pixels below which a side of a box is none: resized and in float32, it would have no area left."""
 SAMPLED = 64
 """Pictures of a folder whose bytes go into the fingerprint, spread evenly; of the others, name and size."""
 
@@ -160,9 +162,9 @@ def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
     crowd = np.array([mark.crowd for mark in marks], bool)
     area = np.array([np.nan if mark.area is None else mark.area for mark in marks], np.float64)
     frame = np.array([[p.width, p.height] * 2 for p in pictures], np.float64)[owner]
-    degenerate = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
+    degenerate = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
     inside = np.clip(boxes, 0, frame)
-    outside = ~degenerate & ~(inside[:, 2:] > inside[:, :2]).all(1)
+    outside = ~degenerate & ~(inside[:, 2:] - inside[:, :2] >= THINNEST).all(1)
     kept = ~degenerate & ~outside
     clipped = kept & (inside != boxes).any(1)
     area = np.where(np.isnan(area), (inside[:, 2:] - inside[:, :2]).prod(1), area)

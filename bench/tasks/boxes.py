@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from bench.tasks.box_augment import Placement, placed
+from bench.tasks.box_pixels import fitted
 from bench.tasks.task import shuffled
 
 EVERY_VIEW = 2**31 - 1
@@ -29,7 +30,8 @@ class Truth:
         width, height: of the picture.
         title: the picture's name, for messages and figures.
         number: the picture's index in its pool.
-        scale: pixels of the network's input for one of the picture.
+        scale: pixels of the network's input for one of the picture, to the right and down. The two differ by the
+            rounding of the resized picture to whole pixels.
     """
 
     boxes: np.ndarray
@@ -40,7 +42,12 @@ class Truth:
     height: int
     title: str = ""
     number: int = 0
-    scale: float = 1.0
+    scale: tuple[float, float] = (1.0, 1.0)
+
+    def inside(self, size: int) -> Truth:
+        """The same of a picture whose longer side is resized to `size`."""
+        width, height = fitted(self.width, self.height, size)
+        return replace(self, scale=(width / self.width, height / self.height))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +91,7 @@ class BoxSplit:
         augment: bool = False, mirrored: tuple[bool, bool] = (False, False),
     ) -> None:  # fmt: skip
         self.pixels, self.size, self.mirrored, self.views = pixels, size, mirrored, EVERY_VIEW if augment else 1
-        self.truths = [replace(truth, scale=size / max(truth.width, truth.height)) for truth in truths]
+        self.truths = [truth.inside(size) for truth in truths]
         self.scale = 1 / (255 * torch.tensor(std)).view(1, 3, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1)
 
@@ -103,7 +110,7 @@ class BoxSplit:
         truths = tuple(self.truths[i] for i in index.tolist())
         boxes, labels = [], []
         for i, truth in enumerate(truths):
-            mine, named = truth.boxes[~truth.crowd] * truth.scale, truth.labels[~truth.crowd]
+            mine, named = truth.boxes[~truth.crowd] * (truth.scale * 2), truth.labels[~truth.crowd]
             if placement:
                 mine, kept = placement.boxes(i, mine, self.size)
                 named = named[kept]
@@ -119,5 +126,5 @@ class BoxSplit:
         if view is None or self.views == 1:
             return None
         truths = [self.truths[i] for i in index.tolist()]
-        extent = np.array([(truth.width * truth.scale, truth.height * truth.scale) for truth in truths])
+        extent = np.array([fitted(truth.width, truth.height, self.size) for truth in truths], float)
         return placed(extent, self.size, samples=index.numpy(), views=view.numpy(), mirrored=self.mirrored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -27,6 +27,7 @@ from bench.tasks.detectors import Answers, Detector, check_detector, detector_he
 from bench.tasks.pool import Pool, split
 from bench.tasks.task import Data, Example, Reference
 
+HEAD = ("detector", "head_width", "head_depth")
 EXAMPLES = 3
 """Test pictures that are shown."""
 LONGEST_SIDE = 640
@@ -118,7 +119,14 @@ class _Boxes(Spec):
         return Data(**made, provenance=provenance | dict(source.pool.removed))
 
     def head(self, width: Maps) -> Detector:
-        """A pyramid and a detector on the backbone's maps; the pretrained ones where the model brings them."""
+        """A pyramid and a detector on the backbone's maps; the pretrained ones where the model brings them.
+
+        Raises:
+            BadInput: it brings them, and the task asks for others.
+        """
+        asked = [f.name for f in fields(self) if f.name in HEAD and getattr(self, f.name) != f.default]  # type: ignore[arg-type]
+        if width.head is not None and asked:
+            raise BadInput(f"{self!r} on a model that brings its own detector: leave {' and '.join(asked)} out")
         return detector_head(self.detector, width, self.classes, width=self.head_width, depth=self.head_depth)
 
     def loss(self, outputs: Answers, targets: Boxes, *, smoothing: float = 0.0) -> Tensor:
@@ -134,7 +142,10 @@ class _Boxes(Spec):
         return Kept(outputs.losses(targets).item(), found)
 
     def metrics(self, outputs: Sequence[Kept], targets: Sequence[Boxes]) -> dict[str, float]:
-        """COCO's average precision and recall, as `box_ap`; the loss as a mean over pictures."""
+        """COCO's average precision and recall, as `box_ap`; the loss as a mean over batches, weighted by pictures.
+
+        FCOS divides its loss by the matched places of a whole batch: it depends a little on how large batches are.
+        """
         found = [each for kept in outputs for each in kept.found]
         truths = [truth for boxes in targets for truth in boxes.truths]
         loss = sum(kept.loss * len(kept.found) for kept in outputs) / max(1, len(found))
@@ -163,7 +174,7 @@ class _Boxes(Spec):
 
 def _on_picture(found: dict[str, np.ndarray], truth: Truth) -> Detections:
     """What was found, in the picture's own pixels and within it; what lies in the padding is none of it."""
-    boxes = np.clip(found["boxes"] / truth.scale, 0, [truth.width, truth.height] * 2)
+    boxes = np.clip(found["boxes"] / (truth.scale * 2), 0, [truth.width, truth.height] * 2)
     there = (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Detections(boxes[there], found["labels"][there].astype(np.int64), found["scores"][there])
 
