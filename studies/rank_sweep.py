@@ -99,7 +99,7 @@ def detection(scale: str) -> Study:
     """Boxes through a vision transformer: FCOS on a simple pyramid.
 
     A run on two CPU cores takes twice as long as one on pictures or text, so `laptop` has three ranks, one adapter,
-    tiles at half their resolution and eight epochs, 128 steps: it compares how fast methods learn as much as how far.
+    tiles at half their resolution and six epochs, 96 steps: it compares how fast methods learn as much as how far.
     """
     match scale:
         case "smoke":
@@ -108,7 +108,7 @@ def detection(scale: str) -> Study:
             return part(scale, task, model=model, training=Training(epochs=2, batch_size=4), methods=THIN, rates=FROZEN)
         case "laptop":
             model = Timm("vit_small_patch14_dinov2", image_size=126)
-            training = Training(epochs=8, batch_size=4)
+            training = Training(epochs=6, batch_size=4)
             return part(scale, Detection("tree-crowns"), model=model, training=training, methods=THIN, rates=FROZEN)
         case _:
             tasks = (Detection("tree-crowns"), Detection("composited-mnist"))

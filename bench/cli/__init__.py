@@ -33,7 +33,9 @@ Scale = Annotated[
     str, typer.Option(help="smoke (seconds), laptop (two cores, about half an hour a family) or full (one GPU).")
 ]
 Device = Annotated[str | None, typer.Option(help="A torch device; by default CUDA where there is one, else the CPU.")]
-Family = Annotated[str | None, typer.Option(help="Only this part of the study, e.g. images or text; by default all.")]
+Family = Annotated[
+    str | None, typer.Option(help="Only this part of the study, e.g. images, text or detection; by default all.")
+]
 
 
 @app.command()

@@ -139,6 +139,7 @@ def drawing() -> Iterator[None]:
         "legend.frameon": False,
         "svg.hashsalt": "lora-bench",
         "path.simplify": True,
+        "text.parse_math": False,  # a "$" in a class's name is a dollar
     }
     with mpl.rc_context(settings):
         yield

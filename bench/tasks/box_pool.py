@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps
 
 from bench.errors import BadInput
 from bench.tasks.boxes import Truth
+from bench.tasks.decode import rgb
 from bench.tasks.pool import Pool
 
 PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -23,8 +25,8 @@ PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 LARGEST_VAL = 1000
 THINNEST = 0.01
 """Pixels below which a side of a box is none: resized and in float32, it would have no area left."""
-SAMPLED = 64
-"""Pictures of a folder whose bytes go into the fingerprint, spread evenly; of the others, name and size."""
+PIECE = 4096
+"""Bytes from the middle of every picture that go into a folder's fingerprint, with its size."""
 
 
 class Picture(NamedTuple):
@@ -80,16 +82,16 @@ class Source:
 
 
 def in_file(file: Path, title: str, width: Any, height: Any) -> Picture:
-    """A picture in a file; its size is looked up there where the annotations do not say.
+    """A picture in a file; its size is looked up there where the annotations do not say (or say no size).
 
     Raises:
         BadInput: they do not, and it cannot be read.
     """
-    if not width or not height:
+    if not all(isinstance(side, int | float) and 1 <= side < math.inf for side in (width, height)):
         try:
             with Image.open(file) as opened:
                 width, height = opened.size
-        except OSError as error:
+        except Exception as error:  # PIL has a dozen ways to say that a file is broken, or a bomb
             raise BadInput(f"{file} cannot be read, and its annotation does not say its size: {error}") from None
     return Picture(title, int(width), int(height), partial(Image.open, file))
 
@@ -113,13 +115,19 @@ def source(
         removed: what the reader left out, for the record.
 
     Raises:
-        BadInput: a part without pictures, or no box at all.
+        BadInput: a part without pictures, no box at all, or a class that only val or test has.
     """
     if empty := [part for part, those in parts.items() if not those.pictures]:
         raise BadInput(f"{name}: there are no pictures in {empty[0]}")
     truths, mended = _checked(parts.values())
     if all(truth.crowd.all() for truth in truths):
         raise BadInput(f"{name}: not one box is marked on {len(truths)} pictures: there is nothing to detect")
+    learnt = {mark.label for mark in parts["train"].marks if not mark.crowd}
+    for part, those in parts.items():
+        if new := {mark.label for mark in those.marks if not mark.crowd} - learnt:
+            raise BadInput(
+                f"{name}: class {classes[min(new)]!r} occurs in {part} but not in train: nothing can learn it"
+            )
     pool = _pool(
         name, parts, sha256=_fingerprint(classes, parts, truths, stamp), flip=flip,
         default_val=default_val, removed={**(removed or {}), **mended},
@@ -179,8 +187,8 @@ def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
 
 
 def _opened(picture: Picture) -> Image.Image:
-    """The picture in RGB, as its boxes mean it: tools differ in whether they heed a camera's note that it lay on its
-    side, so that the size decides.
+    """The picture in colours of 8 bits, as its boxes mean it: tools differ in whether they heed a camera's note that it
+    lay on its side, so that the size decides.
 
     Raises:
         BadInput: it has another size than the annotations say.
@@ -191,7 +199,7 @@ def _opened(picture: Picture) -> Image.Image:
     if found.size != size:
         said, is_ = ("×".join(map(str, s)) for s in (size, found.size))
         raise BadInput(f"{picture.title} is {is_} pixels; its annotation says {said}: mend one of the two")
-    return found.convert("RGB")
+    return rgb(found)
 
 
 def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequence[Truth], stamp: str) -> str:
@@ -206,13 +214,14 @@ def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequ
 
 
 def stamp_of(files: Sequence[Path]) -> str:
-    """sha256 of the files' sizes, and of all bytes of some: a copy of the folder is the same data.
+    """sha256 of the files' sizes and of a piece of each: a copy of the folder is the same data.
 
     Raises:
         BadInput: some are not there, or one is listed twice, as in train and in test.
     """
-    if len(files) > len(set(files)):
-        twice = next(file for file, times in Counter(files).items() if times > 1)
+    times = Counter(file.resolve() for file in files)
+    if len(files) > len(times):
+        twice = next(file for file in files if times[file.resolve()] > 1)
         raise BadInput(f"{twice} is listed twice, in one part or in two: list every picture once")
     missing = [file for file in files if not file.is_file()]
     if missing:
@@ -220,7 +229,10 @@ def stamp_of(files: Sequence[Path]) -> str:
             f"{len(missing)} of {len(files)} pictures are missing, the first {missing[0]}: put them there, "
             "or take them out of the annotations"
         )
-    digest = hashlib.sha256(json.dumps([file.stat().st_size for file in files]).encode())
-    for i in np.unique(np.linspace(0, len(files) - 1, SAMPLED).astype(int)) if files else ():
-        digest.update(files[i].read_bytes())
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            stream.seek(max(0, (size - PIECE) // 2))
+            digest.update(f"{size}\n".encode() + stream.read(PIECE))
     return digest.hexdigest()

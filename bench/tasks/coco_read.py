@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,19 @@ from bench.tasks.box_pool import PARTS, Mark, Part, Source, in_file, source, sta
 from bench.tasks.cache import stamps
 
 LAYOUTS = (
-    "annotations/instances_{train,val,test}*.json with the pictures in folders of those names or in images/; "
-    "{train,valid,test}/_annotations.coco.json beside the pictures; or one .json beside the pictures or images/"
+    "annotations/instances_{train,val,test}*.json or {train,val,test}.json with the pictures in folders of those "
+    "names, in images/ or in data/; {train,valid,test}/_annotations.coco.json beside the pictures; or one .json"
 )
+_ID, _NUMBER = (int, str), (int, float, type(None))
+KEYS: dict[str, dict[str, tuple[type, ...]]] = {
+    "images": {"id": _ID, "file_name": (str,), "width": _NUMBER, "height": _NUMBER},
+    "categories": {"id": _ID, "name": (str,)},
+    "annotations": {
+        **{"id": _ID, "image_id": _ID, "category_id": _ID},
+        **{"bbox": (list,), "area": _NUMBER, "iscrowd": (int, type(None))},
+    },
+}
+"""What each list's entries must have, and of which type; what may be missing may be None."""
 
 
 def load(path: Path) -> Source:
@@ -40,18 +51,21 @@ def read(name: str, parts: Mapping[str, Path]) -> Source:
 def files(path: Path) -> dict[str, Path]:
     """The annotation file of each part that there is; "train" alone where there is only one."""
     if not path.is_dir():
-        raise BadInput(f"no folder {str(path)!r}: give one with {LAYOUTS}")
+        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
     found: dict[str, Path] = {}
     for part, names in PARTS.items():
-        patterns = [f"annotations/instances_{names[0]}*.json", *(f"{name}/_annotations.coco.json" for name in names)]
-        those = [file for pattern in patterns for file in sorted(path.glob(pattern))]
+        forms = ("{}/_annotations.coco.json", "{}.json", "annotations/{}.json")
+        patterns = [f"annotations/instances_{names[0]}*.json", *(form.format(name) for name in names for form in forms)]
+        those = [file for pattern in patterns for file in sorted(path.glob(pattern)) if file.is_file()]
         if len(those) > 1:
             raise BadInput(f"{path} has two annotation files for {part}, {those[0].name} and {those[1].name}")
         found |= {part: those[0]} if those else {}
-    if not found and len(single := sorted([*path.glob("*.json"), *path.glob("annotations/*.json")])) == 1:
+    single = [file for pattern in ("*.json", "annotations/*.json") for file in sorted(path.glob(pattern))]
+    if not found and len(single) == 1 and single[0].is_file():
         found = {"train": single[0]}
     if "train" not in found:
-        raise BadInput(f"{path} has no annotations to train on: looked for {LAYOUTS}")
+        others = f" (there are {', '.join(file.name for file in single[:4])})" if single else ""
+        raise BadInput(f"{path} has no annotations to train on{others}: looked for {LAYOUTS}")
     return found
 
 
@@ -71,13 +85,14 @@ def _read(name: str, parts: tuple[tuple[str, Path], ...], _stamps: tuple[Any, ..
 
 
 def _pictures(top: dict[str, Any], file: Path, part: str) -> list[Path]:
-    """Where the pictures are: beside the file, or beside annotations/ in the part's folder or in images/."""
+    """Where the pictures are: in the first of the usual folders that has the first one."""
     home = file.parent.parent if file.parent.name == "annotations" else file.parent
     named = file.stem.removeprefix("instances_")
-    tried = (home / "images" / named, home / named, home / "images" / part, home / part, home / "images")
-    beside = file.name == "_annotations.coco.json"
-    folder = home if beside else next((folder for folder in tried if folder.is_dir()), home)
-    return [folder / entry["file_name"] for entry in top["images"]]
+    usual = (f"images/{named}", named, f"images/{part}", part, "images", "data", ".")
+    tried = [home] if file.name == "_annotations.coco.json" else [home / where for where in usual]
+    names = [entry["file_name"].replace("\\", "/") for entry in top["images"]]
+    those = [folder for folder in tried if folder.is_dir()]
+    return [next((one for one in those if (one / names[0]).is_file()), those[0]) / name for name in names]
 
 
 def _part(top: dict[str, Any], where: str, files: list[Path], numbers: Mapping[str, int]) -> Part:
@@ -98,11 +113,13 @@ def _part(top: dict[str, Any], where: str, files: list[Path], numbers: Mapping[s
                 raise BadInput(f"{where}: annotation {mark['id']} is of {kind} {id_!r}, which the file does not list")
         try:
             x, y, width, height = map(float, mark["bbox"])
-        except (TypeError, ValueError):
+            area = float(mark.get("area") or 0)
+        except (TypeError, ValueError, OverflowError):
             said = f"{where}: annotation {mark['id']} has the bbox {mark['bbox']!r}"
             raise BadInput(f"{said}: it must be [x, y, width, height]") from None
         box, crowd = (x, y, x + width, y + height), bool(mark.get("iscrowd"))
-        part.marks.append(Mark(rows[image], box, numbers[names[category]], crowd, mark.get("area") or None))
+        known_area = area if 0 < area < math.inf else None
+        part.marks.append(Mark(rows[image], box, numbers[names[category]], crowd, known_area))
     return part
 
 
@@ -113,18 +130,18 @@ def _parsed(file: Path) -> dict[str, Any]:
         BadInput: it is not COCO's JSON.
     """
     try:
-        top = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        top = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file} cannot be read as JSON: {error}") from None
-    needed = {
-        "images": ("id", "file_name"),
-        "categories": ("id", "name"),
-        "annotations": ("id", "image_id", "category_id", "bbox"),
-    }
-    for key, fields in needed.items():
+    for key, fields in KEYS.items():
         if not isinstance(top, dict) or not isinstance(top.get(key), list):
             raise BadInput(f"{file.name} has no list {key!r}: this is not COCO's JSON for detection")
         for i, entry in enumerate(top[key]):
-            if lacks := [name for name in fields if not isinstance(entry, dict) or name not in entry]:
-                raise BadInput(f"{file.name}: entry {i} of {key!r} has no {lacks[0]!r}: this is not COCO's JSON")
+            for name, kinds in fields.items():
+                value = entry.get(name) if isinstance(entry, dict) else None
+                if not isinstance(value, kinds):
+                    lacks = f"no {name!r}" if value is None else f"the {name} {str(value)[:40]!r}"
+                    raise BadInput(f"{file.name}: entry {i} of {key!r} has {lacks}: this is not COCO's JSON")
+    if not top["images"]:
+        raise BadInput(f"{file.name} lists no pictures")
     return dict(top)

@@ -43,6 +43,19 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     return pixels, pool.labels[indices][kept]
 
 
+def rgb(picture: Image.Image) -> Image.Image:
+    """A picture in colours of 8 bits; of grey values of 16 bits the upper 8, where PIL would take all for white.
+
+    Raises:
+        BadInput: its values have 32 bits, and what is white is not said.
+    """
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    elif picture.mode in ("I", "F"):
+        raise BadInput("its values have 32 bits: save it with 8 or 16")
+    return picture.convert("RGB")
+
+
 def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
     pixels = np.empty((len(indices), 3, size, size), np.uint8)
     kept = np.zeros(len(indices), bool)
@@ -50,7 +63,7 @@ def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
         tqdm(indices, desc=f"decode {pool.name}", unit="picture", leave=False, delay=1, disable=None)
     ):
         try:
-            picture = pool.read(int(i)).convert("RGB")
+            picture = rgb(pool.read(int(i)))
         except Exception:  # PIL has a dozen ways to say that a file is broken, or a bomb
             continue
         pixels[row] = _square(picture, size)

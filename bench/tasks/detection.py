@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from bench.errors import BadInput, unknown
@@ -18,6 +16,7 @@ from bench.models.backbone import Maps
 from bench.spec import Spec, check_numbers
 from bench.tasks import coco_read, voc_read
 from bench.tasks.box_ap import Detections, box_ap
+from bench.tasks.box_example import example
 from bench.tasks.box_pixels import pixels
 from bench.tasks.box_pool import Source
 from bench.tasks.box_sets import BOX_SETS
@@ -30,10 +29,6 @@ from bench.tasks.task import Data, Example, Reference
 HEAD = ("detector", "head_width", "head_depth")
 EXAMPLES = 3
 """Test pictures that are shown."""
-LONGEST_SIDE = 640
-"""Of a shown picture, in pixels."""
-MOST_SHOWN = 50
-"""Detections of a shown picture."""
 
 
 class Kept(NamedTuple):
@@ -60,6 +55,9 @@ class _Boxes(Spec):
     def __post_init__(self) -> None:
         check_numbers(self)
         check_sizes(self)
+        for name in ("path", "root"):
+            if not isinstance(getattr(self, name, None) or "", str):
+                raise BadInput(f"{name}={getattr(self, name)!r}: give a folder, as text")
         check_detector(self.detector, width=self.head_width, depth=self.head_depth)
 
     def source(self) -> Source:
@@ -161,7 +159,7 @@ class _Boxes(Spec):
             if not pair[1].crowd.all()
         ]
         chosen = sorted({int(i) for i in np.linspace(0, len(pairs) - 1, EXAMPLES)}) if pairs else []
-        return [_example(source, *pairs[i]) for i in chosen]
+        return [example(source, *pairs[i]) for i in chosen]
 
     def _split(self, source: Source, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         parts = split(source.pool, train=self.train, val=self.val, test=self.test, seed=seed)
@@ -177,23 +175,6 @@ def _on_picture(found: dict[str, np.ndarray], truth: Truth) -> Detections:
     boxes = np.clip(found["boxes"] / (truth.scale * 2), 0, [truth.width, truth.height] * 2)
     there = (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Detections(boxes[there], found["labels"][there].astype(np.int64), found["scores"][there])
-
-
-def _example(source: Source, found: Detections, truth: Truth) -> Example:
-    picture = source.pool.read(truth.number)
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
-    ratio = picture.width / truth.width, picture.height / truth.height
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=90)
-
-    def rows(boxes: np.ndarray, *columns: np.ndarray) -> list[list[float]]:
-        places = (boxes * [*ratio, *ratio]).round(1).tolist()
-        return [[*place, *rest] for place, *rest in zip(places, *(column.tolist() for column in columns), strict=True)]
-
-    best = np.argsort(-found.scores, kind="stable")[:MOST_SHOWN]
-    shown = rows(found.boxes[best], found.labels[best], found.scores[best].astype(float).round(4))
-    true = rows(truth.boxes[~truth.crowd], truth.labels[~truth.crowd])
-    return Example(truth.title, picture.width, picture.height, source.classes, true, shown, stream.getvalue())
 
 
 @dataclass(frozen=True, repr=False)
@@ -246,9 +227,10 @@ class CocoFolder(_Boxes):
     """Your own pictures with boxes in COCO's format.
 
     Args:
-        path: a folder with annotations/instances_{train,val,test}*.json and the pictures in folders of those names or
-            in images/; with {train,valid,test}/_annotations.coco.json beside the pictures; or with one .json. What
-            is not given is drawn: a fifth for testing, once for all seeds, and a fifth of the rest to validate on.
+        path: a folder with annotations/instances_{train,val,test}*.json or {train,val,test}.json and the pictures in
+            folders of those names, images/ or data/; with {train,valid,test}/_annotations.coco.json beside the
+            pictures; or with one .json. What is not given is drawn: a fifth for testing, once for all seeds, and a
+            fifth of the rest to validate on.
         train, val, test: at most so many pictures of each; None for all.
         detector, head_width, head_depth, augment: as in `Detection`.
     """
@@ -274,9 +256,7 @@ class VocFolder(_Boxes):
     Args:
         path: a folder with Annotations/*.xml, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, or with .xml files
             beside their pictures, in the folder itself or in train/, valid/ and test/. What is not given is drawn,
-            as in `CocoFolder`.
-        train, val, test: at most so many pictures of each; None for all.
-        detector, head_width, head_depth, augment: as in `Detection`.
+            as in `CocoFolder`; so are the other fields.
     """
 
     path: str

@@ -200,7 +200,11 @@ def _same_draws(device: torch.device) -> Iterator[None]:
 def _fcos(given: nn.Module, classes: int, strides: tuple[float, ...], depth: int) -> nn.Module:
     """FCOS (arXiv:1904.01355): every place is an anchor, as large as its stride."""
     anchors = centred_anchors(tuple((s,) for s in strides), (1.0,), strides)
-    return tv.FCOS(given, classes, anchor_generator=anchors, head=FCOSHead(given.out_channels, 1, classes, depth))
+    head = FCOSHead(given.out_channels, 1, classes, depth)
+    # Distances to a box's sides pass a ReLU. torchvision starts them around zero, where half have no gradient, and in
+    # a short training some seeds never get over it: here every side starts a stride away.
+    nn.init.ones_(head.regression_head.bbox_reg.bias)
+    return tv.FCOS(given, classes, anchor_generator=anchors, head=head)
 
 
 def _retinanet(given: nn.Module, classes: int, strides: tuple[float, ...], depth: int) -> nn.Module:

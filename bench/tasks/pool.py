@@ -115,8 +115,8 @@ def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed
     need = first + second
     if min(first, second) < pool.classes or need > len(among):
         raise BadInput(
-            f"{pool.name}: a split into {first} and {second} needs {need} samples and at least one of each of the "
-            f"{pool.classes} classes on both sides; there are {len(among)}: "
+            f"{pool.name}: a split into {first} and {second} needs {max(2, need)} samples and at least one "
+            f"{f'of each of the {pool.classes} classes ' * (pool.classes > 1)}on both sides; there are {len(among)}: "
             "ask for other sizes (train=…, val=…, test=…)"
         )
     labels = pool.labels[among] if pool.classes > 1 else None

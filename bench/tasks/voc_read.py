@@ -79,33 +79,47 @@ def _read(name: str, parts: tuple[tuple[str, tuple[tuple[Path, Path], ...]], ...
 def pairs(path: Path) -> dict[str, list[tuple[Path, Path]]]:
     """Annotation and picture of every sample of each part; "train" alone where no parts are given."""
     if not path.is_dir():
-        raise BadInput(f"no folder {str(path)!r}: give one with {LAYOUTS}")
+        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
     if (path / "Annotations").is_dir():
-        listed = {part: path / "ImageSets" / "Main" / f"{part}.txt" for part in PARTS}
-        found = {
-            part: [path / "Annotations" / f"{name}.xml" for name in _names(file)]
-            for part, file in listed.items()
-            if file.is_file()
-        } or {"train": sorted((path / "Annotations").glob("*.xml"))}
-        folder = next((path / name for name in ("JPEGImages", "images") if (path / name).is_dir()), path)
+        lists = {part: path / "ImageSets" / "Main" / f"{part}.txt" for part in ("trainval", *PARTS)}
+        named = {part: _names(file) for part, file in lists.items() if file.is_file()}
+        whole = named.pop("trainval", None)
+        if whole is not None:
+            named.setdefault("train", whole)
+        found = {part: [path / "Annotations" / f"{name}.xml" for name in names] for part, names in named.items()}
+        found = found or {"train": sorted((path / "Annotations").glob("*.xml"))}
+        beside = next((path / name for name in ("JPEGImages", "images") if (path / name).is_dir()), path)
+        places = dict.fromkeys(found, beside)
     else:
-        folders = {part: path / name for part, names in PARTS.items() for name in names if (path / name).is_dir()}
-        found = {part: sorted(place.glob("*.xml")) for part, place in (folders or {"train": path}).items()}
-        folder = None
+        there = [(part, path / name) for part, names in PARTS.items() for name in names if (path / name).is_dir()]
+        places = dict(there) or {"train": path}
+        if len(there) > len(places):
+            raise BadInput(f"{path} has both val/ and valid/: keep one")
+        found = {part: sorted(place.glob("*.xml")) for part, place in places.items()}
     if not found.get("train"):
         raise BadInput(f"{path} has no annotations to train on: looked for {LAYOUTS}")
-    return {part: [(file, _picture_of(file, folder or file.parent)) for file in those] for part, those in found.items()}
+    pictures = {place: _pictures(place) for place in set(places.values())}
+    return {
+        part: [(file, pictures[place].get(file.stem, place / f"{file.stem}.jpg")) for file in found[part]]
+        for part, place in places.items()
+    }
 
 
 def _names(file: Path) -> list[str]:
     """What stands first in every line: a class's own list has 1 or -1 behind it."""
-    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file} cannot be read as a list of names: {error}") from None
 
 
-def _picture_of(file: Path, folder: Path) -> Path:
-    """The picture of the same name; where there is none, the JPEG that is then said to be missing."""
-    there = (folder / f"{file.stem}{suffix}" for suffix in sorted(PICTURES))
-    return next((path for path in there if path.is_file()), folder / f"{file.stem}.jpg")
+def _pictures(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by their names without suffix."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in PICTURES and found.setdefault(file.stem, file) != file:
+            raise BadInput(f"{folder} has {found[file.stem].name} and {file.name}: one annotation cannot be of both")
+    return found
 
 
 def annotation(file: Path) -> Annotation:
@@ -116,13 +130,15 @@ def annotation(file: Path) -> Annotation:
     """
     try:
         top = ElementTree.parse(file).getroot()
+        if top.tag != "annotation":
+            raise ValueError(f"it is of <{top.tag}>")
         size = [int(float(top.findtext(f"size/{side}") or 0)) for side in ("width", "height")]
         objects = []
         for each in top.iter("object"):
             x1, y1, x2, y2 = (float(_text(each, f"bndbox/{end}")) for end in ("xmin", "ymin", "xmax", "ymax"))
             difficult = (each.findtext("difficult") or "0").strip() not in ("0", "")
             objects.append((_text(each, "name"), (x1 - 1, y1 - 1, x2, y2), difficult))
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:
         raise BadInput(f"{file} is not an annotation in Pascal VOC's XML: {error}") from None
     return Annotation(size[0], size[1], objects)
 
