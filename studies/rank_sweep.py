@@ -24,6 +24,14 @@ dropout, top-1 on 1,500 held-out snippets of other films:
 - TF-IDF with logistic regression, tuned alike: .675 on the same 1,200 texts, .771 (.762-.781) on all 7,842. Full
   fine-tuning is 11 points above the one, and with a sixth of the texts 1.6 above the other.
 
+Detection, the same machine and protocol (16 minutes): tree crowns, 62 training tiles of 256 px at 126 px, DINOv2-S/14
+under a small FCOS from scratch, six epochs, box AP on 28 tiles of other places:
+
+- Adapting the backbone matters: frozen .007 (.006-.010), LoRA .031, .034 and .030 at r = 1, 8 and 64 (.022-.038
+  together), full fine-tuning .027 (.022-.035), AdaptFormer .026 (.023-.030). No seed of these is below the frozen ones.
+- Among what adapts it, three seeds tell nothing apart, and again no rank. LoRA does not collapse.
+- The numbers are small (AP50 .11-.14 against .03): the budget is a hundred steps for a head of 620 thousand weights.
+
 Three seeds, one data set a family: a first signal, not a ranking. `full` is not measured yet.
 """
 

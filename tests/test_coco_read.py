@@ -115,7 +115,7 @@ def broken(change):
             broken(lambda top: top["images"][1].update(file_name="z.png")),
             "1 of 9 pictures are missing, the first .*z.p",
         ),
-        (broken(lambda top: top.update(images=[], annotations=[])), "there are no pictures in train"),
+        (broken(lambda top: top.update(images=[], annotations=[])), "lists no pictures"),
     ],
 )
 def test_what_is_not_coco_is_refused(tmp_path, top, message):
@@ -126,7 +126,7 @@ def test_what_is_not_coco_is_refused(tmp_path, top, message):
 
 
 def test_what_was_looked_for_is_said(tmp_path):
-    with pytest.raises(BadInput, match=r"no folder .*instances_\{train,val,test\}\*\.json"):
+    with pytest.raises(BadInput, match=r"no folder: .*instances_\{train,val,test\}\*\.json"):
         CocoFolder(str(tmp_path / "none")).sizes()
     with pytest.raises(BadInput, match=r"no annotations to train on: looked for .*_annotations.coco.json"):
         CocoFolder(str(tmp_path)).sizes()
