@@ -122,13 +122,13 @@ def test_smoke_study_end_to_end(tmp_path):
     assert "bench mlflow sync" in done.stderr + done.stdout
     folder = tmp_path / "rank-sweep" / "smoke"
     records = [json.loads(path.read_text()) for path in (folder / "runs").glob("*.json")]
-    assert len(records) == 2 * 34 + 4 and {record["status"] for record in records} == {"ok"}
+    assert len(records) == 2 * 34 + 4 + 20 and {record["status"] for record in records} == {"ok"}
     assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
     table = (folder / "table.csv").read_bytes()
     assert bench("figures", "--results", tmp_path).returncode == 0
     assert (folder / "table.csv").read_bytes() == table
     synced = bench("mlflow", "sync", "--results", tmp_path)
-    assert synced.returncode == 0 and "72" in synced.stdout, synced.stderr
+    assert synced.returncode == 0 and "92" in synced.stdout, synced.stderr
 
 
 @pytest.mark.slow

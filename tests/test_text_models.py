@@ -232,7 +232,7 @@ def test_features_of_tokens_take_feature_lora_and_are_never_cached():
     adapt(pooled, FeatureLoRA(rank=2))
     prefix, x = frozen_prefix(pooled), pooled.example(2)
     assert torch.equal(prefix.resume(prefix.run(x)), pooled.module.eval()(x))
-    with pytest.raises(BadInput, match="pooled features only"):
+    with pytest.raises(BadInput, match="unknown output 'tokens'"):
         Timm("test_vit", weights="random").build(output="tokens")
 
 
