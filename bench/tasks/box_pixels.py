@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from bench.errors import BadInput
 from bench.tasks.cache import Arrays, cached
+from bench.tasks.decode import cache_name
 from bench.tasks.pool import Pool
 
 LARGEST = 2 << 30
@@ -57,9 +57,8 @@ def pixels(pool: Pool, indices: np.ndarray, *, size: int, mean: Sequence[float])
 
     if len(indices) * 3 * size**2 > LARGEST:
         return lambda rows: np.stack(list(some(rows)))
-    digest = hashlib.sha256(f"{pool.sha256} {size} {red} {green} {blue} whole v1".encode())
-    digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
-    kept = cached("pictures", f"{pool.name}-{size}px-{digest.hexdigest()[:16]}", every)["pixels"]
+    name = cache_name(pool, indices, size, f"{red} {green} {blue} whole v1")
+    kept = cached("pictures", name, every)["pixels"]
     return lambda rows: kept[rows]
 
 

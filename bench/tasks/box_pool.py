@@ -172,10 +172,11 @@ def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
     frame = np.array([[p.width, p.height] * 2 for p in pictures], np.float64)[owner]
     degenerate = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
     inside = np.clip(boxes, 0, frame)
-    outside = ~degenerate & ~(inside[:, 2:] - inside[:, :2] >= THINNEST).all(1)
+    sides = inside[:, 2:] - inside[:, :2]
+    outside = ~degenerate & ~(sides >= THINNEST).all(1)
     kept = ~degenerate & ~outside
     clipped = kept & (inside != boxes).any(1)
-    area = np.where(np.isnan(area), (inside[:, 2:] - inside[:, :2]).prod(1), area)
+    area = np.where(np.isnan(area), sides.prod(1), area)
     rows = np.flatnonzero(kept)[np.argsort(owner[kept], kind="stable")]
     mine = np.split(rows, np.searchsorted(owner[rows], np.arange(1, len(pictures))))
     truths = [
@@ -191,7 +192,7 @@ def _opened(picture: Picture) -> Image.Image:
     lay on its side, so that the size decides.
 
     Raises:
-        BadInput: it has another size than the annotations say.
+        BadInput: it has another size than the annotations say, or values of 32 bits.
     """
     found, size = picture.read(), (picture.width, picture.height)
     if found.size != size:
@@ -199,7 +200,7 @@ def _opened(picture: Picture) -> Image.Image:
     if found.size != size:
         said, is_ = ("×".join(map(str, s)) for s in (size, found.size))
         raise BadInput(f"{picture.title} is {is_} pixels; its annotation says {said}: mend one of the two")
-    return rgb(found)
+    return rgb(found, picture.title)
 
 
 def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequence[Truth], stamp: str) -> str:
@@ -213,6 +214,15 @@ def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequ
     return digest.hexdigest()
 
 
+def check_there(files: Sequence[Path], kind: str, *, listed: str) -> None:
+    """Refuses a list of files of which some are not there."""
+    if missing := [file for file in files if not file.is_file()]:
+        raise BadInput(
+            f"{len(missing)} of {len(files)} {kind} are missing, the first {missing[0]}: put them there, "
+            f"or take them out of {listed}"
+        )
+
+
 def stamp_of(files: Sequence[Path]) -> str:
     """sha256 of the files' sizes and of a piece of each: a copy of the folder is the same data.
 
@@ -223,12 +233,7 @@ def stamp_of(files: Sequence[Path]) -> str:
     if len(files) > len(times):
         twice = next(file for file in files if times[file.resolve()] > 1)
         raise BadInput(f"{twice} is listed twice, in one part or in two: list every picture once")
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise BadInput(
-            f"{len(missing)} of {len(files)} pictures are missing, the first {missing[0]}: put them there, "
-            "or take them out of the annotations"
-        )
+    check_there(files, "pictures", listed="the annotations")
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size

@@ -92,6 +92,7 @@ class BoxSplit:
     ) -> None:  # fmt: skip
         self.pixels, self.size, self.mirrored, self.views = pixels, size, mirrored, EVERY_VIEW if augment else 1
         self.truths = [truth.inside(size) for truth in truths]
+        self.extents = np.array([fitted(truth.width, truth.height, size) for truth in truths], float)
         self.scale = 1 / (255 * torch.tensor(std)).view(1, 3, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1)
 
@@ -125,6 +126,5 @@ class BoxSplit:
     def _placement(self, index: Tensor, view: Tensor | None) -> Placement | None:
         if view is None or self.views == 1:
             return None
-        truths = [self.truths[i] for i in index.tolist()]
-        extent = np.array([fitted(truth.width, truth.height, self.size) for truth in truths], float)
-        return placed(extent, self.size, samples=index.numpy(), views=view.numpy(), mirrored=self.mirrored)
+        rows = index.numpy()
+        return placed(self.extents[rows], self.size, samples=rows, views=view.numpy(), mirrored=self.mirrored)

@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.model_selection import train_test_split
 
+from bench.tasks.box_pixels import fitted
 from bench.tasks.box_pool import Mark, Part, Picture, Source, source
 
 SIZE = 128
@@ -94,8 +95,7 @@ def _tight(digit: np.ndarray, side: int) -> np.ndarray:
         rows, columns = (np.flatnonzero((digit >= INK).any(axis)) for axis in (1, 0))
         digit = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         if resize:
-            ratio = side / max(digit.shape)
-            size = (max(1, round(digit.shape[1] * ratio)), max(1, round(digit.shape[0] * ratio)))
+            size = fitted(digit.shape[1], digit.shape[0], side)
             digit = np.asarray(Image.fromarray(digit).resize(size, Image.Resampling.BICUBIC))
     return digit
 

@@ -30,7 +30,7 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     Raises:
         BadInput: more than a tenth of them cannot be read.
     """
-    found = cached("pictures", _cache_name(pool, indices, size), lambda: _decode_all(pool, indices, size))
+    found = cached("pictures", cache_name(pool, indices, size, "v1"), lambda: _decode_all(pool, indices, size))
     pixels, kept = found["pixels"], found["kept"]
     bad = [pool.title(i) for i in indices[~kept]]
     if len(bad) > TOO_MANY * len(indices):
@@ -43,8 +43,19 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     return pixels, pool.labels[indices][kept]
 
 
-def rgb(picture: Image.Image) -> Image.Image:
+def cache_name(pool: Pool, indices: np.ndarray, size: int, recipe: str) -> str:
+    """What those pictures are kept as, decoded: another where `recipe`, all else that the bytes depend on, differs."""
+    digest = hashlib.sha256(f"{pool.sha256} {size} {recipe}".encode())
+    digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
+    return f"{pool.name}-{size}px-{digest.hexdigest()[:16]}"
+
+
+def rgb(picture: Image.Image, title: str) -> Image.Image:
     """A picture in colours of 8 bits; of grey values of 16 bits the upper 8, where PIL would take all for white.
+
+    Args:
+        picture: in any mode.
+        title: its name, for messages.
 
     Raises:
         BadInput: its values have 32 bits, and what is white is not said.
@@ -52,7 +63,7 @@ def rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ("I", "F"):
-        raise BadInput("its values have 32 bits: save it with 8 or 16")
+        raise BadInput(f"{title} has values of 32 bits: save it with 8 or 16")
     return picture.convert("RGB")
 
 
@@ -63,7 +74,7 @@ def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
         tqdm(indices, desc=f"decode {pool.name}", unit="picture", leave=False, delay=1, disable=None)
     ):
         try:
-            picture = rgb(pool.read(int(i)))
+            picture = rgb(pool.read(int(i)), pool.title(int(i)))
         except Exception:  # PIL has a dozen ways to say that a file is broken, or a bomb
             continue
         pixels[row] = _square(picture, size)
@@ -80,9 +91,3 @@ def _square(picture: Image.Image, size: int) -> np.ndarray:
         picture = picture.resize(resized, Image.Resampling.BICUBIC)
     left, top = (resized[0] - size) // 2, (resized[1] - size) // 2
     return np.asarray(picture.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
-
-
-def _cache_name(pool: Pool, indices: np.ndarray, size: int) -> str:
-    digest = hashlib.sha256(f"{pool.sha256} {size} v1".encode())
-    digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
-    return f"{pool.name}-{size}px-{digest.hexdigest()[:16]}"

@@ -55,19 +55,11 @@ class _Boxes(Spec):
     def __post_init__(self) -> None:
         check_numbers(self)
         check_sizes(self)
-        for name in ("path", "root"):
-            if not isinstance(getattr(self, name, None) or "", str):
-                raise BadInput(f"{name}={getattr(self, name)!r}: give a folder, as text")
         check_detector(self.detector, width=self.head_width, depth=self.head_depth)
 
     def source(self) -> Source:
         """All pictures with their boxes."""
         raise NotImplementedError
-
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return Path(self.path).expanduser().absolute().name  # type: ignore[attr-defined,no-any-return]
 
     @property
     def classes(self) -> int:
@@ -166,7 +158,8 @@ class _Boxes(Spec):
         for name, part in zip(("train", "validation", "test"), parts, strict=True):
             if not any((~source.truths[i].crowd).any() for i in part):
                 why = "there is nothing to train on" if name == "train" else "AP is not defined"
-                raise BadInput(f"{self.name}: no box is marked on the {len(part)} pictures of the {name} part: {why}")
+                where = f"{source.pool.name}: no box is marked on the {len(part)} pictures of the {name} part"
+                raise BadInput(f"{where}: {why}")
         return parts
 
 
@@ -205,6 +198,8 @@ class Detection(_Boxes):
     def __post_init__(self) -> None:
         if self.set not in BOX_SETS:
             raise unknown("set for detection", str(self.set), BOX_SETS)
+        if self.root is not None and not isinstance(self.root, str):
+            raise BadInput(f"root={self.root!r}: give a folder, as text")
         super().__post_init__()
 
     @property
@@ -223,7 +218,31 @@ class Detection(_Boxes):
 
 
 @dataclass(frozen=True, repr=False)
-class CocoFolder(_Boxes):
+class _Folder(_Boxes):
+    """What both kinds of folders share: all but what reads them."""
+
+    path: str
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    detector: str = "fcos"
+    head_width: int = 64
+    head_depth: int = 2
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str):
+            raise BadInput(f"path={self.path!r}: give a folder, as text")
+        super().__post_init__()
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return Path(self.path).expanduser().absolute().name
+
+
+@dataclass(frozen=True, repr=False)
+class CocoFolder(_Folder):
     """Your own pictures with boxes in COCO's format.
 
     Args:
@@ -235,22 +254,13 @@ class CocoFolder(_Boxes):
         detector, head_width, head_depth, augment: as in `Detection`.
     """
 
-    path: str
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
-    detector: str = "fcos"
-    head_width: int = 64
-    head_depth: int = 2
-    augment: bool = True
-
     def source(self) -> Source:
         """All pictures of the folder with their boxes."""
         return coco_read.load(Path(self.path))
 
 
 @dataclass(frozen=True, repr=False)
-class VocFolder(_Boxes):
+class VocFolder(_Folder):
     """Your own pictures with boxes in Pascal VOC's XML.
 
     Args:
@@ -258,15 +268,6 @@ class VocFolder(_Boxes):
             beside their pictures, in the folder itself or in train/, valid/ and test/. What is not given is drawn,
             as in `CocoFolder`; so are the other fields.
     """
-
-    path: str
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
-    detector: str = "fcos"
-    head_width: int = 64
-    head_depth: int = 2
-    augment: bool = True
 
     def source(self) -> Source:
         """All pictures of the folder with their boxes."""

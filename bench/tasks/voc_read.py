@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from bench.errors import BadInput
-from bench.tasks.box_pool import PARTS, Mark, Part, Source, in_file, source, stamp_of
+from bench.tasks.box_pool import PARTS, Mark, Part, Source, check_there, in_file, source, stamp_of
 from bench.tasks.cache import stamps
 from bench.tasks.image_sets import PICTURES
 
@@ -47,11 +47,7 @@ def read(name: str, parts: Pairs) -> Source:
         BadInput: not VOC's XML, or annotations or pictures that are missing.
     """
     files = [file for those in parts.values() for file, _ in those]
-    if missing := [file for file in files if not file.is_file()]:
-        raise BadInput(
-            f"{len(missing)} of {len(files)} annotations are missing, the first {missing[0]}: put them there, "
-            "or take them out of the list"
-        )
+    check_there(files, "annotations", listed="the list")
     frozen = tuple((part, tuple(those)) for part, those in parts.items())
     return _read(name, frozen, stamps(files))
 
