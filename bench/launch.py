@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from bench import show
 from bench.environment import choose_device
 from bench.errors import BadInput
+from bench.hands import Hands, hands
+from bench.ledger import DONE, Record
 from bench.plan import Row, estimated, plan
 from bench.progress import Progress, reference_line
 from bench.records import Records
 from bench.report import redraw
-from bench.runner import DONE, Record, Runner, Watcher
+from bench.runner import Runner, Watcher
+from bench.search import storage as open_storage
 from bench.study import Cell, Study, load
 from bench.train import Run
 
@@ -25,9 +30,25 @@ DRAWING = 0.02
 
 
 def launch(
-    name: str, scale: str, *, results: Path, device: str | None, mlflow: bool, family: str | None = None
+    name: str,
+    scale: str,
+    *,
+    results: Path,
+    device: str | None,
+    mlflow: bool,
+    family: str | None = None,
+    jobs: int | None = None,
+    storage: str | None = None,
 ) -> bool:
     """Plans, runs and reports a study, one family after the other.
+
+    Args:
+        name, scale, family: what to run (`bench.study.load`).
+        results: folder of the records.
+        device: torch device; by default a GPU if there is one.
+        mlflow: whether to log to MLflow.
+        jobs: runs at once; by default as many as pay (`bench.hands`).
+        storage: URL of Optuna's storage; by default a file beside the records.
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -36,19 +57,57 @@ def launch(
         BadInput: anything that can be known to be wrong before training.
     """
     parts, where = load(name, scale, family=family), choose_device(device)
-    records = Records(results / parts[0].name / scale)
+    records, crew = Records(results / parts[0].name / scale), hands(jobs, where, scale=scale)
     records.prepare()
+    with alone(records.folder):
+        open_storage(storage, records.folder)  # now, not after an hour of downloads
+        return run(parts, scale, records, device=where, mlflow=mlflow, crew=crew, storage=storage)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds a results folder: two processes at once would do every run twice.
+
+    Raises:
+        BadInput: another one is at work there.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BadInput(
+            f"another bench run is at work on {folder}: wait for its end, or stop it and say --jobs N for more workers"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run(
+    parts: Sequence[Study],
+    scale: str,
+    records: Records,
+    *,
+    device: str,
+    mlflow: bool,
+    crew: Hands,
+    storage: str | None,
+) -> bool:
+    """What `launch` does once the folder is its own."""
+    where = device
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     rows = []
     for part in parts:
         fetch(part)
         rows.append(planned(part, records, where)[0])
-        show.plan(part, scale, rows[-1], device=where)
-    show.families(parts, rows, scale)
+        show.plan(part, scale, rows[-1], device=where, jobs=crew.jobs)
+    show.families(parts, rows, scale, jobs=crew.jobs)
     every = [row for part in rows for row in part]
     advise(records, rows)
+    crew = crew.within_memory(where)
     print(f"records, table and figures: {records.folder}\n", flush=True)
-    finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every)
+    finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every, crew=crew, storage=storage)
     bad = [record for record in finals if record["status"] != "ok"]
     for record in bad:
         what = f"{record['task']['name']} {record['method']['spec']} seed {record['seed']}"
@@ -61,14 +120,25 @@ def launch(
 
 
 def carry_out(
-    parts: Sequence[Study], scale: str, records: Records, *, device: str, mlflow: bool, rows: Sequence[Row] = ()
+    parts: Sequence[Study],
+    scale: str,
+    records: Records,
+    *,
+    device: str,
+    mlflow: bool,
+    rows: Sequence[Row] = (),
+    crew: Hands | None = None,
+    storage: str | None = None,
 ) -> list[Record]:
     """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
-    desk = Desk(parts[0], records, rows, mlflow=mlflow)
+    crew = crew or Hands()
+    desk = Desk(parts[0], records, rows, mlflow=mlflow, jobs=crew.jobs)
     finals = []
     try:
         for part in parts:
-            finals += Runner(part, scale, records, device=device, watcher=desk.watcher())()
+            runner = Runner(part, scale, records, device=device, watcher=desk.watcher(), storage=storage)
+            runner.jobs, runner.threads = crew.jobs, crew.threads
+            finals += runner()
             if len(parts) > 1:
                 desk.draw()  # a family's figures are there as soon as it is done
         return finals
@@ -117,17 +187,18 @@ def fetch(study: Study) -> None:
 class Desk:
     """What accompanies a study: the bar, MLflow, the figures."""
 
-    def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool) -> None:
+    def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
         self.study, self.records, self.next_drawing = study, records, 0.0
         self.tracker: Any = None
         if mlflow:
             self.tracker = tracker(study, records)
-        self.progress = Progress(rows)
+        self.progress = Progress(rows, jobs=jobs)
         self.told: set[str] = set()
 
     def watcher(self) -> Watcher:
         """What the runner tells."""
-        return Watcher(self.progress.started, self.progress.epoch, self.finished, self.cell, self.reference)
+        progress = self.progress
+        return Watcher(progress.started, progress.epoch, self.finished, self.cell, self.reference, progress.say_line)
 
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is recorded. A shared trial is met again at every rank, and counts once."""

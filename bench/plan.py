@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -11,14 +12,16 @@ from typing import Any
 import torch
 
 from bench.costs.time import median_seconds
+from bench.errors import BadInput
+from bench.ledger import identity, usable
 from bench.methods import Method
 from bench.models import count
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
-from bench.runner import identity, usable
 from bench.study import Cell, Study
 from bench.train import Run, assemble
 from bench.training import Training, optimizer, precision, set_mode
+from bench.trials import Trials, of_cells
 
 OVERHEAD = 2.0
 """Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
@@ -77,14 +80,20 @@ def plan(
             fewer samples than the split needs, …
     """
     rows: list[Row] = []
-    seen: set[str] = set()
-    for cell in study.cells():
-        trials = [run for run in study.trials(cell) if identity(run) not in seen]
-        seen |= {identity(run) for run in trials}
-        todo = sum(not recorded(records, run, device) for run in trials)
-        finals = _open_finals(study, records, cell, device=None if todo else device)
-        done = len(trials) + len(study.seeds) - todo - finals
-        rows.append(Row(cell, *trainable(cell), todo, finals, done))
+    known, seen = records.all(), set[int]()
+    for cell, trials in of_cells(study, device).items():
+        todo = done = 0
+        if id(trials) not in seen:
+            with contextlib.suppress(BadInput):  # data that are not there yet: then nothing is recorded of them
+                trials.recall(known)
+            todo = trials.left
+            done = sum(len(trial.records) for trial in trials.found.values())
+        seen.add(id(trials))
+        tested = _tested(cell, trials)
+        finals = len(tested)
+        if not trials.open:
+            finals = sum(not recorded(records, run, device) for run in tested)
+        rows.append(Row(cell, *trainable(cell), todo, finals, done + len(tested) - finals))
     return estimated(study, rows, device=device) if timed else rows
 
 
@@ -136,13 +145,16 @@ def recorded(records: Records, run: Run, device: str) -> bool:
     return record is not None and usable(record, run, device)
 
 
-def _open_finals(study: Study, records: Records, cell: Cell, *, device: str | None) -> int:
-    """Final runs still to do: all of them while the learning rate is not chosen (device None)."""
-    if device is None:
-        return len(study.seeds)
-    rates = study.tune.learning_rates(study.tune.representative(cell.method))
-    most = max(sum(recorded(records, run, device) for run in study.finals(cell, lr)) for lr in rates)
-    return len(study.seeds) - most
+def _tested(cell: Cell, trials: Trials) -> list[Run]:
+    """The runs that a cell is tested with: with the chosen values, and, if it was itself tuned, with the default ones.
+
+    While nothing is chosen, the chosen values stand for others than the default ones.
+    """
+    chosen, default = trials.chosen, trials.finals(cell, trials.default)
+    if trials.open or chosen is None:
+        return default * (1 + (trials.method == cell.method))
+    finals = trials.finals(cell, chosen.params)
+    return finals + [run for run in default if trials.method == cell.method and run not in finals]
 
 
 @dataclass(frozen=True)

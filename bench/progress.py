@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.ledger import Record
 from bench.plan import Row, hours_minutes
-from bench.runner import Record
 from bench.train import Run
 
 
@@ -20,9 +20,11 @@ class Progress:
     Args:
         rows: the plan. Runs of different methods take different times: the time left is what the plan foresees for
             the rest, corrected by how the runs so far compared with it.
+        jobs: runs at once.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], *, jobs: int = 1) -> None:
+        self.jobs = jobs
         todo = sum(row.todo for row in rows)
         self.speeds = {(row.cell.task, row.cell.model, row.cell.method): row.speed for row in rows}
         self.foreseen = sum(row.seconds or 0.0 for row in rows)
@@ -45,7 +47,7 @@ class Progress:
     def left(self, within: float = 0.0) -> str:
         """Time left; `within` is the expected time of the part of the running one that is done."""
         pace = self.spent / self.expected if self.expected else 1.0
-        return f"about {hours_minutes(max(0.0, self.foreseen - self.expected - within) * pace)} left"
+        return f"about {hours_minutes(max(0.0, self.foreseen - self.expected - within) * pace / self.jobs)} left"
 
     def expects(self, run: Run) -> float:
         """Seconds that the plan foresees for a run; a trial for a method that is not itself in the plan: a mean."""
@@ -84,8 +86,9 @@ def line(run: Run, record: Record) -> str:
     metric = run.task.metric
     scores = [f"{part} {record['metrics'][part][metric]:.3f}" for part in ("val", "test") if part in record["metrics"]]
     found = " ".join(scores) if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
-    where = f"{run.task.name:8} {run.method!r:34} {record['phase']:5} seed {run.seed:<4}"
-    return f"{where} lr {run.training.lr:<7g} {found}  {record['time']['total']:.0f} s"
+    what = f"trial {record['trial']['number']}" if record.get("trial") else record["phase"]
+    where = f"{run.task.name:8} {run.method!r:34} {what:8} seed {run.seed:<4}"
+    return f"{where} lr {run.training.lr:<8.4g} {found}  {record['time']['total']:.0f} s"
 
 
 def reference_line(record: Record) -> str:

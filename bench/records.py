@@ -18,9 +18,10 @@ from typing import Any
 from bench.errors import BadInput
 
 PROTOCOL: int = 1
-PHASES = ("tune", "final", "reference")
-"""A reference is a baseline without a network: one record a task, reference and seed, apart from all methods."""
-STATUSES = ("ok", "diverged", "out_of_memory", "failed")
+PHASES = ("tune", "final", "default", "reference")
+"""Trials; runs with what was chosen; the same with the untuned values. A reference is a baseline without a network:
+one record a task, reference and seed, apart from all methods."""
+STATUSES = ("ok", "pruned", "diverged", "out_of_memory", "failed")
 
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 _REQUIRED: dict[str, type] = {

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import statistics
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import torch
 
-from bench.environment import commit, environment
-from bench.records import PROTOCOL, Records, run_id
+from bench.ledger import DONE, Record, describe, identity, made, usable
+from bench.records import Records
 from bench.references import measure, retire
+from bench.search import Search, storage
 from bench.study import Cell, Study
-from bench.tasks import description
-from bench.train import Outcome, Run, train
-
-Record = dict[str, Any]
-DONE = ("ok", "diverged")
-"""Statuses that a second try on the same device would only repeat; the others are tried again."""
+from bench.train import Outcome, Run
+from bench.trials import Trial, of_cells
+from bench.workers import Here, Pool
 
 
 @dataclass
@@ -34,11 +28,36 @@ class Watcher:
     finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
     cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
     reference: Callable[[Record, bool], None] = lambda record, fresh: None
+    said: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class Job:
+    """A run that is to be done, and why: as a trial of a search, or as a cell's "final" or "default" run."""
+
+    run: Run
+    phase: str
+    work: Work
+    trial: Trial | None = None
+
+
+@dataclass
+class Work:
+    """What there is to do for a cell: the trials that its values come from, then its own runs."""
+
+    cell: Cell
+    search: Search
+    runs: list[tuple[str, Run]] | None = None
+    """Phase and run of what is to be tested; None while the trials go on."""
+    taken: int = 0
+    records: dict[str, Record] = field(default_factory=dict)
+    """Of the tested runs, by id."""
+    over: bool = False
 
 
 @dataclass
 class Runner:
-    """Runs a study's cells one by one.
+    """Runs a study's cells.
 
     Args:
         study: what to run.
@@ -46,6 +65,9 @@ class Runner:
         records: where they are kept.
         device: torch device.
         watcher: who is told.
+        jobs: runs at once; above one, each in a process of its own with `threads` threads.
+        threads: of each process; 0 for those that torch has here.
+        storage: URL of Optuna's storage; a journal file beside the records without.
     """
 
     study: Study
@@ -53,18 +75,28 @@ class Runner:
     records: Records
     device: str = "cpu"
     watcher: Watcher = field(default_factory=Watcher)
-    made: dict[str, Record] = field(default_factory=dict, init=False)
-    """What this call has run: a shared trial that failed is not tried again for every rank."""
+    jobs: int = 1
+    threads: int = 0
+    storage: str | None = None
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
         self.references()
-        results = []
-        for cell in self.study.cells():
-            records = list(self.cell(cell))
-            self.watcher.cell(cell, records)
-            results.extend(records)
-        return results
+        works = self.works()
+        told = self.epoch
+        workers = Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), told)
+        with workers if self.jobs > 1 else Here(self.device, told) as hands:
+            while True:
+                while hands.free and (job := self.next(works)) is not None:
+                    self.watcher.started(job.run)
+                    hands.start(job)
+                ended = hands.ended()
+                if not ended:
+                    break
+                for each in ended:
+                    self.ended(each.job, each.outcome, each.started)
+        finals = [record for work in works for record in work.records.values() if record["phase"] == "final"]
+        return finals
 
     def references(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
@@ -77,161 +109,145 @@ class Runner:
                     found.append(record["run_id"])
             retire(self.records, task, found)
 
-    def cell(self, cell: Cell) -> Iterator[Record]:
-        """Tunes one cell, then runs it on every seed. Without a sound budget of trials its final runs are failed."""
-        wanted = self.study.trials(cell)
-        trials = [self.run(run, phase="tune", tuning=None) for run in wanted]
-        tuning = choose(trials, cell=cell, study=self.study)
-        reason = unsound(tuning)
-        finals = self.study.finals(cell, (tuning["chosen"] or tuning["candidates"][0])["lr"])
-        self.retire(cell, {identity(run) for run in (*wanted, *finals)})
-        for run in finals:
-            yield self.run(run, phase="final", tuning=tuning) if reason is None else self.failed(run, reason, tuning)
+    def works(self) -> list[Work]:
+        """Every cell with its search, as far as both are recorded already."""
+        self.records.folder.mkdir(parents=True, exist_ok=True)
+        optuna, known = storage(self.storage, Path(self.records.folder)), self.records.all()
+        searches: dict[str, Search] = {}
+        works = []
+        for cell, trials in of_cells(self.study, self.device).items():
+            if trials.name not in searches:
+                trials.recall(known)
+                searches[trials.name] = Search(trials, optuna, parallel=self.jobs > 1)
+                self.say_changed(cell, trials.name, known)
+                for trial in list(trials.found.values()):
+                    for seed, record in trial.records.items():
+                        self.watcher.finished(trials.run(trial, seed), record, False)
+            works.append(Work(cell, searches[trials.name]))
+        return works
 
-    def run(self, run: Run, *, phase: str, tuning: Record | None) -> Record:
-        """The record of a run: the one that is there, or a new one."""
-        key = identity(run)
-        known = self.made.get(key) or self.records.read(key)
-        if known is not None and (key in self.made or usable(known, run, self.device)):
-            if tuning is not None and known["tuning"] != tuning:  # other trials led to the same choice
-                self.records.write(known := known | {"tuning": tuning})
-            self.watcher.finished(run, known, False)
-            return known
-        self.watcher.started(run)
-        started = datetime.now(UTC)
-        outcome = attempt(run, device=self.device, on_epoch=lambda epoch: self.watcher.epoch(run, epoch))
-        return self.keep(run, outcome, phase=phase, tuning=tuning, started=started)
+    def say_changed(self, cell: Cell, search: str, known: list[Record]) -> None:
+        """Says that trials which are there are of another space, budget, device or of other data."""
+        about = describe(
+            Run(cell.task, cell.model, self.study.tune.representative(cell.method), self.study.training, 0)
+        )
+        of_it = [r for r in known if r["phase"] == "tune" and all(r[k]["spec"] == about[k]["spec"] for k in about)]
+        searches = {(record.get("trial") or {}).get("search") for record in of_it}
+        if of_it and search not in searches:
+            self.watcher.said(
+                f"{about['method']['spec']} on {cell.task.name}: its {len(of_it)} trials are of another space, budget, "
+                "device or of other data; it is tuned anew"
+            )
 
-    def failed(self, run: Run, reason: str, tuning: Record) -> Record:
-        """A final run that could not be: a status, not a gap."""
-        return self.keep(run, Outcome(status="failed", reason=reason), phase="final", tuning=tuning)
+    def next(self, works: list[Work]) -> Job | None:
+        """The first run in the order of the study that can begin now.
 
-    def keep(
-        self, run: Run, outcome: Outcome, *, phase: str, tuning: Record | None, started: datetime | None = None
-    ) -> Record:
-        """Writes a record and tells it. One of another device, other data or a sounder day is moved aside, not lost."""
-        there = self.records.read(identity(run))
+        A trial draws on those before it, so a second one of the same search runs beside it only if nothing else can.
+        """
+        for beside in (False, True):
+            for work in works:
+                if not work.over and (job := self.of_cell(work, beside=beside)) is not None:
+                    return job
+        return None
+
+    def of_cell(self, work: Work, *, beside: bool) -> Job | None:
+        """A cell's next run that is not recorded; None if it must wait for trials, or has none left."""
+        search = work.search
+        if not search.done:
+            if search.running and not search.independent and not beside:
+                return None
+            trial = search.take()
+            if trial is None:
+                return None
+            return Job(search.trials.run(trial, search.seed(trial)), "tune", work, trial)
+        if work.runs is None:
+            self.decide(work)
+        assert work.runs is not None
+        while work.taken < len(work.runs):
+            phase, run = work.runs[work.taken]
+            work.taken += 1
+            record = self.known(run, phase, search.trials.summary(work.cell))
+            if record is None:
+                return Job(run, phase, work)
+            self.took(work, run, record, fresh=False)
+        return None
+
+    def decide(self, work: Work) -> None:
+        """From here on the cell's values are chosen: what is tested, and which records are of an older study."""
+        trials, cell = work.search.trials, work.cell
+        chosen, reason = trials.chosen, trials.unsound
+        finals = [("final", run) for run in trials.finals(cell, chosen.params if chosen else trials.default)]
+        ids = {identity(run) for _, run in finals}
+        untuned = trials.finals(cell, trials.default) if trials.method == cell.method else []
+        work.runs = [*finals, *(("default", run) for run in untuned if identity(run) not in ids)]
+        of_trials = (r["run_id"] for trial in trials.found.values() for r in trial.records.values())
+        self.retire(cell, {*(identity(run) for _, run in work.runs), *of_trials})
+        if reason is not None:
+            for _, run in finals:
+                outcome = Outcome(status="failed", reason=reason)
+                self.took(work, run, self.keep(Job(run, "final", work), outcome), fresh=True)
+            work.runs = work.runs[len(finals) :]
+
+    def known(self, run: Run, phase: str, tuning: Record) -> Record | None:
+        """The record that spares a tested run, with how its values were chosen brought up to date."""
+        record = self.records.read(identity(run))
+        if record is None or not usable(record, run, self.device):
+            return None
+        if record["tuning"] != tuning or record["phase"] != phase:  # other trials led to the same choice
+            self.records.write(record := record | {"tuning": tuning, "phase": phase})
+        return record
+
+    def epoch(self, job: Job, epoch: int, scores: list[dict[str, float]]) -> str | None:
+        """An epoch of a run has ended. Returns why the run should, if it should."""
+        self.watcher.epoch(job.run, epoch)
+        return job.work.search.report(job.trial, job.run.seed, epoch, scores) if job.trial else None
+
+    def ended(self, job: Job, outcome: Outcome, started: datetime) -> None:
+        """A run is over: recorded first, then told."""
+        record = self.keep(job, outcome, started)
+        if job.trial is None:
+            self.took(job.work, job.run, record, fresh=True)
+            return
+        self.watcher.finished(job.run, record, True)
+        job.work.search.ended(job.trial, record)
+
+    def took(self, work: Work, run: Run, record: Record, *, fresh: bool) -> None:
+        """A tested run is recorded; with the last one its cell is over."""
+        work.records[record["run_id"]] = record
+        self.watcher.finished(run, record, fresh)
+        if work.runs is not None and {identity(run) for _, run in work.runs} <= set(work.records):
+            work.over = True
+            self.watcher.cell(work.cell, list(work.records.values()))
+
+    def keep(self, job: Job, outcome: Outcome, started: datetime | None = None) -> Record:
+        """Writes a record. One of another device, other data or a sounder day is moved aside, not lost."""
+        there = self.records.read(identity(job.run))
         if there is not None and there["status"] in DONE:
             self.records.retire([there["run_id"]])
-        record = self.record(run, outcome, phase=phase, started=started or datetime.now(UTC)) | {"tuning": tuning}
+        trials = job.work.search.trials
+        of_trial = {"trial": trials.about(job.trial)} if job.trial else {}
+        record = made(
+            self.study, self.scale, self.records, job.run, outcome,
+            phase=job.phase, started=started or datetime.now(UTC), device=self.device, jobs=self.jobs,
+        )  # fmt: skip
+        record |= {"tuning": None if job.trial else trials.summary(job.work.cell), **of_trial}
         self.records.write(record)
-        self.made[record["run_id"]] = record
-        self.watcher.finished(run, record, True)
         return record
 
     def retire(self, cell: Cell, current: set[str]) -> None:
-        """Runs of the cell that the study as it is now would not make: another rate, other epochs, …"""
+        """Runs of the cell that the study as it is now would not make: other values, another budget, other epochs, …"""
         about = describe(Run(cell.task, cell.model, cell.method, self.study.training, seed=0))
-        methods = {"final": repr(cell.method), "tune": repr(self.study.tune.representative(cell.method))}
+        tuned = repr(self.study.tune.representative(cell.method))
         self.records.retire(
             record["run_id"]
             for record in self.records.all()
             if record["run_id"] not in current
             if all(record[part]["spec"] == about[part]["spec"] for part in ("task", "model"))
-            if record["method"]["spec"] == methods.get(record["phase"])
+            if of_method(record) == (tuned if record["phase"] == "tune" else repr(cell.method))
         )
 
-    def record(self, run: Run, outcome: Outcome, *, phase: str, started: datetime) -> Record:
-        """Everything that is kept of a run; `bench/records.py` says what each field means."""
-        found = asdict(outcome)
-        resolved = found.pop("precision") or run.training.precision
-        provenance = {**commit(), **found.pop("provenance")}
-        provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
-        shown = [each | {"picture": self.records.keep_picture(each["picture"])} for each in found.pop("examples")]
-        return {
-            "protocol": PROTOCOL,
-            "run_id": identity(run),
-            "study": self.study.name,
-            "scale": self.scale,
-            "phase": phase,
-            **describe(run),
-            "training": run.training.config | {"precision": resolved},
-            "seed": run.seed,
-            **found,
-            **({"examples": shown} if shown else {}),
-            "environment": environment(self.device),
-            "provenance": provenance,
-        }
 
-
-def identity(run: Run) -> str:
-    """The run's id: a hash of all that determines its result, as specifications.
-
-    They leave out what is at its default, so an option added later, off by default, does not disown old records;
-    who changes a default, or what an option means, raises `PROTOCOL`.
-    """
-    parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
-    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test})
-
-
-def usable(record: Record, run: Run, device: str) -> bool:
-    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
-    here, there = environment(device), record["environment"]
-    known, weights = record["provenance"], run.model.fingerprint()
-    same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
-    same = same and (weights is None or known.get("weights_sha256") == weights)
-    return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
-
-
-def unsound(tuning: Record) -> str | None:
-    """Why a method's trials are no budget equal to the others': one failed by accident, or none ended well."""
-    if any(candidate["status"] == "failed" for candidate in tuning["candidates"]):
-        return "a tuning run failed, so the budget would be smaller than the other methods'"
-    if tuning["chosen"] is None:
-        return f"no tuning run ended well: {', '.join(c['status'] for c in tuning['candidates'])}"
-    return None
-
-
-def describe(run: Run) -> Record:
-    """Task, model and method as a record names them."""
-    return {
-        "task": description(run.task),
-        "model": {"spec": repr(run.model), "name": run.model.name},
-        "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},
-    }
-
-
-def attempt(run: Run, *, device: str, on_epoch: Callable[[int], None]) -> Outcome:
-    """Trains; what goes wrong becomes a status and a reason, and its memory is freed. Ctrl-C goes through."""
-    start, outcome = time.perf_counter(), Outcome()
-    try:
-        return train(run, device=device, on_epoch=on_epoch, outcome=outcome)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
-        outcome.status = "out_of_memory" if full else "failed"
-        outcome.reason = first if full else f"{type(error).__name__}: {first} ({where.name}, line {where.lineno})"
-    gc.collect()
-    if torch.device(device).type == "cuda":
-        torch.cuda.empty_cache()
-    outcome.metrics, outcome.time["total"] = {}, time.perf_counter() - start
-    return outcome
-
-
-def choose(trials: list[Record], *, cell: Cell, study: Study) -> Record:
-    """The learning rate with the best mean validation score over the tuning seeds; a tie goes to the lower loss.
-
-    Returns:
-        A record's `tuning`: every candidate with its score and status, what was chosen (None if nothing ran), and
-        whether it lies on the edge of what was tried.
-    """
-    metric, candidates = cell.task.metric, []
-    rates = sorted({trial["training"]["lr"] for trial in trials})
-    for lr in rates:
-        of_rate = [trial for trial in trials if trial["training"]["lr"] == lr]
-        bad = next((trial["status"] for trial in of_rate if trial["status"] != "ok"), None)
-        scores = [] if bad else [trial["metrics"]["val"] for trial in of_rate]
-        means = {k: None if bad else statistics.fmean(s[k] for s in scores) for k in (metric, "loss")}
-        candidates.append({"lr": lr, "score": means[metric], "loss": means["loss"], "status": bad or "ok"})
-    usable = [c for c in candidates if c["status"] == "ok"]
-    best = max(usable, key=lambda c: (c["score"], -c["loss"]), default=None)
-    tuned = study.tune.representative(cell.method)
-    return {
-        "candidates": candidates,
-        "chosen": None if best is None else {"lr": best["lr"]},
-        "on": f"val/{metric}",
-        "seeds": list(study.tune.seeds),
-        "shared_from": None if tuned == cell.method else repr(tuned),
-        "edge": best is not None and len(rates) > 1 and best["lr"] in (rates[0], rates[-1]),
-    }
+def of_method(record: Record) -> str:
+    """The method as the study names it, before values were chosen, or as it was tuned."""
+    said = record["trial"] if record.get("trial") else record["tuning"] or {}
+    return str(said.get("of") or record["method"]["spec"])

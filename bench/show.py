@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.plan import Row, hours_minutes
+from bench.space import Space
 from bench.study import Study
 
 
@@ -27,8 +28,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | No
     console.print(drawn)
 
 
-def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
-    """Prints a plan: a row a cell, then the sum."""
+def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: int = 1) -> None:
+    """Prints a plan: a row a cell, then the sum, for so many runs at once."""
     several = len(study.tasks) * len(study.models) > 1
     cells = []
     for row in rows:
@@ -39,27 +40,38 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str) -> None:
     print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
     table(head, cells, right=1)
     todo = sum(row.todo for row in rows)
-    rates, tuned = study.tune.candidates, len(study.tune.seeds)
-    print(
-        f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done: {rates} learning rates × {tuned} "
-        f"tuning seed{'s' * (tuned > 1)} per method, then {len(study.seeds)} fresh seeds, "
-        f"{study.training.epochs} epochs each"
-    )
-    if shared := ", ".join(f"{name} = {value}" for name, value in study.tune.share.items()):
-        print(f"tuned at {shared} and shared over it")
+    print(f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done")
+    budget(study)
     seconds = [row.seconds for row in rows]
     if todo and None not in seconds:
-        print(f"estimated time on this machine: {hours_minutes(sum(s or 0.0 for s in seconds))}")
+        at_once = f", {jobs} runs at once" if jobs > 1 else ""
+        print(f"estimated time on this machine{at_once}: {hours_minutes(sum(s or 0.0 for s in seconds) / jobs)}")
 
 
-def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str) -> None:
+def budget(study: Study) -> None:
+    """Prints how every method is tuned and tested."""
+    tune, tuned = study.tune, len(study.tune.seeds)
+    pruned = "" if tune.pruner == "none" else f", {tune.pruner} pruning"
+    searched = sorted(
+        {name for cell in study.cells() for name in tune.space(cell.task, tune.representative(cell.method))}
+    )
+    print(
+        f"each method: {tune.trials} trials ({tune.sampler}{pruned}) over {', '.join(searched)} on {tuned} tuning "
+        f"seed{'s' * (tuned > 1)}, then {len(study.seeds)} fresh seeds with the chosen values and as many with the "
+        f"default ones; {study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
+    )
+    if shared := ", ".join(f"{name} = {value}" for name, value in tune.share.items()):
+        print(f"tuned at {shared} and shared over it")
+
+
+def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, *, jobs: int = 1) -> None:
     """Prints what several families take together, and how to run one alone."""
     if len(parts) < 2:
         return
     seconds = [row.seconds for part in rows for row in part]
     total = sum(s or 0.0 for s in seconds)
     if None not in seconds and total:
-        print(f"\nall {len(parts)} families together: {hours_minutes(total)}")
+        print(f"\nall {len(parts)} families together: {hours_minutes(total / jobs)}")
     at = "" if scale == "laptop" else f" SCALE={scale}"
     print("\none family alone:")
     for part in parts:
@@ -80,6 +92,6 @@ def first_line(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
 
 
-def rates(values: tuple[float, ...]) -> str:
-    """Learning rates in a row."""
-    return " ".join(f"{value:g}" for value in values)
+def space(of: Space) -> str:
+    """What is searched, in one line."""
+    return ", ".join(f"{name} {one}" for name, one in of.items())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,50 +13,10 @@ from typing import Any
 from bench.errors import BadInput, unknown
 from bench.methods import Method
 from bench.tasks import Task
-from bench.train import Run
 from bench.training import Training
+from bench.tune import Tune
 
 SCALES = ("smoke", "laptop", "full")
-
-
-@dataclass(frozen=True)
-class Tune:
-    """How the learning rate is chosen: on validation, from the same number of candidates for every method.
-
-    Args:
-        candidates: how many of a method's declared `learning_rates` are tried, spread over all of them.
-        seeds: seeds of the trials; none of them is a final seed.
-        share: fields over which a tuned value is shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its learning
-            rate at every rank, as alpha/rank scaling is meant to allow (arXiv:2106.09685, section 4.1).
-        rates: the rates of a method (by name) in place of those it declares, where they do not suit a family: a linear
-            probe's are for one layer, and a whole detector on a frozen backbone diverges at most of them.
-    """
-
-    candidates: int = 5
-    seeds: tuple[int, ...] = (1000,)
-    share: Mapping[str, Any] = field(default_factory=dict)
-    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.candidates < 1 or not self.seeds:
-            raise BadInput(f"candidates {self.candidates}, seeds {self.seeds}: tuning needs at least one of each")
-
-    def representative(self, method: Method) -> Method:
-        """The method that is tuned in the place of `method`; most often itself."""
-        shared = {f.name: self.share[f.name] for f in fields(method) if f.name in self.share}  # type: ignore[arg-type]
-        return replace(method, **shared)  # type: ignore[type-var]
-
-    def learning_rates(self, method: Method) -> tuple[float, ...]:
-        """The candidates of a method, ascending."""
-        declared = sorted(self.rates.get(type(method).__name__, method.learning_rates))
-        if len(declared) < self.candidates:
-            raise BadInput(
-                f"{method!r} declares {len(declared)} learning rates: the study tries {self.candidates} of each"
-            )
-        if self.candidates == 1:
-            return (declared[len(declared) // 2],)
-        step = (len(declared) - 1) / (self.candidates - 1)
-        return tuple(declared[round(i * step)] for i in range(self.candidates))
 
 
 @dataclass(frozen=True)
@@ -83,9 +43,9 @@ class Study:
         name: also the name of the results folder and of the MLflow experiment.
         question: the one that the study answers, as a sentence.
         tasks, models, methods: every combination is a cell, in this order.
-        training: how every run trains; its learning rate is replaced by the tuned one.
+        training: how every run trains; what is tuned of it is replaced by what was chosen.
         seeds: of the final runs, each tested once.
-        tune: how learning rates are chosen.
+        tune: how hyper-parameters are chosen.
     """
 
     name: str
@@ -109,14 +69,23 @@ class Study:
                 f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
             )
         named = {type(method).__name__ for method in self.methods}
-        for name in self.tune.rates:
+        for name in self.tune.spaces:
             if name not in named:
                 raise unknown("method", name, named)
+        searched = {
+            name
+            for method in self.methods
+            for name in (*method.space, *self.tune.spaces.get(type(method).__name__, ()))
+        }
+        for name in self.tune.over:
+            if name not in searched:
+                raise unknown("hyper-parameter to search", name, searched)
         known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
         for name in self.tune.share:
             if name not in known:
                 raise unknown("shared field", name, known)
-        list(self.cells())  # each refuses what does not go together
+        for cell in self.cells():  # each refuses what does not go together
+            self.tune.check(cell.task, self.tune.representative(cell.method), self.training)
 
     @property
     def family(self) -> str:
@@ -129,20 +98,6 @@ class Study:
             for model in self.models:
                 for method in self.methods:
                     yield Cell(task, model, method)
-
-    def trials(self, cell: Cell) -> list[Run]:
-        """The tuning runs whose result the cell uses: no look at the test part."""
-        method = self.tune.representative(cell.method)
-        return [
-            Run(cell.task, cell.model, method, replace(self.training, lr=lr), seed, test=False)
-            for lr in self.tune.learning_rates(method)
-            for seed in self.tune.seeds
-        ]
-
-    def finals(self, cell: Cell, lr: float) -> list[Run]:
-        """The cell's reported runs."""
-        training = replace(self.training, lr=lr)
-        return [Run(cell.task, cell.model, cell.method, training, seed) for seed in self.seeds]
 
 
 def load(name: str, scale: str, *, family: str | None = None, folder: Path = Path("studies")) -> tuple[Study, ...]:

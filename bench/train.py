@@ -24,7 +24,10 @@ EXPLODED = 10.0
 
 @dataclass(frozen=True)
 class Run:
-    """What determines a result. `test` is False while tuning: then the test part is never looked at."""
+    """What determines a result. `test` is False while tuning: then the test part is never looked at.
+
+    A run of a trial names it in `trial`: whether it is pruned depends on the trials before.
+    """
 
     task: Task
     model: Any
@@ -32,6 +35,7 @@ class Run:
     training: Training
     seed: int
     test: bool = True
+    trial: str = ""
 
 
 @dataclass
@@ -55,6 +59,14 @@ class Outcome:
 class Diverged(RuntimeError):
     """The loss is not finite, or many times what it was."""
 
+    status = "diverged"
+
+
+class Pruned(RuntimeError):
+    """Tuning has seen enough of this run."""
+
+    status = "pruned"
+
 
 class Network(nn.Module):
     """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it."""
@@ -73,7 +85,7 @@ def train(
     run: Run,
     *,
     device: str = "cpu",
-    on_epoch: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int, dict[str, float]], str | None] = lambda epoch, scores: None,
     cache: bool = True,
     outcome: Outcome | None = None,
 ) -> Outcome:
@@ -82,12 +94,12 @@ def train(
     Args:
         run: what to do.
         device: torch device.
-        on_epoch: called with the number of epochs done, for progress bars.
+        on_epoch: called after every epoch with their number and the validation scores; a text ends the run as pruned.
         cache: compute what a frozen prefix makes of each sample only once (the same result, up to rounding).
         outcome: filled in as the run goes on, for a caller who wants what was found before an exception.
 
     Returns:
-        The outcome; status "diverged" if the loss did, with the reason and the curve so far.
+        The outcome; status "diverged" if the loss did, or "pruned", with the reason and the curve so far.
 
     Raises:
         BadInput: the parts do not fit together, or data or weights cannot be had.
@@ -99,11 +111,11 @@ def train(
         loop.skip(prefix)
     try:
         loop.fit(on_epoch)
-    except Diverged as diverged:
-        outcome.status, outcome.reason = "diverged", str(diverged)
-    else:
+    except (Diverged, Pruned) as end:
+        outcome.status, outcome.reason = end.status, str(end)
+    if outcome.status != "diverged":
         outcome.metrics["val"] = outcome.curve[(outcome.best_epoch or len(outcome.curve)) - 1]["val"]
-        if run.test:
+        if run.test and outcome.status == "ok":
             outcome.metrics["test"] = loop.evaluate("test")
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
     outcome.time["total"], outcome.time["cpu"] = time.perf_counter() - start, time.process_time() - cpu
@@ -160,11 +172,12 @@ class Loop:
 
         self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
 
-    def fit(self, on_epoch: Callable[[int], None]) -> None:
+    def fit(self, on_epoch: Callable[[int, dict[str, float]], str | None]) -> None:
         """Trains for the epochs asked for, or until patience ends, and restores the best weights on validation.
 
         Raises:
             Diverged: the training loss is not finite or exploded.
+            Pruned: `on_epoch` says so.
         """
         best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
         for epoch in range(1, self.run.training.epochs + 1):
@@ -174,13 +187,15 @@ class Loop:
             self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
             self.check(loss, exploded=True)
             self.check(scores["loss"], what="validation")
-            on_epoch(epoch)
+            stop = on_epoch(epoch, scores)
             score = (scores[self.run.task.metric], -scores["loss"])
             if score > best:
                 best, kept, waited = score, self.weights(), 0
                 self.outcome.best_epoch = epoch
             else:
                 waited += 1
+            if stop and epoch < self.run.training.epochs:
+                raise Pruned(stop)
             if self.run.training.patience and waited >= self.run.training.patience:
                 break
         self.network.load_state_dict(kept, strict=False)

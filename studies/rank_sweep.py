@@ -37,8 +37,6 @@ Three seeds, one data set a family: a first signal, not a ranking. `full` is not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
@@ -56,8 +54,6 @@ METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
 FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS)
 THIN = (LinearProbe(), FullFineTuning(), *(lora for lora in LORAS if lora.rank in (1, 8, 64)), AdaptFormer(width=64))
 SHARED = {"rank": 8}
-FROZEN = {"LinearProbe": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
-"""Rates of a whole detector on a frozen backbone, around the rate that all heads have otherwise."""
 
 
 def study(scale: str) -> tuple[Study, ...]:
@@ -113,15 +109,15 @@ def detection(scale: str) -> Study:
         case "smoke":
             task = Detection("composited-digits", train=16, val=8, test=8)
             model = Timm("test_vit", weights="random", image_size=64)
-            return part(scale, task, model=model, training=Training(epochs=2, batch_size=4), methods=THIN, rates=FROZEN)
+            return part(scale, task, model=model, training=Training(epochs=2, batch_size=4), methods=THIN)
         case "laptop":
             model = Timm("vit_small_patch14_dinov2", image_size=126)
             training = Training(epochs=6, batch_size=4)
-            return part(scale, Detection("tree-crowns"), model=model, training=training, methods=THIN, rates=FROZEN)
+            return part(scale, Detection("tree-crowns"), model=model, training=training, methods=THIN)
         case _:
             tasks = (Detection("tree-crowns"), Detection("composited-mnist"))
             model = Timm("vit_small_patch14_dinov2", image_size=252)
-            return part(scale, *tasks, model=model, training=Training(epochs=40, batch_size=8), rates=FROZEN)
+            return part(scale, *tasks, model=model, training=Training(epochs=40, batch_size=8))
 
 
 def part(
@@ -130,14 +126,16 @@ def part(
     model: Any,
     training: Training,
     methods: tuple[Method, ...] | None = None,
-    rates: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Study:
-    """One family of the study. What all families share, methods, seeds and tuning budget, is said here."""
+    """One family of the study. What all families share, methods, seeds and tuning budget, is said here.
+
+    Six trials cannot search three things: `laptop` tunes the learning rate alone.
+    """
     methods = methods or (FEW if scale == "smoke" else METHODS)
     budgets: dict[str, tuple[tuple[int, ...], Tune]] = {
-        "smoke": ((0, 1), Tune(candidates=2, share=SHARED)),
-        "laptop": ((0, 1, 2), Tune(candidates=5, share=SHARED)),
-        "full": ((0, 1, 2, 3, 4), Tune(candidates=5, seeds=(1000, 1001))),
+        "smoke": ((0, 1), Tune(trials=3, share=SHARED)),
+        "laptop": ((0, 1, 2), Tune(trials=6, over=("lr",), share=SHARED)),
+        "full": ((0, 1, 2, 3, 4), Tune(trials=30, pruner="hyperband", seeds=(1000, 1001))),
     }
     seeds, tune = budgets[scale]
     return Study(
@@ -148,5 +146,5 @@ def part(
         methods=methods,
         training=training,
         seeds=seeds,
-        tune=replace(tune, rates=rates or {}),
+        tune=tune,
     )

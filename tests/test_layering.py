@@ -14,18 +14,20 @@ ROOT = Path(__file__).parent.parent
 # From left to right: a part of bench may import what stands before it, never its own row or what comes after.
 ORDER = (
     ("errors", "stats"),
-    ("sites", "asset_catalogue", "environment", "records"),
+    ("sites", "asset_catalogue", "environment", "records", "space"),
     ("spec", "asset_download", "tracking"),
     ("assets", "report"),
     ("methods",),
     ("models",),
     ("tasks",),
     ("costs", "training"),
-    ("train",),
-    ("conformance", "study"),
-    ("references",),
+    ("train", "tune"),
+    ("conformance", "study", "workers"),
+    ("references", "ledger"),
+    ("trials",),
+    ("search",),
     ("runner",),
-    ("plan",),
+    ("plan", "hands"),
     ("progress", "show"),
     ("launch",),
     ("cli",),
@@ -33,7 +35,7 @@ ORDER = (
 )
 # Parts that know less than their place allows.
 ONLY = {
-    "methods": {"errors", "sites", "spec"},
+    "methods": {"errors", "sites", "space", "spec"},
     "report": {"errors", "records", "stats", "tracking"},
     "tracking": {"errors", "records"},
 }

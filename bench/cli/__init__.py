@@ -38,6 +38,16 @@ Family = Annotated[
 ]
 
 
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Runs at once, each in a process of its own, the cores shared out among them. By default one for each "
+        "core (four at most), one at scale smoke, and on CUDA one for each GPU.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def run(
     study: Study,
@@ -48,15 +58,28 @@ def run(
     mlflow: Annotated[
         bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file in the results folder).")
     ] = True,
+    jobs: Jobs = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Optuna's storage, e.g. postgresql://… or sqlite:///trials.db; by default optuna.journal beside the "
+            "records, from which any storage is filled again.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
+
+    A worker that is killed is replaced at once, and its run begins anew.
 
     Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`
     """
     from bench.launch import launch
 
     try:
-        sound = launch(study, scale, results=results, device=device, mlflow=mlflow, family=family)
+        sound = launch(
+            study, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage
+        )
     except KeyboardInterrupt:
         print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
@@ -65,7 +88,12 @@ def run(
 
 @app.command()
 def plan(
-    study: Study, scale: Scale = "laptop", results: Results = RESULTS, device: Device = None, family: Family = None
+    study: Study,
+    scale: Scale = "laptop",
+    results: Results = RESULTS,
+    device: Device = None,
+    family: Family = None,
+    jobs: Jobs = None,
 ) -> None:
     """Show what a study would run: cells, exact trainable parameters, estimated time. Nothing is trained.
 
@@ -73,20 +101,21 @@ def plan(
     """
     from bench import show
     from bench.environment import choose_device
+    from bench.hands import hands
     from bench.launch import planned
     from bench.records import Records
     from bench.study import load
 
     parts, where = load(study, scale, family=family), choose_device(device)
-    records = Records(results / parts[0].name / scale)
+    records, crew = Records(results / parts[0].name / scale), hands(jobs, where, scale=scale)
     planned_rows = []
     for part in parts:
         rows, why = planned(part, records, where)
-        show.plan(part, scale, rows, device=where)
+        show.plan(part, scale, rows, device=where, jobs=crew.jobs)
         if why:
             print(f"no estimate of the time: {why}")
         planned_rows.append(rows)
-    show.families(parts, planned_rows, scale)
+    show.families(parts, planned_rows, scale, jobs=crew.jobs)
 
 
 @app.command()

@@ -19,8 +19,8 @@ def methods() -> None:
     from bench import show
     from bench.methods import METHODS
 
-    rows = [(repr(method()), show.first_line(method), show.rates(method.learning_rates)) for method in METHODS.values()]
-    show.table(("method", "what it does", "learning rates tried"), sorted(rows))
+    rows = [(repr(method()), show.first_line(method), show.space(method.space)) for method in METHODS.values()]
+    show.table(("method", "what it does", "searched by tuning"), sorted(rows))
 
 
 def models(

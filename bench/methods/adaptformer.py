@@ -12,6 +12,7 @@ from torch import nn
 from bench.methods.bottleneck import insert
 from bench.methods.method import Method
 from bench.sites import Site
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +34,7 @@ class AdaptFormer(Method):
     blocks: int | tuple[int, int] | None = None
 
     shows: ClassVar[tuple[str, ...]] = ("width",)
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    space: ClassVar[Space] = {**Method.space, "scale": Range(0.03, 3.0, log=True)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

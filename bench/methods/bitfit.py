@@ -11,6 +11,7 @@ from torch import nn
 from bench.errors import BadInput
 from bench.methods.method import Method, freeze
 from bench.sites import Site
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,7 +21,7 @@ class BitFit(Method):
     Ben Zaken et al. 2021 (arXiv:2106.10199), section 3. ViT-B/16: 102,912 parameters.
     """
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+    space: ClassVar[Space] = {**Method.space, "lr": Range(3e-4, 3e-2, log=True, default=3e-3)}
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Trains what is named `bias`.

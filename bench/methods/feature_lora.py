@@ -15,6 +15,7 @@ from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
 from bench.methods.method import Method, freeze
 from bench.sites import Site, select
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +38,7 @@ class FeatureLoRA(Method):
     tune_last: int = 0
 
     shows: ClassVar[tuple[str, ...]] = ("rank", "depth")
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    space: ClassVar[Space] = {**Method.space, "lr": Range(1e-3, 1e-1, log=True, default=1e-2)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,13 +10,14 @@ from torch import nn
 
 from bench.methods.method import Method
 from bench.sites import Site
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
 class FullFineTuning(Method):
     """Every parameter of the backbone trains: θ ← θ − η∇L(θ). The reference that the others are held against."""
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-6, 1e-5, 3e-5, 1e-4, 3e-4)
+    space: ClassVar[Space] = {**Method.space, "lr": Range(3e-6, 3e-4, log=True, default=3e-5)}
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Sets `requires_grad` on every parameter."""

@@ -32,7 +32,6 @@ class Houlsby(Method):
     blocks: int | tuple[int, int] | None = None
 
     shows: ClassVar[tuple[str, ...]] = ("width",)
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
     def __post_init__(self) -> None:
         super().__post_init__()

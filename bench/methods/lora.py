@@ -16,6 +16,7 @@ from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
 from bench.methods.method import Method, freeze
 from bench.sites import MODULE_ROLES, Site, select
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,7 +44,7 @@ class LoRA(Method):
     blocks: int | tuple[int, int] | None = None
 
     shows: ClassVar[tuple[str, ...]] = ("rank", "at")
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    space: ClassVar[Space] = {**Method.space, "alpha": Range(2.0, 128.0, log=True), "dropout": Range(0.0, 0.2)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

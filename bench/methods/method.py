@@ -9,18 +9,22 @@ from torch import nn
 
 from bench.errors import BadInput, unknown
 from bench.sites import ROLES, Site
+from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
 
 
 class Method(Spec):
     """A fine-tuning method and its configuration.
 
-    A method is one file: a frozen dataclass with `apply` and, where a tuning run should try other learning rates
-    than these, its own `learning_rates`. See CONTRIBUTING.md.
+    A method is one file: a frozen dataclass with `apply` and, where tuning should search other ranges than these,
+    its own `space`. See CONTRIBUTING.md.
     """
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-    """Candidates on a log scale; every method declares the same number, so that all get the same budget."""
+    space: ClassVar[Space] = {
+        "lr": Range(1e-4, 1e-2, log=True, default=1e-3),
+        "weight_decay": Range(1e-4, 1e-1, log=True),
+    }
+    """What tuning searches: fields of the method, or of `Training`; every method gets the same number of trials."""
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Edits the backbone `model` in place and sets `requires_grad` on all of its parameters.

@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.methods.method import Method, freeze
 from bench.sites import Site
+from bench.space import Range, Space
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,7 +21,7 @@ class LinearProbe(Method):
     views, are computed every time.
     """
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    space: ClassVar[Space] = {**Method.space, "lr": Range(1e-3, 1e-1, log=True, default=1e-2)}
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Freezes every parameter of the backbone."""

@@ -12,7 +12,7 @@ from bench.tasks.glue import GLUE, Glue
 from bench.tasks.image_sets import IMAGE_SETS
 from bench.tasks.images import ImageFolder, Images
 from bench.tasks.squad import Squad
-from bench.tasks.task import Data, Example, Found, Reference, Shows, Split, Task, description
+from bench.tasks.task import Data, Example, Found, Reference, Searched, Shows, Split, Task, description
 from bench.tasks.text import Text, TextCsv
 from bench.tasks.text_sets import TEXT_SETS
 

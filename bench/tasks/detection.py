@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.errors import BadInput, unknown
 from bench.models.backbone import Maps
+from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
 from bench.tasks import coco_read, voc_read
 from bench.tasks.box_ap import Detections, box_ap
@@ -44,6 +45,8 @@ class _Boxes(Spec):
     family: ClassVar[str] = "detection"
     output: ClassVar[str] = "maps"
     metric: ClassVar[str] = "box_ap"
+    spaces: ClassVar[dict[str, Space]] = {"LinearProbe": {"lr": Range(1e-4, 1e-2, log=True, default=1e-3)}}
+    """A linear probe's own rates are for one layer; a whole detector on a frozen backbone diverges at most of them."""
     train: int | None
     val: int | None
     test: int | None

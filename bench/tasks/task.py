@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Generator, Tensor, nn
 
+from bench.space import Space
+
 
 class Split(Protocol):
     """A part of the data, in memory.
@@ -103,6 +105,14 @@ class Example:
     true: list[list[float]]
     found: list[list[float]]
     picture: bytes
+
+
+@runtime_checkable
+class Searched(Protocol):
+    """A task that has search spaces of its own for some methods."""
+
+    spaces: ClassVar[Mapping[str, Space]]
+    """By a method's name, ranges in place of those that it declares."""
 
 
 @runtime_checkable

@@ -1,0 +1,92 @@
+"""How many runs go on at once here, and with how many threads each."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+
+from bench.errors import BadInput
+
+MOST = 4
+"""Runs at once on a CPU where nobody says how many: more of them wait for the memory more than for the cores."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Worker processes.
+
+    Args:
+        jobs: how many; 1 is no process beside this one.
+        threads: of each; 0 for as many as torch takes.
+        asked: whether somebody asked for so many.
+    """
+
+    jobs: int = 1
+    threads: int = 0
+    asked: bool = False
+
+    def within_memory(self, device: str) -> Hands:
+        """As many as the memory bears, by what this process needed at most when it timed a few steps of each method.
+
+        More than that are cut down, unless they were asked for: then a line says what to expect.
+        """
+        if self.jobs == 1:
+            return self
+        need, free = needed(device), available(device)
+        bears = max(1, int(free // need))
+        if bears >= self.jobs:
+            return self
+        what = f"{self.jobs} runs at once need about {self.jobs * need / 2**30:.1f} GiB, {free / 2**30:.1f} are free"
+        if self.asked:
+            print(f"warning: {what}: --jobs {bears} would fit")
+            return self
+        print(f"{what}: {bears} at once")
+        return replace(self, jobs=bears)
+
+
+def hands(jobs: int | None, device: str, *, scale: str) -> Hands:
+    """The workers asked for, or as many as pay. Sets this process's threads to theirs, so that plans hold for them.
+
+    Raises:
+        BadInput: less than one.
+    """
+    if jobs is not None and jobs < 1:
+        raise BadInput(f"--jobs {jobs}: at least one run at a time")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if torch.device(device).type == "cuda":
+        return Hands(jobs or (torch.cuda.device_count() if device == "cuda" else 1), 0, jobs is not None)
+    usual = 1 if scale == "smoke" else min(MOST, cores)  # a worker takes seconds to start
+    count = jobs or usual
+    if count > 1:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores) // count))
+    return Hands(count, torch.get_num_threads(), jobs is not None)
+
+
+def needed(device: str) -> float:
+    """Bytes that one run takes at most, so far as this process has seen."""
+    if torch.device(device).type == "cuda":
+        return max(2.0**28, float(torch.cuda.max_memory_reserved(device)))
+    return float(_peak())
+
+
+def available(device: str) -> float:
+    """Bytes that are free for workers."""
+    if torch.device(device).type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return float(free + torch.cuda.memory_reserved(device)) * max(1, torch.cuda.device_count())
+    return float(psutil.virtual_memory().available)
+
+
+def _peak() -> int:
+    """The most memory that this process has had, in bytes; where the system does not say, what it has now."""
+    try:
+        import resource
+        import sys
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    except ImportError:  # Windows
+        return int(psutil.Process().memory_info().rss)

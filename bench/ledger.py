@@ -1,0 +1,83 @@
+"""How a run becomes a record, and when a record spares a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.environment import commit, environment
+from bench.records import PROTOCOL, Records, run_id
+from bench.study import Study
+from bench.tasks import description
+from bench.train import Outcome, Run
+
+Record = dict[str, Any]
+DONE = ("ok", "pruned", "diverged")
+"""Statuses that a second try on the same device would only repeat; the others are tried again."""
+
+
+def identity(run: Run) -> str:
+    """The run's id: a hash of all that determines its result, as specifications.
+
+    They leave out what is at its default, so an option added later, off by default, does not disown old records;
+    who changes a default, or what an option means, raises `PROTOCOL`.
+    """
+    parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
+    trial = {"trial": run.trial} if run.trial else {}
+    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **trial})
+
+
+def usable(record: Record, run: Run, device: str) -> bool:
+    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
+    here, there = environment(device), record["environment"]
+    known, weights = record["provenance"], run.model.fingerprint()
+    same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
+    same = same and (weights is None or known.get("weights_sha256") == weights)
+    return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
+
+
+def describe(run: Run) -> Record:
+    """Task, model and method as a record names them."""
+    return {
+        "task": description(run.task),
+        "model": {"spec": repr(run.model), "name": run.model.name},
+        "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},
+    }
+
+
+def made(
+    study: Study,
+    scale: str,
+    records: Records,
+    run: Run,
+    outcome: Outcome,
+    *,
+    phase: str,
+    started: datetime,
+    device: str,
+    jobs: int = 1,
+) -> Record:
+    """Everything that is kept of a run; `bench/records.py` says what each field means.
+
+    Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
+    """
+    found = asdict(outcome)
+    resolved = found.pop("precision") or run.training.precision
+    provenance = {**commit(), **found.pop("provenance")}
+    provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
+    shown = [each | {"picture": records.keep_picture(each["picture"])} for each in found.pop("examples")]
+    return {
+        "protocol": PROTOCOL,
+        "run_id": identity(run),
+        "study": study.name,
+        "scale": scale,
+        "phase": phase,
+        **describe(run),
+        "training": run.training.config | {"precision": resolved},
+        "seed": run.seed,
+        **found,
+        **({"examples": shown} if shown else {}),
+        "environment": environment(device) | {"jobs": jobs},
+        "provenance": provenance,
+    }
