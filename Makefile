@@ -4,7 +4,10 @@
 PYTHON ?= python3
 SCALE ?= laptop
 RESULTS ?= results
+STUDY ?= rank-sweep
 FAMILY ?=
+JOBS ?=
+STORAGE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,12 +16,12 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint figures mlflow-ui smoke bench clean
+.PHONY: help install test lint figures mlflow-ui dashboard smoke bench clean
 
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
 	@echo
-	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [FAMILY=images|text|detection] [RESULTS=folder] [PYTHON=python3.12]'
+	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [FAMILY=images|text|detection] [JOBS=n] [RESULTS=folder] [PYTHON=python3.12]'
 	@echo
 	@awk -F ' *## ' '/^[a-z%-]+:.*## / { split($$1, t, ":"); gsub("%", "NAME", t[1]); \
 		printf "  %-12s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +35,9 @@ help: ## Say what there is (this text)
 	@echo
 	@echo 'FAMILY runs one part of a study alone; without it all parts run, images first.'
 	@echo
+	@echo 'JOBS is how many runs go on at once, each in a process of its own; by default one for each core, four at most.'
+	@echo 'STORAGE is the URL of a database for the trials; by default a file beside the records.'
+	@echo
 	@echo 'RESULTS is where the records, tables and figures go; by default results/, where the committed ones are.'
 	@echo
 	@echo 'A study may be interrupted at any time: the same command goes on where it stopped.'
@@ -41,7 +47,12 @@ help: ## Say what there is (this text)
 STUDIES := $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard studies/*.py)))))
 
 study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
-	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS) $(if $(FAMILY),--family $(FAMILY))
+	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS) \
+		$(if $(FAMILY),--family $(FAMILY)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STORAGE),--storage $(STORAGE))
+
+dashboard: $(INSTALLED) ## Browse the trials of STUDY (rank-sweep) at SCALE in optuna-dashboard
+	@$(BIN)/python -c 'import optuna_dashboard' 2>/dev/null || $(BIN)/python -m pip install --quiet '.[dashboard]'
+	$(BIN)/bench dashboard $(STUDY) --scale $(SCALE) --results $(RESULTS) $(if $(STORAGE),--storage $(STORAGE))
 
 test: $(INSTALLED) ## Run the tests (those marked gpu are left out)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu'
@@ -61,7 +72,7 @@ smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into bui
 	rm -rf build/results
 	$(BIN)/bench run rank-sweep --scale smoke --results build/results
 
-bench: $(INSTALLED) ## Time our code against peft's and the limit (WHOLE=1: the whole laptop sweep, an hour)
+bench: $(INSTALLED) ## Time our code against peft's and the limit, and what search and records cost (WHOLE=1: an hour)
 	WHOLE=$(WHOLE) $(BIN)/python -m benchmarks
 
 install: $(INSTALLED) ## Make .venv and install what the rest needs (every target does this itself)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import psutil
 import torch
 
+from bench.environment import environment
 from bench.errors import BadInput
+from bench.ledger import Record
 
 MOST = 4
 """Runs at once on a CPU where nobody says how many: more of them wait for the memory more than for the cores."""
@@ -47,8 +52,20 @@ class Hands:
         return replace(self, jobs=bears)
 
 
-def hands(jobs: int | None, device: str, *, scale: str) -> Hands:
+@cache
+def _threads() -> int:
+    """Torch's threads before they were shared out."""
+    return torch.get_num_threads()
+
+
+def hands(jobs: int | None, device: str, *, scale: str, known: Sequence[Record] = ()) -> Hands:
     """The workers asked for, or as many as pay. Sets this process's threads to theirs, so that plans hold for them.
+
+    Args:
+        jobs: how many; None for as many as what is recorded was run with, on this device, or else as many as pay.
+        device: torch device.
+        scale: of the study.
+        known: what is recorded: runs with another number of threads are not of the same device.
 
     Raises:
         BadInput: less than one.
@@ -59,9 +76,20 @@ def hands(jobs: int | None, device: str, *, scale: str) -> Hands:
     if torch.device(device).type == "cuda":
         return Hands(jobs or (torch.cuda.device_count() if device == "cuda" else 1), 0, jobs is not None)
     usual = 1 if scale == "smoke" else min(MOST, cores)  # a worker takes seconds to start
-    count = jobs or usual
-    if count > 1:
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores) // count))
+    here = environment(device)["device_name"]
+    before = Counter(
+        (r["environment"].get("jobs", 1), r["environment"].get("threads"))
+        for r in known
+        if r["phase"] != "reference" and r["environment"].get("device_name") == here
+    )
+    recorded = before.most_common(1)[0][0] if before else None
+    count = jobs or (recorded[0] if recorded else usual)
+    torch.set_num_threads(max(1, min(_threads(), cores) // count))
+    if recorded and recorded[1] != torch.get_num_threads():
+        print(
+            f"what is recorded here had {recorded[1]} threads a run and --jobs {recorded[0]}; this has "
+            f"{torch.get_num_threads()} and measures all anew"
+        )
     return Hands(count, torch.get_num_threads(), jobs is not None)
 
 

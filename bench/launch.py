@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,8 +59,11 @@ def launch(
         BadInput: anything that can be known to be wrong before training.
     """
     parts, where = load(name, scale, family=family), choose_device(device)
-    records, crew = Records(results / parts[0].name / scale), hands(jobs, where, scale=scale)
+    records = Records(results / parts[0].name / scale)
+    crew = hands(jobs, where, scale=scale, known=records.all())
     records.prepare()
+    if crew.jobs > 1:
+        check_portable(parts)
     with alone(records.folder):
         open_storage(storage, records.folder)  # now, not after an hour of downloads
         return run(parts, scale, records, device=where, mlflow=mlflow, crew=crew, storage=storage)
@@ -140,10 +145,27 @@ def carry_out(
             runner.jobs, runner.threads = crew.jobs, crew.threads
             finals += runner()
             if len(parts) > 1:
-                desk.draw()  # a family's figures are there as soon as it is done
+                desk.draw_beside()  # a family's figures are there as soon as it is done
         return finals
     finally:
         desk.close()
+
+
+def check_portable(parts: Sequence[Study]) -> None:
+    """Refuses what cannot be handed to a worker process.
+
+    Raises:
+        BadInput: a task, model or method that is defined inside a function.
+    """
+    for part in parts:
+        for cell in part.cells():
+            try:
+                pickle.dumps(cell)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise BadInput(
+                    f"{cell.method!r} on {cell.task!r} cannot be handed to another process ({error}): define its class "
+                    "at the top of its file, or run it with --jobs 1"
+                ) from None
 
 
 def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
@@ -188,7 +210,8 @@ class Desk:
     """What accompanies a study: the bar, MLflow, the figures."""
 
     def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
-        self.study, self.records, self.next_drawing = study, records, 0.0
+        self.study, self.records, self.jobs, self.next_drawing = study, records, jobs, 0.0
+        self.drawing: threading.Thread | None = None
         self.tracker: Any = None
         if mlflow:
             self.tracker = tracker(study, records)
@@ -198,7 +221,15 @@ class Desk:
     def watcher(self) -> Watcher:
         """What the runner tells."""
         progress = self.progress
-        return Watcher(progress.started, progress.epoch, self.finished, self.cell, self.reference, progress.say_line)
+        return Watcher(
+            progress.started,
+            progress.epoch,
+            self.finished,
+            self.cell,
+            self.reference,
+            progress.spared,
+            progress.say_line,
+        )
 
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is recorded. A shared trial is met again at every rank, and counts once."""
@@ -220,7 +251,15 @@ class Desk:
     def cell(self, cell: Cell, records: list[Record]) -> None:
         """All seeds of a cell are done: draw, unless that was a moment ago."""
         if time.monotonic() > self.next_drawing:
+            self.draw_beside()
+
+    def draw_beside(self) -> None:
+        """Draws while runs go on in processes of their own, which must not wait for this one's answers."""
+        if self.jobs == 1:
             self.draw()
+        elif self.drawing is None or not self.drawing.is_alive():
+            self.drawing = threading.Thread(target=self.draw)
+            self.drawing.start()
 
     def draw(self) -> None:
         """Table, figures and page from the records so far. What goes wrong there does not end the study."""
@@ -235,6 +274,8 @@ class Desk:
     def close(self) -> None:
         """Draws once more, hands the figures to MLflow, takes the bar away; also after Ctrl-C."""
         self.progress.close()
+        if self.drawing is not None:
+            self.drawing.join()
         if self.told:
             self.draw()
             if self.tracker is not None:

@@ -21,7 +21,7 @@ from bench.records import Records
 from bench.study import Cell, Study
 from bench.train import Run, assemble
 from bench.training import Training, optimizer, precision, set_mode
-from bench.trials import Trials, of_cells
+from bench.trials import of_cells
 
 OVERHEAD = 2.0
 """Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
@@ -88,8 +88,11 @@ def plan(
                 trials.recall(known)
             todo = trials.left
             done = sum(len(trial.records) for trial in trials.found.values())
+            trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
         seen.add(id(trials))
-        tested = _tested(cell, trials)
+        tested = [run for _, run in trials.tested(cell)]
+        if trials.open and trials.method == cell.method:  # while nothing is chosen, it may not be the default values
+            tested *= 2
         finals = len(tested)
         if not trials.open:
             finals = sum(not recorded(records, run, device) for run in tested)
@@ -143,18 +146,6 @@ def recorded(records: Records, run: Run, device: str) -> bool:
     """Whether the run need not be done again."""
     record = records.read(identity(run))
     return record is not None and usable(record, run, device)
-
-
-def _tested(cell: Cell, trials: Trials) -> list[Run]:
-    """The runs that a cell is tested with: with the chosen values, and, if it was itself tuned, with the default ones.
-
-    While nothing is chosen, the chosen values stand for others than the default ones.
-    """
-    chosen, default = trials.chosen, trials.finals(cell, trials.default)
-    if trials.open or chosen is None:
-        return default * (1 + (trials.method == cell.method))
-    finals = trials.finals(cell, chosen.params)
-    return finals + [run for run in default if trials.method == cell.method and run not in finals]
 
 
 @dataclass(frozen=True)

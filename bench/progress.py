@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from bench.ledger import Record
 from bench.plan import Row, hours_minutes
+from bench.study import Cell
 from bench.train import Run
 
 
@@ -73,6 +74,13 @@ class Progress:
             self.say_line(line(run, record) + tail)
         self.bar.update()
         self.say(self.left())
+
+    def spared(self, cell: Cell) -> None:
+        """A run that was planned need not be."""
+        speed = self.speeds.get((cell.task, cell.model, cell.method))
+        self.foreseen -= speed.run(test=True) if speed else 0.0
+        self.bar.total -= 1
+        self.bar.refresh()
 
     def close(self) -> None:
         """Takes the bar off the screen."""

@@ -23,6 +23,9 @@ PHASES = ("tune", "final", "default", "reference")
 one record a task, reference and seed, apart from all methods."""
 STATUSES = ("ok", "pruned", "diverged", "out_of_memory", "failed")
 
+JOURNAL = "optuna.journal"
+"""Optuna's storage where nobody names another: a file beside the records, from which it can be made again."""
+
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 _REQUIRED: dict[str, type] = {
     "protocol": int, "run_id": str, "study": str, "scale": str, "phase": str, "task": dict, "model": dict,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +30,8 @@ class Watcher:
     finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
     cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
     reference: Callable[[Record, bool], None] = lambda record, fresh: None
+    spared: Callable[[Cell], None] = lambda cell: None
+    """The default values were chosen: a run that was planned need not be."""
     said: Callable[[str], None] = lambda line: None
 
 
@@ -83,9 +87,7 @@ class Runner:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
         self.references()
         works = self.works()
-        told = self.epoch
-        workers = Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), told)
-        with workers if self.jobs > 1 else Here(self.device, told) as hands:
+        with self.workers() as hands:
             while True:
                 while hands.free and (job := self.next(works)) is not None:
                     self.watcher.started(job.run)
@@ -95,8 +97,13 @@ class Runner:
                     break
                 for each in ended:
                     self.ended(each.job, each.outcome, each.started)
-        finals = [record for work in works for record in work.records.values() if record["phase"] == "final"]
-        return finals
+        return [record for work in works for record in work.records.values() if record["phase"] == "final"]
+
+    def workers(self) -> Pool | Here:
+        """What trains: processes, or, one run at a time, this one."""
+        if self.jobs == 1:
+            return Here(self.device, self.epoch)
+        return Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), self.epoch)
 
     def references(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
@@ -118,13 +125,20 @@ class Runner:
         for cell, trials in of_cells(self.study, self.device).items():
             if trials.name not in searches:
                 trials.recall(known)
-                searches[trials.name] = Search(trials, optuna, parallel=self.jobs > 1)
+                searches[trials.name] = Search(trials, optuna, parallel=self.jobs > 1, place=self.place)
                 self.say_changed(cell, trials.name, known)
                 for trial in list(trials.found.values()):
                     for seed, record in trial.records.items():
                         self.watcher.finished(trials.run(trial, seed), record, False)
             works.append(Work(cell, searches[trials.name]))
         return works
+
+    @property
+    def place(self) -> str:
+        """What tells this results folder from others in a storage that they may share."""
+        if self.storage is None:
+            return ""
+        return hashlib.sha256(f"{platform.node()} {self.records.folder.resolve()}".encode()).hexdigest()[:6]
 
     def say_changed(self, cell: Cell, search: str, known: list[Record]) -> None:
         """Says that trials which are there are of another space, budget, device or of other data."""
@@ -174,16 +188,15 @@ class Runner:
 
     def decide(self, work: Work) -> None:
         """From here on the cell's values are chosen: what is tested, and which records are of an older study."""
-        trials, cell = work.search.trials, work.cell
-        chosen, reason = trials.chosen, trials.unsound
-        finals = [("final", run) for run in trials.finals(cell, chosen.params if chosen else trials.default)]
-        ids = {identity(run) for _, run in finals}
-        untuned = trials.finals(cell, trials.default) if trials.method == cell.method else []
-        work.runs = [*finals, *(("default", run) for run in untuned if identity(run) not in ids)]
+        trials, cell, reason = work.search.trials, work.cell, work.search.trials.unsound
+        work.runs = trials.tested(cell)
+        for _ in range((trials.method == cell.method) * 2 * len(self.study.seeds) - len(work.runs)):
+            self.watcher.spared(cell)
         of_trials = (r["run_id"] for trial in trials.found.values() for r in trial.records.values())
         self.retire(cell, {*(identity(run) for _, run in work.runs), *of_trials})
         if reason is not None:
-            for _, run in finals:
+            finals = [run for phase, run in work.runs if phase == "final"]
+            for run in finals:
                 outcome = Outcome(status="failed", reason=reason)
                 self.took(work, run, self.keep(Job(run, "final", work), outcome), fresh=True)
             work.runs = work.runs[len(finals) :]

@@ -1,7 +1,7 @@
 """Optuna's side of tuning: which values a trial gets, and whether it goes on.
 
-The records are the truth: a storage that lacks trials which are recorded is given them, so that a fresh clone, a lost
-storage and a killed study go on alike. One process asks and tells; its workers only train (`bench/workers.py`).
+The records are the truth: a storage that does not hold just what is recorded is filled anew, so that a fresh clone, a
+lost storage and a killed study go on. One process asks and tells; its workers only train (`bench/workers.py`).
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.errors import BadInput
 from bench.ledger import Record
+from bench.records import JOURNAL
 from bench.space import Choice, Range
 from bench.trials import Trial, Trials
 
-JOURNAL = "optuna.journal"
-"""The storage where nobody names another: a file beside the records, which can be made again from them."""
 NUMBER = "number"  # of a trial in our budget; Optuna's own number counts interrupted attempts too
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ def storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
 def _journal(path: Path) -> optuna.storages.BaseStorage:
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+    _whole_lines(path)
+
     def opened() -> optuna.storages.BaseStorage:
         # An open lock, not a link, which some file systems lack; one that a killed process left is stale at once,
         # since only one process works on a folder.
@@ -79,6 +82,13 @@ def _journal(path: Path) -> optuna.storages.BaseStorage:
             return opened()
 
 
+def _whole_lines(path: Path) -> None:
+    """Cuts off a last line that a kill or a full disk left torn: Optuna would write the next one behind it."""
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
 class Search:
     """One Optuna study: the trials of one method on a model and a task.
 
@@ -86,24 +96,19 @@ class Search:
         trials: what is recorded of it, and where new results go.
         storage: Optuna's.
         parallel: whether several trials may run at once.
+        place: what tells this results folder from others that share the storage; "" if none does.
     """
 
-    def __init__(self, trials: Trials, storage: optuna.storages.BaseStorage, *, parallel: bool = False) -> None:
+    def __init__(
+        self, trials: Trials, storage: optuna.storages.BaseStorage, *, parallel: bool = False, place: str = ""
+    ) -> None:
         self.trials, self.tune, self.parallel = trials, trials.study.tune, parallel
         self.epochs = trials.study.training.epochs
         self.space = {key: _distribution(one) for key, one in trials.space.items()}
         self.running: dict[int, Trial] = {}
         self.asked: dict[int, optuna.trial.Trial] = {}
-        self.over: set[int] = set()
         with _quiet():
-            self.optuna = optuna.create_study(
-                storage=storage,
-                study_name=trials.name,
-                load_if_exists=True,
-                direction="maximize" if trials.sign > 0 else "minimize",
-                pruner=self._pruner(),
-            )
-            self._reconcile()
+            self.optuna = self._opened(storage, f"{trials.name} {place}".strip())
 
     @property
     def independent(self) -> bool:
@@ -113,18 +118,18 @@ class Search:
     @property
     def done(self) -> bool:
         """Whether every trial of the budget has ended, in this call or before."""
-        return not self.running and not [k for k in self.trials.open if k not in self.over]
+        return not self.running and not self.trials.open
 
     def take(self) -> Trial | None:
         """The next trial to run, with its values; None while those that are left run already."""
-        todo = [k for k in self.trials.open if k not in self.running and k not in self.over]
+        todo = [k for k in self.trials.open if k not in self.running]
         if not todo:
             return None
         number = todo[0]
         known = self.trials.found.get(number)
         with _quiet():
             asked = self.asked.get(number) or self._ask(number, known.params if known else None)
-        trial = known or Trial(number, {key: _short(value) for key, value in asked.params.items()})
+        trial = known or Trial(number, {key: self.trials.space[key].short(v) for key, v in asked.params.items()})
         self.trials.found[number], self.running[number], self.asked[number] = trial, trial, asked
         return trial
 
@@ -133,20 +138,19 @@ class Search:
         return next(seed for seed in self.tune.seeds if seed not in trial.records)
 
     def report(self, trial: Trial, seed: int, epoch: int, curve: list[dict[str, float]]) -> str | None:
-        """Tells Optuna of an epoch: the best validation score so far, a mean over the seeds so far.
+        """Tells Optuna of an epoch: the score at the best epoch so far, a mean over the seeds so far.
 
         Returns:
             Why the trial should end here; None if it should not.
         """
-        metric, sign = self.trials.metric, self.trials.sign
-        own = [sign * scores[metric] for scores in curve if metric in scores]
-        before = [record["metrics"]["val"][metric] for record in trial.records.values()]
-        if not own:
+        scores = [*([row["val"] for row in record["curve"]] for record in self._ended(trial)), curve]
+        so_far = self._so_far(scores)
+        if so_far is None:
             return None
         step = len(trial.records) * self.epochs + epoch
         asked = self.asked[trial.number]
         with _quiet():
-            asked.report((sum(before) + sign * max(own)) / (len(before) + 1), step)
+            asked.report(so_far, step)
             if step == len(self.tune.seeds) * self.epochs or not asked.should_prune():
                 return None
         end = {"median": "below the median of earlier trials", "hyperband": "given up by Hyperband"}
@@ -159,7 +163,6 @@ class Search:
         status = self.trials.status(trial)
         if status is None:
             return
-        self.over.add(trial.number)
         asked = self.asked.pop(trial.number)
         with _quiet():
             asked.set_user_attr("status", status)
@@ -173,73 +176,82 @@ class Search:
                 self.optuna.add_trial(self._recorded(trial, status))
 
     def _ask(self, number: int, values: dict[str, Any] | None) -> optuna.trial.Trial:
-        if values is None and self.trials.grid is not None:
-            values = self.trials.grid[number]
-        elif values is None and number == 0:
-            values = self.trials.default
+        values = values or self.trials.given(number)
         if values is not None:
             self.optuna.enqueue_trial(values)
         self.optuna.sampler = self._sampler(number)
         asked = self.optuna.ask(self.space)
         asked.set_user_attr(NUMBER, number)
+        if number in self.trials.found:  # with a seed that ran before the study was interrupted
+            for step, value in self._steps(self.trials.found[number]).items():
+                asked.report(value, step)
         return asked
 
-    def _reconcile(self) -> None:
-        """Brings the storage to what is recorded: adds what it lacks, ends what a killed process left open."""
-        there = set()
-        for frozen in self.optuna.get_trials(deepcopy=False):
-            if frozen.state == TrialState.WAITING:
-                self.optuna.tell(self.optuna.ask(), state=TrialState.FAIL)
-            elif frozen.state == TrialState.RUNNING:
-                self._interrupted(frozen)
-                self.optuna.tell(frozen.number, state=TrialState.FAIL)
-            elif frozen.state != TrialState.FAIL:
-                there.add(frozen.user_attrs.get(NUMBER))
-        for number, trial in sorted(self.trials.found.items()):
-            status = self.trials.status(trial)
-            if status not in (None, "failed") and number not in there:
-                self.optuna.add_trial(self._recorded(trial, str(status)))
+    def _opened(self, storage: optuna.storages.BaseStorage, name: str) -> optuna.Study:
+        """The Optuna study with the trials that are recorded, no more and no less; made anew where it has others."""
+        direction = StudyDirection.MAXIMIZE if self.trials.sign > 0 else StudyDirection.MINIMIZE
+        make = partial(
+            optuna.create_study, storage=storage, study_name=name, direction=direction, pruner=self._pruner()
+        )
+        study = make(load_if_exists=True)
+        found = [(number, str(self.trials.status(trial)), trial) for number, trial in self.trials.found.items()]
+        recorded = {number: trial for number, status, trial in found if status not in ("None", "failed")}
+        there = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+        numbers = sorted(t.user_attrs.get(NUMBER, -1) if t.state.is_finished() else -1 for t in there)
+        if numbers == sorted(recorded):
+            return study
+        optuna.delete_study(study_name=name, storage=storage)
+        study = make()
+        for number in sorted(recorded):
+            study.add_trial(self._recorded(recorded[number], str(self.trials.status(recorded[number]))))
+        return study
 
-    def _interrupted(self, trial: optuna.trial.FrozenTrial) -> None:
-        """The values of a trial that a killed process was at: it is taken up again with them."""
-        number = trial.user_attrs.get(NUMBER)
-        if number is not None and number not in self.trials.found and set(trial.params) == set(self.space):
-            self.trials.found[number] = Trial(number, {key: _short(value) for key, value in trial.params.items()})
+    def _ended(self, trial: Trial) -> list[Record]:
+        """The records of a trial's runs, in the order of the tuning seeds."""
+        return [trial.records[seed] for seed in self.tune.seeds if seed in trial.records]
+
+    def _so_far(self, curves: list[list[dict[str, float]]]) -> float | None:
+        """Mean over runs of the score at the best epoch so far, as a run itself chooses it; None without a number."""
+        metric, headline, found = self.trials.metric, self.trials.cell.task.metric, []
+        for curve in curves:
+            known = [s for s in curve if all(math.isfinite(s.get(key) or 0.0) for key in (headline, metric, "loss"))]
+            known = [s for s in known if s.get(headline) is not None and s.get(metric) is not None]
+            if not known:
+                return None
+            found.append(max(known, key=lambda s: (s[headline], -s.get("loss", 0.0)))[metric])
+        return sum(found) / len(found)
+
+    def _steps(self, trial: Trial) -> dict[int, float]:
+        """What was reported after every epoch of a trial's runs."""
+        curves = [[row["val"] for row in record["curve"]] for record in self._ended(trial)]
+        steps = {}
+        for at, curve in enumerate(curves):
+            for epoch in range(1, len(curve) + 1):
+                so_far = self._so_far([*curves[:at], curve[:epoch]])
+                if so_far is not None:
+                    steps[at * self.epochs + epoch] = so_far
+        return steps
 
     def _recorded(self, trial: Trial, status: str) -> optuna.trial.FrozenTrial:
-        steps: dict[int, float] = {}
-        best: list[float] = []
-        for at, record in enumerate(trial.records.values()):
-            curve = [row["val"].get(self.trials.metric) for row in record["curve"]]
-            for epoch, score in enumerate(curve, 1):
-                if score is not None:
-                    so_far = self.trials.sign * max(self.trials.sign * s for s in curve[:epoch] if s is not None)
-                    steps[at * self.epochs + epoch] = (sum(best) + so_far) / (len(best) + 1)
-            best.append((record["metrics"].get("val") or {}).get(self.trials.metric) or 0.0)
         return optuna.trial.create_trial(
             state=TrialState.COMPLETE if status == "ok" else TrialState.PRUNED,
             value=trial.mean(self.trials.metric) if status == "ok" else None,
             params=trial.params,
             distributions=self.space,
-            intermediate_values=steps if status in ("ok", "pruned") else {},
+            intermediate_values=self._steps(trial) if status in ("ok", "pruned") else {},
             user_attrs={NUMBER: trial.number, "status": status},
         )
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """Drawn anew for every trial, from its number: a study that was interrupted goes on with the same values."""
+        """Seeded anew for every trial, by its number: an interrupted study goes on as it would have (see `Tune`)."""
         seed = int.from_bytes(hashlib.sha256(f"{self.trials.name} {number}".encode()).digest()[:4], "big")
         match self.tune.sampler:
             case "tpe":
                 first = max(2, min(10, self.tune.trials // 2))
                 return optuna.samplers.TPESampler(n_startup_trials=first, constant_liar=self.parallel, seed=seed)
-            case "qmc":  # one sequence, whose place is kept in the storage
-                return optuna.samplers.QMCSampler(scramble=True, seed=self._fixed_seed())
             case "cmaes":
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
         return optuna.samplers.RandomSampler(seed=seed)
-
-    def _fixed_seed(self) -> int:
-        return int(hashlib.sha256(self.trials.name.encode()).hexdigest()[:8], 16)
 
     def _pruner(self) -> optuna.pruners.BasePruner:
         steps = self.epochs * len(self.tune.seeds)
@@ -250,11 +262,6 @@ class Search:
             case "hyperband":
                 return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=steps)
         return optuna.pruners.NopPruner()
-
-
-def _short(value: Any) -> Any:
-    """A value that can be read and written down: four digits are more than any curve can tell apart."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _distribution(space: Range | Choice) -> BaseDistribution:

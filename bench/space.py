@@ -23,7 +23,7 @@ class Range:
     Args:
         low, high: the ends, both included.
         log: whether the logarithm is searched, as for a learning rate.
-        default: the value without tuning, where no field of the method or of the training says one.
+        default: the value without tuning, in place of the one that the field has (a learning rate's, mostly).
 
     Raises:
         BadInput: no range, an inverted one, or a logarithm of what is not positive.
@@ -35,9 +35,11 @@ class Range:
     default: float | None = None
 
     def __post_init__(self) -> None:
-        for end in (self.low, self.high):
-            if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
-                raise BadInput(f"{self}: a range needs two finite numbers")
+        for name in ("low", "high"):
+            end = getattr(self, name)
+            if isinstance(end, bool) or not isinstance(end, int | float) or not abs(end) < 1e300:
+                raise BadInput(f"Range({self.low!r}, {self.high!r}): a range needs two finite numbers")
+            object.__setattr__(self, name, float(end))
         if self.low == self.high:
             raise BadInput(f"{self}: its ends are alike, so there is nothing to search; leave the name out")
         if self.low > self.high:
@@ -51,23 +53,29 @@ class Range:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def points(self, number: int) -> tuple[float, ...]:
-        """`number` values at equal distances from low to high, to four digits; the middle one, if it is one."""
-        at = [0.5] if number == 1 else [step / (number - 1) for step in range(number)]
-        return tuple(float(f"{self._value(part):.4g}") for part in at)
+        """`number` values at equal distances from low to high; the middle one, if it is one."""
+        return tuple(self.at(0.5 if number == 1 else step / (number - 1)) for step in range(number))
+
+    def at(self, part: float) -> float:
+        """The value at a part, 0 to 1, of the way from low to high, to four digits."""
+        if self.log:
+            return self.short(math.exp(math.log(self.low) + part * math.log(self.high / self.low)))
+        return self.short(self.low + part * (self.high - self.low))
+
+    def short(self, value: float) -> float:
+        """A value to four digits, more than any curve can tell apart, and inside the range."""
+        return min(max(float(f"{value:.4g}"), self.low), self.high)
 
     def edge(self, value: Any) -> bool:
         """Whether a value lies in the outer tenth, on the range's scale; below a dropout of 0 there is nothing."""
-        part = self._part(value)
-        return part >= 1 - EDGE or (part <= EDGE and self.low != 0)
-
-    def _part(self, value: float) -> float:
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return (at - low) / (high - low)
+        part = (at - low) / (high - low)
+        return part > 1 - EDGE + 1e-3 or (part < EDGE - 1e-3 and self.low != 0)
 
-    def _value(self, part: float) -> float:
-        if self.log:
-            return math.exp(math.log(self.low) + part * math.log(self.high / self.low))
-        return self.low + part * (self.high - self.low)
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """What must be possible, for all between to be."""
+        return self.low, self.high
 
     @property
     def config(self) -> dict[str, Any]:
@@ -94,13 +102,26 @@ class Choice:
         object.__setattr__(self, "default", default)
         if len(set(map(repr, values))) < max(2, len(values)):
             raise BadInput(f"Choice{values!r}: a choice needs two or more different values")
-        if any(not isinstance(value, bool | int | float | str) for value in values):
+        if any(not isinstance(value, bool | int | float | str) or value != value for value in values):
             raise BadInput(f"Choice{values!r}: a choice is between numbers, texts or truth values")
         if default is not None and default not in values:
             raise BadInput(f"Choice{values!r}: the default {default!r} is none of them")
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+    def at(self, part: float) -> Any:
+        """The value at a part, 0 to 1, of the way from the first to the last."""
+        return self.values[min(int(part * len(self.values)), len(self.values) - 1)]
+
+    def short(self, value: Any) -> Any:
+        """The value."""
+        return value
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """What must be possible: every value."""
+        return self.values
 
     def edge(self, value: Any) -> bool:
         """Never: a choice has no ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,7 @@ from bench.errors import BadInput, unknown
 from bench.methods import Method
 from bench.tasks import Task
 from bench.training import Training
-from bench.tune import Tune
+from bench.tune import Tune, configured
 
 SCALES = ("smoke", "laptop", "full")
 
@@ -72,11 +72,7 @@ class Study:
         for name in self.tune.spaces:
             if name not in named:
                 raise unknown("method", name, named)
-        searched = {
-            name
-            for method in self.methods
-            for name in (*method.space, *self.tune.spaces.get(type(method).__name__, ()))
-        }
+        searched = {name for task in self.tasks for method in self.methods for name in self._declared(task, method)}
         for name in self.tune.over:
             if name not in searched:
                 raise unknown("hyper-parameter to search", name, searched)
@@ -86,6 +82,24 @@ class Study:
                 raise unknown("shared field", name, known)
         for cell in self.cells():  # each refuses what does not go together
             self.tune.check(cell.task, self.tune.representative(cell.method), self.training)
+        for task in self.tasks:
+            self._check_apart(task)
+
+    def _declared(self, task: Task, method: Method) -> list[str]:
+        return [*replace(self.tune, over=(), share={}).space(task, method)]
+
+    def _check_apart(self, task: Task) -> None:
+        """Refuses methods that differ only in what is searched: they would be tuned to the same."""
+        seen: dict[str, Method] = {}
+        for method in self.methods:
+            space = self.tune.space(task, self.tune.representative(method))
+            alike = repr(configured(method, self.training, {key: one.ends[0] for key, one in space.items()})[0])
+            if alike in seen:
+                raise BadInput(
+                    f"study {self.name!r}: {seen[alike]!r} and {method!r} differ only in what is searched; keep one of "
+                    "them, or leave it out of the search with over"
+                )
+            seen[alike] = method
 
     @property
     def family(self) -> str:

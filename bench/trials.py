@@ -15,9 +15,6 @@ from bench.study import Cell, Study
 from bench.train import Run
 from bench.tune import configured
 
-COUNTED = ("pruned", "diverged", "out_of_memory")
-"""Ends of a trial without a score, which count against the budget."""
-
 
 @dataclass
 class Trial:
@@ -60,7 +57,6 @@ class Trials:
         self.method = tune.representative(self.cell.method)
         self.space = tune.space(task, self.method)
         self.default = tune.default(task, self.method, training)
-        self.grid = tune.grid(task, self.method) if tune.sampler == "grid" else None
         self.metric = tune.target(task)
         self.sign = -1.0 if self.metric == "loss" else 1.0
 
@@ -88,6 +84,21 @@ class Trials:
                 trial = self.found.setdefault(known["number"], Trial(known["number"], known["params"]))
                 if record["status"] != "failed":
                     trial.records[record["seed"]] = record
+
+    def given(self, number: int) -> dict[str, Any] | None:
+        """The values of a trial that no other has a say in; None where the sampler draws them."""
+        tune = self.study.tune
+        if tune.sampler == "grid":
+            return tune.grid(self.cell.task, self.method)[number]
+        if number == 0:
+            return self.default
+        if tune.sampler == "qmc":  # from the sequence by its place: Optuna's own begins anew with a new storage
+            from scipy.stats.qmc import Sobol
+
+            seed = int(run_id({"search": self.name})[:8], 16)
+            parts = Sobol(len(self.space), seed=seed).fast_forward(number).random(1)[0]
+            return {key: one.at(float(part)) for (key, one), part in zip(self.space.items(), parts, strict=True)}
+        return None
 
     def run(self, trial: Trial, seed: int) -> Run:
         """A trial's run with one tuning seed."""
@@ -161,6 +172,16 @@ class Trials:
             "epochs": sum(len(record["curve"]) for record in records),
             "seconds": round(sum(record["time"].get("total") or 0.0 for record in records), 3),
         }
+
+    def tested(self, cell: Cell) -> list[tuple[str, Run]]:
+        """What a cell is tested with, phase and run: the chosen values and, if it was itself tuned, the default ones.
+
+        Where nothing is chosen, or not yet, the default ones stand for what would be.
+        """
+        chosen, default = self.chosen, self.finals(cell, self.default)
+        finals = self.finals(cell, chosen.params) if chosen else default
+        untuned = default if self.method == cell.method else []
+        return [("final", run) for run in finals] + [("default", run) for run in untuned if run not in finals]
 
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
         """A cell's reported runs with certain values."""

@@ -16,6 +16,7 @@ from bench.training import Training
 
 SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
 PRUNERS = ("median", "hyperband", "none")
+MOST = 10**6  # trials that anything is reckoned for
 TUNABLE = ("lr", "head_lr", "weight_decay", "warmup", "label_smoothing", "clip_norm")
 """Fields of `Training` that may be searched; epochs and batch size are the budget, equal for all."""
 
@@ -31,10 +32,12 @@ class Tune:
     Args:
         trials: the budget of each method on each task and model.
         sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
-            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials.
+            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials. CMA-ES and Hyperband
+            keep a state in Optuna's storage: where that is lost, they begin anew from what is recorded.
         pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier trials at
             that epoch; "hyperband" (arXiv:1603.06560); "none".
-        on: what is maximised: "val/" and a metric of the task, by default its headline metric; "val/loss" is minimised.
+        on: what is maximised: by default "val/" and the task's headline metric; "val/loss" is minimised. A run's score
+            is that of its best epoch by the headline metric, whose weights it keeps.
         over: the names searched, of those that a method declares; all of them where nothing is said.
         seeds: of the trials; none of them is a final seed.
         share: fields over which the chosen values are shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its values at
@@ -54,14 +57,20 @@ class Tune:
     def __post_init__(self) -> None:
         if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
             raise BadInput(f"trials {self.trials}: tuning needs a whole number ≥ 1")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise BadInput(f"seeds {self.seeds}: tuning needs at least one seed, and none twice")
+        whole = isinstance(self.seeds, tuple) and all(type(seed) is int for seed in self.seeds)
+        if not whole or not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise BadInput(f"seeds {self.seeds!r}: tuning needs a tuple of whole numbers, and none twice")
         if self.sampler not in SAMPLERS:
-            raise unknown("sampler", self.sampler, SAMPLERS)
+            raise unknown("sampler", str(self.sampler), SAMPLERS)
         if self.pruner not in PRUNERS:
-            raise unknown("pruner", self.pruner, PRUNERS)
-        if self.on and not self.on.startswith("val/"):
+            raise unknown("pruner", str(self.pruner), PRUNERS)
+        if not isinstance(self.on, str) or (self.on and not self.on.startswith("val/")):
             raise BadInput(f"on {self.on!r}: nothing is chosen on anything but validation; write 'val/<metric>'")
+        if not isinstance(self.share, Mapping):
+            raise BadInput(f"share {self.share!r}: name fields with their values, as {{'rank': 8}}")
+        told = isinstance(self.spaces, Mapping) and all(isinstance(one, Mapping) for one in self.spaces.values())
+        if not told or not all(isinstance(s, Range | Choice) for one in self.spaces.values() for s in one.values()):
+            raise BadInput("spaces: name methods and what is searched, as {'LoRA': {'lr': Range(1e-4, 1e-2)}}")
 
     def representative(self, method: Method) -> Method:
         """The method that is tuned in the place of `method`; most often itself."""
@@ -85,9 +94,10 @@ class Tune:
         for key in declared:
             if key not in (*own, *TUNABLE):
                 raise unknown(f"hyper-parameter of {name}", key, (*own, *TUNABLE))
+        found = {key: space for key, space in declared.items() if not self.over or key in self.over}
+        for key in found:
             if key in self.share:
                 raise BadInput(f"{key} of {name} is both searched and shared over: leave it out of one of them")
-        found = {key: space for key, space in declared.items() if not self.over or key in self.over}
         if not found:
             raise BadInput(f"{name} declares none of {', '.join(self.over)}: there is nothing to tune")
         return found
@@ -117,9 +127,9 @@ class Tune:
         space = self.space(task, method)
         ranges = sum(isinstance(one, Range) for one in space.values())
         options = math.prod(len(one.values) for one in space.values() if isinstance(one, Choice))
-        each = round((self.trials / options) ** (1 / max(1, ranges)))
+        each = round((min(self.trials, MOST) / options) ** (1 / max(1, ranges)))
         if each**ranges * options != self.trials:
-            sizes = ", ".join(str(k**ranges * options) for k in (2, 3, 4, 5))
+            sizes = ", ".join(dict.fromkeys(str(k**ranges * options) for k in (2, 3, 4, 5)))
             raise BadInput(
                 f"trials {self.trials}: a grid over {', '.join(space)} has {sizes}, … points; "
                 "give one of these, or fewer names in over"
@@ -134,6 +144,11 @@ class Tune:
             BadInput: a space, a default, a grid or a pruner that does not fit.
         """
         space = self.space(task, method)
+        if self.target(task) not in (task.metric, "loss"):
+            raise BadInput(f"on {self.on!r}: this task is tuned on 'val/{task.metric}' or 'val/loss'")
+        for key, one in space.items():
+            for value in one.ends:
+                configured(method, training, {key: value})  # which refuses what cannot be
         if self.sampler == "grid":
             self.grid(task, method)
         self.default(task, method, training)

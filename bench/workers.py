@@ -195,11 +195,25 @@ class Pool:
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when the worker imports torch
         try:
-            process.start()
+            with _no_interrupt():  # a worker inherits it: Ctrl-C is for this process alone
+                process.start()
         finally:
             os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
         there.close()
         return _Worker(process, here)
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Without Ctrl-C, where the main thread asks for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _studies() -> dict[str, str]:
@@ -210,9 +224,9 @@ def _studies() -> dict[str, str]:
 
 def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str]) -> None:
     """A worker's life: a run in, epochs and an outcome out, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    importlib.import_module("torchmetrics.functional.classification")  # seconds, which no run shall be charged with
     for name, path in studies.items():
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None  # a .py file always has both

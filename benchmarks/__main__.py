@@ -11,7 +11,7 @@ from bench import show
 from bench.environment import environment
 from bench.errors import unknown
 
-NAMES = ("lora_step", "probe", "sweep")
+NAMES = ("lora_step", "probe", "sweep", "overhead")
 
 
 def main() -> None:

@@ -15,17 +15,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.launch import carry_out
+from bench.ledger import identity
 from bench.methods import LoRA
 from bench.records import Records
-from bench.runner import identity
-from bench.study import Study, Tune, load
+from bench.study import Study, load
 from bench.train import Run, train
+from bench.trials import Trial, of_cells
+from bench.tune import Tune
 
 
 def one_of_each(study: Study) -> Study:
-    """One trial and one final run of each method, LoRA at one rank."""
+    """One trial, of the default values, and one final run of each method, LoRA at one rank."""
     methods = tuple(m for m in study.methods if not isinstance(m, LoRA) or m.rank == 8)
-    return replace(study, methods=methods, seeds=study.seeds[:1], tune=Tune(candidates=1))
+    return replace(study, methods=methods, seeds=study.seeds[:1], tune=Tune(trials=1, pruner="none"))
 
 
 def kind(run: Run) -> tuple[str, bool]:
@@ -34,19 +36,24 @@ def kind(run: Run) -> tuple[str, bool]:
 
 
 def occurrences(study: Study) -> Counter[tuple[str, bool]]:
-    """How many runs of each kind a study has; a shared trial counts once."""
-    runs = {identity(r): r for cell in study.cells() for r in (*study.trials(cell), *study.finals(cell, 1.0))}
-    return Counter(kind(run) for run in runs.values())
+    """How many runs of each kind a study has, if none is pruned; a shared trial counts once."""
+    count: Counter[tuple[str, bool]] = Counter()
+    for cell, trials in of_cells(study, "cpu").items():
+        name, tuned = type(cell.method).__name__, trials.method == cell.method
+        count[name, False] += tuned * study.tune.trials * len(study.tune.seeds)
+        count[name, True] += (1 + tuned) * len(study.seeds)
+    return count
 
 
 def runs_of(study: Study, records: Records) -> list[Run]:
-    """The runs that the runner made, trials and final ones."""
-    possible = (
-        run
-        for cell in study.cells()
-        for rate in study.tune.learning_rates(study.tune.representative(cell.method))
-        for run in (*study.trials(cell), *study.finals(cell, rate))
-    )
+    """The runs that the runner made, trials and tested ones."""
+    possible, known = [], records.all()
+    for cell, trials in of_cells(study, "cpu").items():
+        trials.recall(known)
+        for trial in trials.found.values():
+            possible += [trials.run(trial, seed) for seed in study.tune.seeds]
+        for trial in (Trial(0, trials.default), trials.chosen):
+            possible += trials.finals(cell, trial.params) if trial else []
     return list({identity(run): run for run in possible if records.read(identity(run))}.values())
 
 

@@ -135,7 +135,7 @@ def part(
     budgets: dict[str, tuple[tuple[int, ...], Tune]] = {
         "smoke": ((0, 1), Tune(trials=3, share=SHARED)),
         "laptop": ((0, 1, 2), Tune(trials=6, over=("lr",), share=SHARED)),
-        "full": ((0, 1, 2, 3, 4), Tune(trials=30, pruner="hyperband", seeds=(1000, 1001))),
+        "full": ((0, 1, 2, 3, 4), Tune(trials=30, seeds=(1000, 1001))),
     }
     seeds, tune = budgets[scale]
     return Study(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import listing
+from bench.cli import dashboard, listing
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(assets_app, name="assets")
 app.add_typer(mlflow_app, name="mlflow")
-for command in (listing.methods, listing.models, listing.tasks, listing.count, listing.check):
+for command in (listing.methods, listing.models, listing.tasks, listing.count, listing.check, dashboard.dashboard):
     app.command()(command)
 
 Study = Annotated[str, typer.Argument(help="A file in studies/, e.g. rank-sweep.", show_default=False)]
@@ -107,7 +107,8 @@ def plan(
     from bench.study import load
 
     parts, where = load(study, scale, family=family), choose_device(device)
-    records, crew = Records(results / parts[0].name / scale), hands(jobs, where, scale=scale)
+    records = Records(results / parts[0].name / scale)
+    crew = hands(jobs, where, scale=scale, known=records.all())
     planned_rows = []
     for part in parts:
         rows, why = planned(part, records, where)

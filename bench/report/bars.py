@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report import style
+from bench.report import style, words
 from bench.report.groups import Group
 from bench.report.sheet import Sheet
 
@@ -36,5 +36,6 @@ def parameter_bars(group: Group) -> Sheet:
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
     ax.set_xlabel("trainable parameters (log scale)")
-    sheet.finish(["Upper bar, in the method's colour: backbone. Lower, hatched: head, trained by every method."])
+    notes = ["Upper bar, in the method's colour: backbone. Lower, hatched: head, trained by every method."]
+    sheet.finish([*notes, words.tuning(group)])
     return sheet

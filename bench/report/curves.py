@@ -39,7 +39,7 @@ def learning_curves(group: Group) -> Sheet:
             ax.tick_params(labelbottom=True)
         if number % columns == 0:
             ax.set_ylabel(metric)
-    notes = [words.seeds(group), "Grey: the other methods."]
+    notes = [words.seeds(group), words.tuning(group), "Grey: the other methods."]
     if any(len(group.of(name)) > _SHOWN for name in methods):
         notes.append(f"At most {_SHOWN} configurations of a method are shown.")
     sheet.finish([*notes, "A curve ends where the first of its seeds stopped.", group.specs])
@@ -64,7 +64,7 @@ def _panel(ax: Axes, own: Sequence[Configuration], curves: dict[Configuration, l
         epochs, estimates = zip(*curves[other], strict=True)
         ax.plot(epochs, [estimate.mean for estimate in estimates], color="#D9D9D9", linewidth=0.8, zorder=1)
     shown = _spaced([c for c in own if curves[c]])
-    for configuration, colour in zip(shown, _shades(shown), strict=True):
+    for configuration, colour in zip(shown, style.shades(shown[0].name, len(shown)) if shown else (), strict=True):
         epochs, estimates = zip(*curves[configuration], strict=True)
         lows, highs = zip(*(estimate.interval or (estimate.mean,) * 2 for estimate in estimates), strict=True)
         look = style.look(configuration.name)
@@ -85,15 +85,3 @@ def _spaced(configurations: Sequence[Configuration]) -> list[Configuration]:
         return list(configurations)
     step = (len(configurations) - 1) / (_SHOWN - 1)
     return [configurations[round(number * step)] for number in range(_SHOWN)]
-
-
-def _shades(shown: Sequence[Configuration]) -> list[tuple[float, float, float]]:
-    """The method's colour; several configurations go from light to dark."""
-    import seaborn as sns
-    from matplotlib.colors import to_rgb
-
-    if len(shown) <= 1:
-        return [to_rgb(style.look(c.name).colour) for c in shown]
-    colour = style.look(shown[0].name).colour
-    ends = sns.blend_palette(["#FFFFFF", colour, "#000000"], n_colors=101)
-    return [ends[round(28 + 52 * number / (len(shown) - 1))] for number in range(len(shown))]

@@ -211,6 +211,7 @@ def _notes(group: Group, recorded: Sequence[Configuration], shown: Sequence[Conf
         "more.",
         f"Predictions are those of the first seed, {style.metric_name(group.metric)} is that of all test pictures. "
         f"{words.seeds(group)}",
+        words.tuning(group),
     ]
     if len(shown) < len(recorded):
         notes.append(

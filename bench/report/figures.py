@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report import bars, curves, overview, scatter, style
+from bench.report import bars, best_so_far, curves, importance, learning_rate, overview, scatter, style
 from bench.report.examples import COLOURS, examples, shows_examples
 from bench.report.groups import Group
 from bench.report.names import slugs
@@ -15,11 +15,19 @@ from bench.report.sheet import Sheet
 
 @dataclass(frozen=True)
 class Kind:
-    """A figure that is drawn for every group."""
+    """A figure of one group.
+
+    Args:
+        name: of its files.
+        draw: what draws it.
+        caption: what it shows.
+        shows: whether a group has what it takes; every group with results has without.
+    """
 
     name: str
     draw: Callable[[Group], Sheet]
     caption: str
+    shows: Callable[[Group], bool] | None = None
 
 
 KINDS = (
@@ -32,7 +40,24 @@ KINDS = (
     Kind("accuracy_vs_time", scatter.against_time, "What a second of training buys on this device."),
     Kind("learning_curves", curves.learning_curves, "How each method learns: validation after every epoch."),
     Kind("trainable_parameters", bars.parameter_bars, "What each method trains, backbone and head apart."),
+    Kind(
+        "search",
+        best_so_far.best_so_far,
+        "What a budget buys: the best validation score so far against the number of trials, over all orders of them.",
+        best_so_far.draws_search,
+    ),
+    Kind(
+        "importance",
+        importance.importance,
+        "Which hyper-parameter mattered: each one's part of what the validation score varies by over the space.",
+        importance.draws_importance,
+    ),
 )
+LEARNING_RATE = "learning_rate"
+LEARNING_RATE_CAPTION = (
+    "How wide is the basin? Every trial's validation score against its learning rate; the chosen one is ringed."
+)
+OF_TUNING = ("search", LEARNING_RATE, "importance")
 
 EXAMPLES = "examples"
 EXAMPLES_CAPTION = (
@@ -53,7 +78,7 @@ class Drawn:
     Args:
         name: of its kind.
         caption: what it shows.
-        group: of which group; None for the overview of all.
+        group: of which group; None for a figure of several.
         files: the PNG, and the SVG where there is one.
     """
 
@@ -80,7 +105,7 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
     shown = [group for group in groups if group.configurations]
     drawn = list(_drawn(folder, shown)) if shown else []
     kept = {path for figure in drawn for path in figure.files}
-    for name in (OVERVIEW, EXAMPLES, *(kind.name for kind in KINDS)):
+    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in KINDS)):
         for path in folder.glob(f"{name}.*"):
             if path not in kept and path.suffix in (".png", ".svg"):
                 path.unlink()
@@ -92,9 +117,14 @@ def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
     with style.drawing():
         if len(groups) > 1:
             yield Drawn(OVERVIEW, OVERVIEW_CAPTION, None, overview.overview(groups).save(folder, OVERVIEW))
-        for group, slug in zip(groups, slugs(groups), strict=True):
-            end = f".{slug}" * (len(groups) > 1)
-            for kind in KINDS:
+        ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
+        for alike in learning_rate.sheets(groups):
+            alone = alike[0] if len(alike) == 1 else None
+            stem = LEARNING_RATE + (ends[alone] if alone else "")
+            files = learning_rate.learning_rates(alike).save(folder, stem)
+            yield Drawn(LEARNING_RATE, LEARNING_RATE_CAPTION, alone, files)
+        for group, end in ends.items():
+            for kind in (kind for kind in KINDS if kind.shows is None or kind.shows(group)):
                 yield Drawn(kind.name, kind.caption, group, kind.draw(group).save(folder, kind.name + end))
             if shows_examples(group):
                 sheet = examples(group, folder.parent / "pictures")

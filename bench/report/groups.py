@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bench.report.measured import Configuration, Record, Reference, label_of
+from bench.report.measured import Configuration, Record, Reference, label_of, searched
 from bench.report.style import short
 
 
@@ -188,20 +189,27 @@ def _ended(record: Record) -> tuple[str, str]:
 
 
 def _details(runs: Sequence[Record]) -> list[str]:
-    """For each configuration, its rank and the fields in which it differs from others of the same method."""
+    """For each configuration, its rank and the fields in which it differs from others of the same method.
+
+    What tuning chose differs by itself: it is told only where nothing else tells two configurations apart.
+    """
     fields = [{**(run["method"].get("config") or {})} for run in runs]
     specs = Counter(run["method"]["spec"] for run in runs)
     for run, own in zip(runs, fields, strict=True):
         if specs[run["method"]["spec"]] > 1:  # the same method trained in two ways: say how
             own.update(run["training"])
-    details = []
-    for run, own in zip(runs, fields, strict=True):
-        alike = [
-            other for other, where in zip(fields, runs, strict=True) if where["method"]["name"] == run["method"]["name"]
-        ]
-        told = [
-            key for key, value in own.items()
-            if value is not None and (key == "rank" or any(other.get(key) != value for other in alike))
-        ]  # fmt: skip
-        details.append(" ".join(short(key, own[key]) for key in told))
-    return details
+    names = [str(run["method"]["name"]) for run in runs]
+    asked = [{k: v for k, v in own.items() if k not in searched(run)} for run, own in zip(runs, fields, strict=True)]
+    brief = [_told(names, asked, at) for at in range(len(runs))]
+    times = Counter(zip(names, brief, strict=True))
+    return [brief[at] if times[names[at], brief[at]] == 1 else _told(names, fields, at) for at in range(len(runs))]
+
+
+def _told(names: Sequence[str], fields: Sequence[Mapping[str, Any]], at: int) -> str:
+    """The rank of one, and the fields in which it differs from others of its name."""
+    alike = [other for other, name in zip(fields, names, strict=True) if name == names[at]]
+    told = [
+        key for key, value in fields[at].items()
+        if value is not None and (key == "rank" or any(other.get(key) != value for other in alike))
+    ]  # fmt: skip
+    return " ".join(short(key, fields[at][key]) for key in told)

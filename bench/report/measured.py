@@ -59,6 +59,11 @@ class Configuration:
         return self.runs[0]["method"].get("config") or {}
 
     @property
+    def searched(self) -> frozenset[str]:
+        """What was tuned: hyper-parameters whose values were found, not asked for."""
+        return searched(self.runs[0])
+
+    @property
     def rank(self) -> int | None:
         """The rank, where the method has one."""
         rank = self.config.get("rank")
@@ -117,6 +122,11 @@ class Reference:
     def score(self) -> Estimate:
         """The headline metric on test, a value a seed."""
         return _score(self.runs, self.metric)
+
+
+def searched(record: Record) -> frozenset[str]:
+    """The names of what a search chose for a run."""
+    return frozenset((record.get("tuning") or {}).get("space") or ())
 
 
 def _score(runs: Sequence[Record], metric: str) -> Estimate:

@@ -38,7 +38,9 @@ def overview(groups: Sequence[Group]) -> Sheet:
     lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
     inches = 0.19 * lines + 0.1
     heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
-    sheet = Sheet(width, 2.9 * rows + inches + 1.1, heading, "")
+    notes = _notes(groups, reaches)
+    room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines
+    sheet = Sheet(width, 2.9 * rows + inches + 1.1 + room, heading, "")
     panels, below = sheet.panels(rows, columns, below=inches / 2.6)
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
@@ -49,7 +51,7 @@ def overview(groups: Sequence[Group]) -> Sheet:
         if number + columns >= len(groups):
             ax.set_xlabel("trainable backbone parameters (log scale)", fontsize=9)
     _legend(below, methods, baselines, across=_across(width))
-    sheet.finish(_notes(groups, reaches))
+    sheet.finish(notes)
     for ax, group, reach in zip(panels, groups, reaches, strict=False):
         _fill(ax, group, reach)
     return sheet
@@ -172,6 +174,7 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
     notes = list(dict.fromkeys(words.seeds(group) for group in groups))
     if len(notes) > 1:
         notes = [f"{group.task}: {words.seeds(group)}" for group in groups]
+    notes.append(words.tunings(groups))
     notes.append(
         "The scores' scales differ from panel to panel. Points that would cover each other stand side by side."
     )

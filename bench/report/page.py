@@ -9,11 +9,12 @@ from typing import Any
 from bench.records import write_atomically
 from bench.report import style, words
 from bench.report.across import across
-from bench.report.figures import Drawn
+from bench.report.figures import OF_TUNING, Drawn
 from bench.report.groups import Group, measured
 from bench.report.markdown import cell, number, table
 from bench.report.measured import Configuration, Estimate, Record, Reference, on_test
 from bench.report.ran import what_ran
+from bench.report.tuned import tuning_section
 
 
 def write_page(
@@ -86,16 +87,19 @@ def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> I
     finals = [record for record in group.records if record["phase"] == "final"]
     if not group.configurations:
         yield f"{_state(group, finals)}: there is nothing to draw."
+        yield from tuning_section(group, [])
         return
     yield " ".join(part for part in (words.seeds(group), words.tuning(group), words.noise(group)) if part)
     if dropped := _dropped(group, finals):
         yield dropped
     if group.references:
         yield "\n".join(f"- **Reference**: {words.reference(reference)}." for reference in group.references)
-    yield from _figures(drawn)
+    yield from _figures([figure for figure in drawn if figure.name not in OF_TUNING])
     yield "### Summary"
     yield _summary(group)
     yield _reading(group)
+    order = sorted((figure for figure in drawn if figure.name in OF_TUNING), key=lambda f: OF_TUNING.index(f.name))
+    yield from tuning_section(group, list(_figures(order)))
 
 
 def _state(group: Group, finals: Sequence[Record]) -> str:
@@ -153,8 +157,8 @@ def _score(of: Configuration | Reference) -> tuple[str, str]:
 def _chosen(record: Record) -> str:
     """The learning rate, and whether it stands on the edge of what was tried."""
     tuning: Mapping[str, Any] = record.get("tuning") or {}
-    text = number(record["training"].get("lr"))
-    text += " (edge)" if tuning.get("edge") else ""
+    text, edge = number(record["training"].get("lr")), tuning.get("edge")
+    text += " (edge)" if edge is True or (isinstance(edge, list) and "lr" in edge) else ""
     return text + (" (shared)" if tuning.get("shared_from") else "")
 
 
@@ -163,7 +167,7 @@ def _reading(group: Group) -> str:
     lines = [*_lead(group), *_against_references(group)]
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
-        lines.append("(edge): the lowest or the highest candidate was best, so a better one may lie outside.")
+        lines.append("(edge): chosen at the edge of what was searched, so a better one may lie outside.")
     if any("shared" in note for note in notes):
         lines.append("(shared): tuned for another configuration of the method and taken over.")
     return " ".join(lines)

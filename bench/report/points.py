@@ -120,11 +120,12 @@ def _disc() -> Array:
 
 
 def curves(points: Sequence[Point]) -> list[list[Point]]:
-    """Points that differ in nothing but rank (and the alpha that may go with it), in order of rank."""
+    """Points that differ in nothing but rank, the alpha that may go with it, and what was tuned, in order of rank."""
     families: dict[str, list[Point]] = defaultdict(list)
     for point in points:
         if point.configuration.rank is not None:
-            fixed = {k: v for k, v in point.configuration.config.items() if k not in ("rank", "alpha")}
+            free = {"rank", "alpha"} | point.configuration.searched
+            fixed = {k: v for k, v in point.configuration.config.items() if k not in free}
             families[json.dumps([point.configuration.name, fixed], sort_keys=True)].append(point)
     found = [sorted(family, key=lambda p: p.configuration.rank or 0) for family in families.values()]
     ranks = [[point.configuration.rank for point in curve] for curve in found]

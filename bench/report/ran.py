@@ -10,10 +10,11 @@ from typing import Any
 from bench.records import STATUSES
 from bench.report import style
 from bench.report.markdown import cell, listed, number, table
-from bench.report.measured import Record
+from bench.report.measured import Record, searched
 from bench.report.words import span
 
 _FAILURES = 30  # rows; more would bury the results
+_PHASES = {"final": "final", "tune": "for tuning", "default": "with default values", "reference": "of references"}
 _BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
 # Keys of provenance that count what was not used, or not whole.
 _LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped|dropped|clipped)")
@@ -51,11 +52,11 @@ def _provenance(record: Record) -> dict[str, Any]:
 
 
 def _counts(records: Sequence[Record]) -> str:
-    """How many runs of each phase, and how they ended; references only where there are any."""
+    """How many runs of each phase, and how they ended; some phases only where there are any."""
     parts = []
-    for phase, what in (("final", "final"), ("tune", "for tuning"), ("reference", "of references")):
+    for phase, what in _PHASES.items():
         of_phase = _of(records, phase)
-        if of_phase or phase != "reference":
+        if of_phase or phase in ("final", "tune"):
             parts.append(f"{len(of_phase)} {what} ({_statuses(of_phase)})")
     return ", ".join(parts)
 
@@ -82,8 +83,9 @@ def _by_task(records: Sequence[Record], value: Callable[[Record], str], *, mark:
 
 
 def _budgets(records: Sequence[Record]) -> str:
-    """Epochs, batch size and so on; what all runs have in common is said once."""
-    used = [key for key in _BUDGET if any(key in record["training"] for record in records)]
+    """Epochs, batch size and so on, if not tuned; what all runs have in common is said once."""
+    tuned = {name for record in records for name in searched(record)}
+    used = [key for key in _BUDGET if key not in tuned and any(key in record["training"] for record in records)]
     common = [key for key in used if len({repr(record["training"].get(key)) for record in records}) == 1]
     if len(common) == len(used):
         return _budget(records[0], used) if records else ""
@@ -148,8 +150,9 @@ def _code(records: Sequence[Record]) -> str:
 
 
 def _failures(records: Sequence[Record]) -> Iterator[str]:
-    """The runs that did not end well, and how."""
-    failed = sorted((record for record in records if record["status"] != "ok"), key=lambda r: str(r["run_id"]))
+    """The runs that did not end well, and how; a pruned one is no failure, but how the budget was spent."""
+    failed = [record for record in records if record["status"] not in ("ok", "pruned")]
+    failed.sort(key=lambda r: str(r["run_id"]))
     if not failed:
         return
     yield f"### Runs that failed ({len(failed)})"

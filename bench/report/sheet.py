@@ -36,6 +36,7 @@ class Sheet:
         self.width, self.height = width, height
         self.figure: Any = Figure(figsize=(width, height), dpi=_INCH, layout="constrained")
         FigureCanvasAgg(self.figure)
+        heading = "\n".join(textwrap.wrap(heading, int(width * 10.5)))
         self.figure.suptitle(heading, x=0.012, ha="left", fontsize=12, fontweight="bold")
         self._subject = subject
 
@@ -45,9 +46,15 @@ class Sheet:
         ax.set_title(self._subject, fontsize=10, color=NOTE)
         return ax
 
-    def grid(self, rows: int, columns: int) -> list[Axes]:
-        """Axes that share their scales, row by row."""
-        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    def grid(self, rows: int, columns: int, *, alike: bool = True) -> list[Axes]:
+        """Axes that share their scales, row by row.
+
+        Args:
+            rows: of panels.
+            columns: of panels.
+            alike: whether all share the y axis, or only those of one row.
+        """
+        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True if alike else "row", squeeze=False)
         return list(grid.flat)
 
     def panels(self, rows: int, columns: int, *, below: float, widths: Sequence[float] = ()) -> tuple[list[Axes], Axes]:

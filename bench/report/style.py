@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +21,17 @@ class Look:
     @property
     def ink(self) -> str:
         """The colour for text: as dark as it takes to be read on white (contrast 4.5 and above, WCAG 2)."""
-        from matplotlib.colors import to_hex, to_rgb
+        return ink(self.colour)
 
-        colour = to_rgb(self.colour)
-        while _luminance(colour) > 0.18:
-            colour = (colour[0] * 0.95, colour[1] * 0.95, colour[2] * 0.95)
-        return to_hex(colour)
+
+def ink(colour: Any) -> str:
+    """A colour as dark as it takes to be read on white (contrast 4.5 and above, WCAG 2)."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    darker = to_rgb(colour)
+    while _luminance(darker) > 0.18:
+        darker = (darker[0] * 0.95, darker[1] * 0.95, darker[2] * 0.95)
+    return to_hex(darker)
 
 
 def _luminance(colour: tuple[float, float, float]) -> float:
@@ -89,6 +94,24 @@ def reference_look(number: int) -> Look:
     return Look("reference", REFERENCE, "_", _REFERENCE_DASHES[number % len(_REFERENCE_DASHES)])
 
 
+def shades(method: str, number: int) -> list[tuple[float, float, float]]:
+    """A method's colour; for several configurations of it from light to dark."""
+    import seaborn as sns
+    from matplotlib.colors import to_rgb
+
+    colour = look(method).colour
+    if number <= 1:
+        return [to_rgb(colour)] * number
+    ends = sns.blend_palette(["#FFFFFF", colour, "#000000"], n_colors=101)
+    return [ends[round(28 + 52 * step / (number - 1))] for step in range(number)]
+
+
+def searched(methods: Sequence[str]) -> list[tuple[float, float, float]]:
+    """A colour for each of several searches: its method's, from light to dark where a method has several."""
+    left = {method: iter(shades(method, methods.count(method))) for method in methods}
+    return [next(left[method]) for method in methods]
+
+
 def metric_name(metric: str) -> str:
     """What a metric is called on an axis: "top1" is "top-1 accuracy"."""
     return METRICS.get(metric, metric.replace("_", " "))
@@ -109,6 +132,14 @@ def count(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.3g}"
+
+
+def power(number: float) -> str:
+    """A learning rate on an axis: 1e-4, 3e-4, 0.1."""
+    if number >= 0.01:
+        return f"{number:g}"
+    digits, exponent = f"{number:.0e}".split("e")
+    return f"{digits}e{int(exponent)}"
 
 
 def seconds(number: float) -> str:

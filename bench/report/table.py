@@ -14,28 +14,37 @@ if TYPE_CHECKING:
 
 _TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method", "spec")
 _TYPES = {
-    "seed": "Int64", "lr": "float64", "status": "str", "reason": "str", "device_name": "str",
-    "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
+    "search": "str", "trial": "Int64", "seed": "Int64", "lr": "float64", "status": "str", "reason": "str",
+    "device_name": "str", "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
     "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
     "split": "str", "metric": "str", "value": "float64",
 }  # fmt: skip
 
 
 def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The records as a tidy table: one row a run, split and metric; a failed run has one without value.
+    """The records as a tidy table: one row a run, split and metric; a failed run has one without value, a pruned
+    one what it had reached.
 
     Args:
         records: as `Records.all` gives them.
 
     Returns:
-        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), then
-        seed, lr, status, device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
+        Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), what was tuned of
+        the training beside the learning rate (`weight_decay`), then search and number of the trial, seed, lr, status,
+        device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
     """
     import pandas as pd  # here, so that `bench --help` need not wait for it
 
-    rows = sorted((row for record in records for row in _rows(record)), key=_order)
+    records = list(records)
+    tuned = sorted({name for record in records for name in _tuned(record)})
+    rows = sorted((row for record in records for row in _rows(record, tuned)), key=_order)
     config = sorted({key for row in rows for key in row if key.startswith("method.")})
-    types: dict[str, str | None] = {**dict.fromkeys(_TEXT, "str"), **dict.fromkeys(config), **_TYPES}
+    types: dict[str, str | None] = {
+        **dict.fromkeys(_TEXT, "str"),
+        **dict.fromkeys(config),
+        **dict.fromkeys(tuned),
+        **_TYPES,
+    }
     columns: dict[str, pd.Series] = {}
     for name, kind in types.items():
         values = [row.get(name) for row in rows]
@@ -61,10 +70,17 @@ def _kind(values: list[Any]) -> str:
     return "float64" if kinds and kinds <= {int, float} else "object"
 
 
-def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _tuned(record: Mapping[str, Any]) -> set[str]:
+    """What was searched of the training and has no column yet."""
+    space, params = (record.get("tuning") or {}).get("space"), (record.get("trial") or {}).get("params")
+    names = {*(space or ()), *(params or ())}
+    return {name for name in names & set(record["training"]) if name not in (*_TEXT, *_TYPES)}
+
+
+def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str, Any]]:
     task, model, method, training = (record[part] for part in ("task", "model", "method", "training"))
     environment, time = record["environment"], record.get("time") or {}
-    parameters = record.get("parameters") or {}
+    parameters, trial = record.get("parameters") or {}, record.get("trial") or {}
     base = {
         **{key: record.get(key) for key in (*_TEXT, *_TYPES) if key not in ("task", "model", "method")},
         "family": task.get("family"), "task": task["name"], "model": model["name"], "method": method["name"],
@@ -72,9 +88,11 @@ def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         "device_name": environment.get("device_name"), "threads": environment.get("threads"),
         "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
         "train_seconds": time.get("train"), "total_seconds": time.get("total"),
+        "search": trial.get("search") or (record.get("tuning") or {}).get("search"), "trial": trial.get("number"),
+        **{key: training.get(key) for key in tuned},
         **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
     }  # fmt: skip
-    measured = record["metrics"] if record["status"] == "ok" else {}
+    measured = record["metrics"] if record["status"] in ("ok", "pruned") else {}
     cells = [(split, name, value) for split, values in measured.items() for name, value in values.items()]
     for split, name, value in cells or [(None, None, None)]:
         yield {**base, "split": split, "metric": name, "value": value}
@@ -90,6 +108,6 @@ def _cell(value: Any) -> Any:
 def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Sorts as a reader expects (ranks by size, not 1, 16, 2), and never leaves two rows tied."""
     texts = ("phase", "task", "model", "method")
-    numbers = ("params_backbone", "lr", "seed")
+    numbers = ("params_backbone", "trial", "lr", "seed")
     first = [str(row[key]) for key in texts] + [-1 if row[key] is None else row[key] for key in numbers]
     return (*first, *(str(row[key]) for key in ("spec", "run_id", "split", "metric")))

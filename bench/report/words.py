@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median, stdev
 from typing import Any
 
@@ -12,7 +12,17 @@ from bench.report.measured import Configuration, Reference
 from bench.report.style import look
 
 UNDEFINED = "not defined"
-_PARTS = {"lr": "learning rate", "weight_decay": "weight decay"}
+PARTS = {"lr": "learning rate", "head_lr": "the head's learning rate"}
+_HOW = {
+    "sampler": {
+        "tpe": "TPE",
+        "random": "random search",
+        "grid": "grid",
+        "qmc": "quasi-random search",
+        "cmaes": "CMA-ES",
+    },
+    "pruner": {"median": "median pruning", "hyperband": "Hyperband pruning", "none": "no pruning"},
+}
 
 
 def seeds(group: Group) -> str:
@@ -35,22 +45,59 @@ def noise(group: Group) -> str:
 
 
 def tuning(group: Group) -> str:
-    """How many candidates every method was allowed, and what was tuned once and shared."""
-    trails: dict[str, dict[str, Any]] = {}
+    """The budget that every method was allowed, what was searched, and what was tuned once and shared."""
+    trails: dict[str, Mapping[str, Any]] = {}
     for configuration in group.configurations:
         for run in configuration.runs:
             if run.get("tuning"):
                 trails[configuration.label] = run["tuning"]
     if not trails:
         return "Nothing was tuned."
-    chosen = sorted({key for trail in trails.values() for key in trail.get("chosen") or {}}) or ["lr"]
-    what = " and ".join(_PARTS.get(key, key) for key in chosen)
-    numbers = sorted({len(trail.get("candidates") or ()) for trail in trails.values()})
-    text = f"{what.capitalize()} chosen on validation from {span(numbers)} candidates per method"
-    text += " (unequal budgets)" if len(numbers) > 1 else ""
+    budgets = list(dict.fromkeys(map(budget, trails.values())))
+    text = f"Tuned on validation, {' or '.join(budgets)}, over {_searched(list(trails.values()))}"
+    text += " (unequal budgets)" if len(budgets) > 1 else ""
     untuned = sum(c.label not in trails for c in group.configurations)
     text += f"; {untuned} configuration{'s' * (untuned != 1)} not tuned" if untuned else ""
     return "; ".join([text, *_shared(group.configurations)]) + "."
+
+
+def tunings(groups: Sequence[Group]) -> str:
+    """The same for several groups: once where it holds for all, else by task."""
+    said = list(dict.fromkeys(tuning(group) for group in groups))
+    return said[0] if len(said) == 1 else " ".join(f"{group.task}: {tuning(group)}" for group in groups)
+
+
+def budget(trail: Mapping[str, Any]) -> str:
+    """What one search was allowed: "6 trials each (TPE, median pruning) on 1 tuning seed"."""
+    if "trials" not in trail:  # as the first records have it: a list of candidates, each of them tried
+        number = len(trail.get("candidates") or ())
+        return f"{number} candidate{'s' * (number != 1)} each"
+    number, on = trail.get("budget") or len(trail["trials"]), len(trail.get("seeds") or ())
+    how = [
+        names[key] if (key := trail.get(part)) in names else str(key) for part, names in _HOW.items() if trail.get(part)
+    ]
+    text = f"{number} trial{'s' * (number != 1)} each" + (f" ({', '.join(how)})" if how else "")
+    return text + (f" on {on} tuning seed{'s' * (on != 1)}" if on else "")
+
+
+def _searched(trails: Sequence[Mapping[str, Any]]) -> str:
+    """The hyper-parameters that all of these searched, and those that some did."""
+    names = [list(trail.get("space") or trail.get("chosen") or ["lr"]) for trail in trails]
+    every = [name for name in names[0] if all(name in other for other in names)]
+    some = {name for own in names for name in own} - set(every)
+    text = listed(every) if every else "a space of its own each"
+    return f"{text} (some methods: {listed(some)})" if some else text
+
+
+def listed(names: Iterable[str]) -> str:
+    """Hyper-parameters in words: "learning rate, weight decay and alpha"."""
+    known = [PARTS.get(name, name.replace("_", " ")) for name in (names if isinstance(names, list) else sorted(names))]
+    return " and ".join([", ".join(known[:-1])] * (len(known) > 1) + known[-1:])
+
+
+def part(name: str) -> str:
+    """One hyper-parameter in words."""
+    return listed([name])
 
 
 def _shared(configurations: Iterable[Configuration]) -> list[str]:
@@ -79,7 +126,7 @@ def reference(of: Reference) -> str:
     candidates = trail.get("candidates")
     if not candidates:
         return f"{text}, nothing tuned"
-    what = " and ".join(_PARTS.get(key, key) for key in trail.get("chosen") or {}) or "settings"
+    what = listed(trail.get("chosen") or ()) or "settings"
     edges = sum(bool((run.get("tuning") or {}).get("edge")) for run in of.runs)
     edge = f" (the best at the edge of what was tried for {edges} of {number} seeds)" if edges else ""
     return f"{text}, {what} chosen on validation from {len(candidates)} candidates{edge}"

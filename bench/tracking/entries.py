@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -33,13 +34,22 @@ def span(record: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def run_name(record: Mapping[str, Any]) -> str:
-    """Such as "rank=8 seed 0 · LoRA(rank=8, at=('q', 'v'))": MLflow's column shows the first 14 letters."""
-    spec = str(record["method"]["spec"])
-    first = re.search(r"\((\w+=[\w.-]+)", spec)
-    phases = {"tune": [f"lr {record['training'].get('lr')}", "tuning"], "reference": ["reference"]}
-    phase = phases.get(record["phase"], [])
-    head = [*(first.groups() if first else ()), *phase, f"seed {record['seed']}"]
-    return f"{' '.join(head)} · {spec}"
+    """Such as "rank=8 trial 3 · lr 0.0021 · seed 1000 · LoRA(rank=8, at=('q', 'v'))", or "rank=8 seed 0 · LoRA(…)".
+
+    MLflow's column shows the first 14 letters. Several methods may stand under one parent, so their first option
+    leads; that of the method as the study names it, for the run's own may hold a searched value.
+    """
+    spec, trial, phase = str(record["method"]["spec"]), record.get("trial") or {}, record["phase"]
+    named = (trial or record.get("tuning") or {}).get("of") or spec
+    first = re.search(r"\((\w+=[\w.-]+)", str(named))
+    head, seed = list(first.groups() if first else ()), f"seed {record['seed']}"
+    if trial:
+        head = [" ".join([*head, f"trial {trial['number']}"]), *map(_short, trial["params"].items()), seed]
+    elif phase == "tune":
+        head = [" ".join([*head, f"lr {record['training'].get('lr')} tuning", seed])]
+    else:
+        head = [" ".join([*head, *([phase] if phase != "final" else []), seed])]
+    return " · ".join([*head, spec])[:250]
 
 
 def group_name(record: Mapping[str, Any]) -> str:
@@ -58,18 +68,16 @@ def group(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def params(record: Mapping[str, Any]) -> dict[str, str]:
-    """All parameters of a run: the group's, then the method's, the training's and the tuning's."""
-    training, tuning = record["training"], dict(record.get("tuning") or {})
-    candidates = tuning.pop("candidates", None)
-    if candidates is not None:
-        tuning["candidates"] = len(candidates)
+    """All parameters of a run: the group's, then the method's, the training's, the trial's and the tuning's."""
+    training = record["training"]
     values = {
         "method.spec": record["method"]["spec"],
         "seed": record["seed"],
         "lr": training.get("lr"),
         **_flat("method", record["method"].get("config")),
         **_flat("training", training),
-        **_flat("tuning", tuning),
+        **_flat("trial", record.get("trial")),
+        **_flat("tuning", _summary(record.get("tuning") or {})),
     }
     return group(record) | {key: _text(value) for key, value in values.items() if value is not None}
 
@@ -77,13 +85,15 @@ def params(record: Mapping[str, Any]) -> dict[str, str]:
 def tags(record: Mapping[str, Any]) -> dict[str, str]:
     """What to filter and group runs by, and where they come from."""
     environment, provenance = record["environment"], record.get("provenance") or {}
-    config = record["method"].get("config") or {}
+    config, trial = record["method"].get("config") or {}, record.get("trial") or {}
     values = {
         **{key: record[key] for key in ("run_id", "study", "scale", "phase", "seed", "status", "protocol")},
         **{key: record[key]["name"] for key in ("task", "model", "method")},
         "kind": "run",
         "label": record["method"].get("label"),
         "reason": record.get("reason"),
+        "trial": trial.get("number"),
+        "search": (trial or record.get("tuning") or {}).get("search"),
         "family": record["task"].get("family"),
         "rank": config.get("rank"),
         "placement": _placement(config),
@@ -121,6 +131,39 @@ def _curve(record: Mapping[str, Any], begin: int, end: int) -> Iterator[Point]:
         for key, value in _flat("", {key: row[key] for key in row if key != "epoch"}, "_").items():
             if _finite(value):
                 yield Point(f"epoch/{key}", float(value), at, int(row.get("epoch", number)))
+
+
+def _summary(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run's values came about, without the trials: those are runs of their own."""
+    short = dict(tuning)
+    if "candidates" in short:  # of a reference, or of a record from before there were trials
+        short["candidates"] = len(short["candidates"])
+    if "search" not in short:
+        return short
+    ends = Counter(trial["status"] for trial in short.get("trials") or [])
+    short["trials"] = ", ".join(f"{count} {status}" for status, count in sorted(ends.items(), key=_ok_first))
+    short["space"] = ", ".join(_range(key, space) for key, space in (short.get("space") or {}).items())
+    chosen = short.get("chosen")
+    short["chosen"] = {"trial": chosen["number"], **chosen["params"]} if chosen else "none"
+    short["edge"] = short.get("edge") or None
+    return short
+
+
+def _ok_first(end: tuple[str, int]) -> tuple[bool, str]:
+    return end[0] != "ok", end[0]
+
+
+def _range(key: str, space: Mapping[str, Any]) -> str:
+    """Such as "lr 0.0001..0.01 log" or "rank_stabilised False or True"."""
+    if "choices" in space:
+        return f"{key} {' or '.join(map(str, space['choices']))}"
+    return f"{key} {space['low']:g}..{space['high']:g}{' log' * bool(space.get('log'))}"
+
+
+def _short(value: tuple[str, Any]) -> str:
+    """Such as "lr 0.0021"."""
+    key, number = value
+    return f"{key} {number:.3g}" if isinstance(number, float) else f"{key} {number}"
 
 
 def _placement(config: Mapping[str, Any]) -> str | None:

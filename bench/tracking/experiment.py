@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import sqlite3
@@ -15,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import BaseFileLock, FileLock
 
-from bench.tracking import entries
+from bench.tracking import chosen, entries
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
 PARENT = "mlflow.parentRunId"
-COMPLETE = ("FINISHED", "FAILED")
+ENDS = {"ok": "FINISHED", "pruned": "KILLED"}
+"""MLflow's word for how a run ended; FAILED for all others."""
+COMPLETE = ("FINISHED", "FAILED", "KILLED")
 REPORT = (".csv", ".png", ".svg", ".md")
 DEFAULTS = {  # of MLflow's own settings, where the user made no choice
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -138,12 +141,38 @@ class Experiment:
         self._params(run_id, entries.params(record), metrics[:800])
         for first in range(800, len(metrics), 800):  # one request takes 1,000 things
             self._client.log_batch(run_id, metrics=metrics[first : first + 800])
-        info = self._client.get_run(parent).info  # children come in any order: the parent spans what it can
+        self._update(parent, record, end)
+        # Last: a run that was never ended is one to write anew.
+        self._client.set_terminated(run_id, ENDS.get(record["status"], "FAILED"), end)
+
+    def _update(self, parent: str, record: Mapping[str, Any], end: int | None) -> None:
+        """Has the parent span its children, which come in any order, and show what was chosen for them."""
+        run = self._client.get_run(parent)
+        info, tags = run.info, run.data.tags
         self._client.set_terminated(
             parent, "FINISHED", max(t for t in (end, info.end_time, info.start_time, 0) if t is not None)
         )
-        # Last: a run that was never ended is one to write anew.
-        self._client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end)
+        if not (new := chosen.choice(record)):
+            return
+        choices = chosen.read(tags) | new
+        shown = chosen.write(choices)
+        self._tags(parent, {key: value for key, value in shown.items() if tags.get(key) != value})
+        for key in tags:
+            if key.startswith(chosen.PREFIX) and key not in shown:
+                self._client.delete_tag(parent, key)
+        on = record["tuning"]["on"]
+        key, score = chosen.metric(on), chosen.best(choices, on)
+        if run.data.metrics.get(key) != score:
+            before = self._client.get_metric_history(parent, key)  # MLflow shows the one with the latest moment
+            at = max([end or 0, *(point.timestamp + 1 for point in before)])
+            self._client.log_metric(parent, key, math.nan if score is None else score, at)
+
+    def _tags(self, run_id: str, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(key, value[:5000]) for key, value in values.items()]
+        for first in range(0, len(tags), 100):  # one request takes 100
+            self._client.log_batch(run_id, tags=tags[first : first + 100])
 
     def _parent(self, record: Mapping[str, Any], begin: int | None) -> str:
         """MLflow's id of the run under which this one stands, made if there is none."""
