@@ -90,13 +90,11 @@ def plan(
             done = sum(len(trial.records) for trial in trials.found.values())
             trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
         seen.add(id(trials))
-        tested = [run for _, run in trials.tested(cell)]
-        if trials.open and trials.method == cell.method:  # while nothing is chosen, it may not be the default values
-            tested *= 2
-        finals = len(tested)
+        total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
         if not trials.open:
-            finals = sum(not recorded(records, run, device) for run in tested)
-        rows.append(Row(cell, *trainable(cell), todo, finals, done + len(tested) - finals))
+            tested = trials.tested(cell)
+            total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
+        rows.append(Row(cell, *trainable(cell), todo, finals, done + total - finals))
     return estimated(study, rows, device=device) if timed else rows
 
 

@@ -142,14 +142,14 @@ class Runner:
 
     def say_changed(self, cell: Cell, search: str, known: list[Record]) -> None:
         """Says that trials which are there are of another space, budget, device or of other data."""
-        about = describe(
-            Run(cell.task, cell.model, self.study.tune.representative(cell.method), self.study.training, 0)
-        )
-        of_it = [r for r in known if r["phase"] == "tune" and all(r[k]["spec"] == about[k]["spec"] for k in about)]
+        tuned = repr(self.study.tune.representative(cell.method))
+        here = (repr(cell.task), repr(cell.model), tuned)
+        trials = [record for record in known if record["phase"] == "tune"]
+        of_it = [r for r in trials if (r["task"]["spec"], r["model"]["spec"], of_method(r)) == here]
         searches = {(record.get("trial") or {}).get("search") for record in of_it}
         if of_it and search not in searches:
             self.watcher.said(
-                f"{about['method']['spec']} on {cell.task.name}: its {len(of_it)} trials are of another space, budget, "
+                f"{tuned} on {cell.task.name}: its {len(of_it)} trials are of another space, budget, "
                 "device or of other data; it is tuned anew"
             )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import math
 import os
@@ -62,12 +63,11 @@ def storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
 def _journal(path: Path) -> optuna.storages.BaseStorage:
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    _whole_lines(path)
-
     def opened() -> optuna.storages.BaseStorage:
         # An open lock, not a link, which some file systems lack; one that a killed process left is stale at once,
         # since only one process works on a folder.
         Path(f"{path}.lock").unlink(missing_ok=True)
+        _whole_lines(path)
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
 
     try:
@@ -83,10 +83,16 @@ def _journal(path: Path) -> optuna.storages.BaseStorage:
 
 
 def _whole_lines(path: Path) -> None:
-    """Cuts off a last line that a kill or a full disk left torn: Optuna would write the next one behind it."""
+    """Cuts off a last line that a kill or a full disk left torn: Optuna would write the next one behind it.
+
+    Raises:
+        ValueError: another line is none of a journal.
+    """
     with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)
+        for line in content.splitlines()[: content.count(b"\n")]:
+            json.loads(line)
 
 
 class Search:
@@ -128,8 +134,9 @@ class Search:
         number = todo[0]
         known = self.trials.found.get(number)
         with _quiet():
-            asked = self.asked.get(number) or self._ask(number, known.params if known else None)
-        trial = known or Trial(number, {key: self.trials.space[key].short(v) for key, v in asked.params.items()})
+            asked = self.asked.get(number) or self._ask(number, known.drawn if known else None)
+        short = {key: self.trials.space[key].short(value) for key, value in asked.params.items()}
+        trial = known or Trial(number, short, dict(asked.params))
         self.trials.found[number], self.running[number], self.asked[number] = trial, trial, asked
         return trial
 
@@ -236,7 +243,7 @@ class Search:
         return optuna.trial.create_trial(
             state=TrialState.COMPLETE if status == "ok" else TrialState.PRUNED,
             value=trial.mean(self.trials.metric) if status == "ok" else None,
-            params=trial.params,
+            params=trial.drawn,
             distributions=self.space,
             intermediate_values=self._steps(trial) if status in ("ok", "pruned") else {},
             user_attrs={NUMBER: trial.number, "status": status},

@@ -18,11 +18,15 @@ from bench.tune import configured
 
 @dataclass
 class Trial:
-    """One trial: values, and the record of its run for each tuning seed so far."""
+    """One trial: values, to four digits and as drawn, and the record of its run for each tuning seed so far."""
 
     number: int
     params: dict[str, Any]
+    drawn: dict[str, Any] = field(default_factory=dict)
     records: dict[int, Record] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.drawn = self.drawn or self.params
 
     def status(self, seeds: Iterable[int]) -> str | None:
         """How it ended; None while a seed is still to run."""
@@ -81,7 +85,8 @@ class Trials:
         """Takes up the trials that are recorded; of one that failed only its values, for it runs again."""
         for record in records:
             if record["phase"] == "tune" and (known := record.get("trial")) and known["search"] == self.name:
-                trial = self.found.setdefault(known["number"], Trial(known["number"], known["params"]))
+                trial = Trial(known["number"], known["params"], known["drawn"])
+                trial = self.found.setdefault(trial.number, trial)
                 if record["status"] != "failed":
                     trial.records[record["seed"]] = record
 
@@ -109,7 +114,7 @@ class Trials:
     def about(self, trial: Trial) -> Record:
         """What a trial's record says of it."""
         return {
-            **{"search": self.name, "number": trial.number, "params": trial.params},
+            **{"search": self.name, "number": trial.number, "params": trial.params, "drawn": trial.drawn},
             **{"seeds": list(self.study.tune.seeds), "of": repr(self.method)},
         }
 
@@ -130,8 +135,8 @@ class Trials:
 
     @property
     def chosen(self) -> Trial | None:
-        """The trial with the best mean validation score over the tuning seeds; a tie goes to the lower loss."""
-        ended = [trial for trial in self.found.values() if self.status(trial) == "ok"]
+        """The trial with the best mean score over the tuning seeds; of equals the one of lower loss, then the first."""
+        ended = [self.found[k] for k in sorted(self.found) if self.status(self.found[k]) == "ok"]
         scored = [(score, trial) for trial in ended if (score := trial.mean(self.metric)) is not None]
         best = max(scored, key=lambda pair: (self.sign * pair[0], -(pair[1].mean("loss") or 0.0)), default=None)
         return best[1] if best else None

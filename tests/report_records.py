@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,38 @@ RIVALS: list[Case] = [
 ]
 STUDY = [PROBE, FULL, *LORAS, *RIVALS]
 
+LORA = "LoRA(rank=8, alpha=16.0, at=['q', 'v'])"
+LR = {"low": 1e-4, "high": 1e-2, "log": True}
+REASONS = {"pruned": "after epoch 2 of 4: below the median of earlier trials", "diverged": "loss not finite"}
+TRAINED = ("lr", "weight_decay")
+Tried = tuple[dict[str, Any], str, float | None]  # parameters, how the trial ended, its score
+THREE: list[Tried] = [({"lr": 1e-3}, "ok", 0.85), ({"lr": 1e-4}, "ok", 0.8), ({"lr": 9e-3}, "diverged", None)]
+
+
+def trail(method: str, tried: Sequence[Tried], **changes: Any) -> dict[str, Any]:
+    """What a final run's record says of the search behind it: the first trial is the default one."""
+    trials = [
+        {
+            "number": number,
+            "params": params,
+            "status": status,
+            "score": score,
+            "loss": None,
+            "epochs": 4,
+            "seconds": 9.0,
+        }
+        for number, (params, status, score) in enumerate(tried)
+    ]
+    lower = changes.get("on") == "val/loss"
+    completed = [trial for trial in trials if trial["status"] == "ok"]
+    best: Any = (min if lower else max)(completed, key=lambda trial: trial["score"], default=None)
+    return {
+        "search": f"elpv vit {method} 1f3a9c20", "method": method, "shared_from": None, "sampler": "tpe",
+        "pruner": "median", "on": "val/top1", "seeds": [1000], "budget": len(tried), "epochs": 4,
+        "space": dict.fromkeys(tried[0][0], LR), "default": tried[0][0], "trials": trials,
+        "chosen": best and {"number": best["number"], "params": best["params"]}, "edge": [],
+    } | changes  # fmt: skip
+
 
 def record(case: Case, seed: int, **changes: Any) -> dict[str, Any]:
     """A record as a study writes it. Invented numbers: for tests, never for results/."""
@@ -42,10 +75,10 @@ def record(case: Case, seed: int, **changes: Any) -> dict[str, Any]:
         "metrics": {"val": {"top1": top1}, "test": {"top1": top1}}, "curve": curve, "best_epoch": 3,
         "parameters": {"backbone": backbone, "head": 770, "total": backbone + 770},
         "time": {"train": seconds + 0.1 * seed, "total": seconds + 2},
-        "tuning": {
-            "candidates": [{"lr": lr} for lr in (1e-4, 1e-3, 1e-2)], "chosen": {"lr": 1e-3},
-            "edge": name == "BitFit", "shared_from": "LoRA(rank=8)" if name == "LoRA" and rank != 8 else None,
-        },
+        "tuning": trail(
+            LORA if name == "LoRA" else spec, THREE, edge=["lr"] * (name == "BitFit"),
+            shared_from=LORA if name == "LoRA" and rank != 8 else None,
+        ),
         "environment": {"device_name": "EPYC", "threads": 2, "python": "3.11.7", "versions": {"torch": "2.15.0"}},
         "provenance": {"git_sha": "0123456789abcdef", "ended": "2025-01-01T00:00:00+00:00"},
     }  # fmt: skip
@@ -74,6 +107,32 @@ def other_task(name: str, *, metric: str = "top1", model: str = "vit", started: 
         "model": {"spec": f"Model({model!r})", "name": model},
         "provenance": {"started": started},
     }
+
+
+def tuned(
+    case: Case, tried: Sequence[Tried], seeds: Sequence[int] = (0, 1, 2), *, gain: float = 0.01, **changes: Any
+) -> list[dict[str, Any]]:
+    """All records of one search: its trials, the final runs, and the runs with the default values `gain` below."""
+    own = trail(record(case, 0)["method"]["spec"], tried, **changes.pop("trail", {}))
+    made = []
+    for trial in own["trials"]:
+        named = {"search": own["search"], "number": trial["number"], "params": trial["params"], "seeds": [1000]}
+        metrics = {"val": {"top1": trial["score"]}} if trial["score"] is not None else {}
+        reason = REASONS.get(trial["status"])
+        training = record(case, 0)["training"] | {k: v for k, v in trial["params"].items() if k in TRAINED}
+        made.append(
+            record(case, 1000, phase="tune", trial=named, metrics=metrics, status=trial["status"], reason=reason,
+                   training=training, tuning=None, **changes)
+        )  # fmt: skip
+    values = {"final": (own["chosen"] or {}).get("params"), "default": own["default"]}
+    for phase in ("final", "default") if own["chosen"] and own["chosen"]["params"] != own["default"] else ("final",):
+        for seed in seeds if own["chosen"] else ():
+            run = record(case, seed)
+            top1 = run["metrics"]["test"]["top1"] - gain * (phase == "default")
+            training = run["training"] | {k: v for k, v in values[phase].items() if k in TRAINED}
+            metrics = {"val": {"top1": top1 + 0.002 * (seed % 2)}, "test": {"top1": top1}}
+            made.append(record(case, seed, phase=phase, training=training, tuning=own, metrics=metrics, **changes))
+    return made
 
 
 def failed(case: Case, seed: int = 0) -> dict[str, Any]:
@@ -133,7 +192,11 @@ def detection(case: Case, seed: int = 0, **changes: Any) -> Any:
     """A record of a detector."""
     ap = record(case, seed)["metrics"]["test"]["top1"] - 0.5
     metrics = {"box_ap": ap, "ap50": ap + 0.2, "loss": 1.0}
-    made = {"metrics": {"val": metrics, "test": metrics}, "curve": [{"epoch": 1, "val": {"box_ap": ap}}]}
+    made = {
+        "metrics": {"val": metrics, "test": metrics},
+        "curve": [{"epoch": 1, "val": {"box_ap": ap}}],
+        "tuning": None,
+    }
     named = other_task("trees", metric="box_ap")
     return record(case, seed, **named | made | changes)
 

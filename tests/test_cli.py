@@ -98,6 +98,8 @@ def test_check_of_a_method(here):
         (("assets", "pull", "elvp"), "did you mean 'elpv'"),
         (("figures", "--results", "/nonexistent"), "no records under"),
         (("run", "rank-sweep", "--scale", "smoke", "--results", "/proc/here"), "/proc/here"),
+        (("run", "rank-sweep", "--scale", "smoke", "--jobs", "0"), "--jobs 0: at least one run"),
+        (("plan", "rank-sweep", "--scale", "smoke", "--jobs", "-1"), "--jobs -1: at least one run"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(args, told, here):
@@ -133,10 +135,10 @@ def test_smoke_study_end_to_end(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
-    command = [sys.executable, "-m", "bench", "run", "rank-sweep", "--scale", "smoke", "--no-mlflow"]
-    runs = tmp_path / "rank-sweep" / "smoke" / "runs"
+    command = [sys.executable, "-m", "bench", "run", "learning-rate", "--scale", "smoke", "--family", "images"]
+    runs = tmp_path / "learning-rate" / "smoke" / "runs"
     running = subprocess.Popen(
-        [*command, "--results", str(tmp_path)],
+        [*command, "--no-mlflow", "--results", str(tmp_path)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -144,10 +146,10 @@ def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
         # A shell's background job, such as CI may be, has its children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    for _ in range(1800):
+    for _ in range(9000):
         if len(list(runs.glob("*.json"))) >= 5:
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 130

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from bench import methods as m
 from bench.conformance import BERT, CHECKS, CNN, CNN_MAPS, MODELS, VIT, VIT_MAPS
 from bench.sites import ALL, CONV
+from bench.tasks import Detection, Images, Text
+from bench.training import Training
+from bench.tune import TUNABLE, Tune
 
 TRANSFORMERS = (VIT, BERT, VIT_MAPS)
 ROWS = [
@@ -41,5 +46,12 @@ def test_every_method_has_a_row():
     assert {type(method) for method, _ in ROWS} == set(m.METHODS.values())
 
 
-def test_every_method_has_the_same_number_of_learning_rates():
-    assert {len(method.learning_rates) for method in m.METHODS.values()} == {5}
+@pytest.mark.parametrize("method", [cls() for cls in m.METHODS.values()], ids=repr)
+def test_declares_what_tuning_searches(method):
+    """Its own fields or those of training, never both by one name; the untuned values lie inside."""
+    own = {field.name for field in fields(method)}
+    assert {"lr", "weight_decay"} <= method.space.keys() <= own | set(TUNABLE)
+    assert not own & set(TUNABLE)
+    for task in (Images("digits"), Text("unicode-names"), Detection("composited-digits")):
+        Tune().check(task, method, Training())
+        assert Tune().default(task, method, Training()).keys() == method.space.keys()

@@ -19,10 +19,11 @@ from bench.records import Records
 from bench.report import redraw
 from bench.runner import Runner, Watcher
 from bench.sites import CONV
-from bench.study import Cell, Study, Tune
+from bench.study import Cell, Study
 from bench.tasks import CocoFolder, Detection, Images
 from bench.train import Run, train
 from bench.training import Training
+from bench.tune import Tune
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 STUDY = Study(
@@ -33,7 +34,7 @@ STUDY = Study(
     methods=(LinearProbe(), LoRA(rank=2)),
     training=Training(epochs=2, batch_size=4),
     seeds=(0, 1),
-    tune=Tune(candidates=1),
+    tune=Tune(trials=1),
 )
 
 
@@ -54,9 +55,10 @@ def test_a_study_on_boxes(tmp_path):
     records = Records(tmp_path / "boxes" / "smoke")
     records.prepare()
     rows = plan(STUDY, records)
-    assert [row.todo for row in rows] == [3, 3] and all(row.seconds > 0 for row in rows)
+    assert [(row.trials, row.finals) for row in rows] == [(1, 2 + 2)] * 2 and all(row.seconds > 0 for row in rows)
     finals, done = execute(records)
-    assert done == 6 and {record["status"] for record in finals} == {"ok"}
+    assert done == 6, "the only trial is the default one, so the final runs are the default runs"
+    assert {record["status"] for record in finals} == {"ok"}
     for record in finals:
         assert {"box_ap", "ap50", "ap75", "loss"} <= record["metrics"]["test"].keys()
         assert record["parameters"]["backbone"] == (0 if record["method"]["name"] == "LinearProbe" else 3072)

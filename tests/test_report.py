@@ -21,7 +21,8 @@ from bench.report.names import slugs
 from bench.report.style import look
 from bench.stats import bootstrap_interval
 
-FIGURES = ("accuracy_vs_parameters", "accuracy_vs_time", "learning_curves", "trainable_parameters")
+FIGURES = ("accuracy_vs_parameters", "accuracy_vs_time", "learning_curves", "trainable_parameters", "search")
+FILES = (*FIGURES, "learning_rate")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_no_interval_from_one_value() -> None:
 def test_everything_is_written_and_again_the_same(study: Path) -> None:
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     written = redraw(study)  # without the question, which stays as it was
-    expected = [study / "figures" / f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")]
+    expected = [study / "figures" / f"{name}.{kind}" for name in FILES for kind in ("png", "svg")]
     assert set(written) == {study / "table.csv", study / "README.md", *expected}
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
     assert not any(b"202" in path.read_bytes().split(b"<defs>")[0] for path in written if path.suffix == ".svg")
@@ -66,7 +67,8 @@ def test_page_says_what_ran_and_what_came_of_it(study: Path) -> None:
         "| linear probe | 0 | 770 | 0.814 | 0.808 to 0.820 | 3 | 1.3 | 0.001 |",
         "| BitFit | 51,456 | 770 | 0.847 | 0.841 to 0.853 | 3 | 9.9 | 0.001 (edge) |",
         "| LoRA r=64 | 1,179,648 | 770 | 0.858 | 0.852 to 0.864 | 3 | 11.9 | 0.001 (shared) |",
-        "from 3 candidates per method; LoRA's tuned once at r=8 and shared over ranks under α/r.",
+        "3 trials each (TPE, median pruning) on 1 tuning seed, over learning rate; "
+        "LoRA's tuned once at r=8 and shared over ranks under α/r.",
         "with 3 seeds: lowest to highest", "Best mean: LoRA r=64, 0.858.", "in 1 of 4 pairs",
     ):  # fmt: skip
         assert said in page
@@ -82,13 +84,13 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     keep(tmp_path, [PROBE], seeds=(0, 1))
     redraw(tmp_path)
     assert "none for a single seed" in text(tmp_path)
-    assert len(list((tmp_path / "figures").iterdir())) == 8
+    assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FILES)
 
 
 @pytest.mark.parametrize("cases", [[PROBE], [FULL]], ids=["probe", "full"])
 def test_a_reference_alone(tmp_path: Path, cases: list[Case]) -> None:
     keep(tmp_path, cases, time={})
-    assert len(redraw(tmp_path)) == 10
+    assert len(redraw(tmp_path)) == 2 * len(FILES) + 2
 
 
 def test_no_records_and_only_failures(tmp_path: Path) -> None:
@@ -122,10 +124,10 @@ def test_what_must_not_be_averaged_is_apart(changes: dict[str, Any]) -> None:
 
 
 def test_two_devices_have_figures_each_and_old_ones_go(tmp_path: Path) -> None:
-    keep(tmp_path, [LORAS[0]])
+    keep(tmp_path, [LORAS[0]], tuning=None)
     redraw(tmp_path)
     assert (tmp_path / "figures" / "learning_curves.png").exists()
-    keep(tmp_path, [LORAS[0]], environment={"device_name": "H100", "threads": 2})
+    keep(tmp_path, [LORAS[0]], tuning=None, environment={"device_name": "H100", "threads": 2})
     redraw(tmp_path)
     names = sorted(path.name for path in (tmp_path / "figures").glob("learning_curves*.png"))
     assert [name.split("-")[2] for name in names] == ["epyc", "h100"]

@@ -9,21 +9,34 @@ import pytest
 import torch
 
 from bench.errors import BadInput
+from bench.ledger import usable
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace
 from bench.models import resolve as model
 from bench.records import Records
 from bench.runner import Runner, Watcher
-from bench.study import Cell, Study, Tune
+from bench.study import Cell, Study
 from bench.tasks import Images, Text, TextCsv, resolve
 from bench.tasks.pool import Pool, split
 from bench.tasks.tfidf import TfidfLogistic
 from bench.tasks.tokens import bucketed, tokenised
 from bench.train import Run, train
 from bench.training import Training
+from bench.trials import of_cells
+from bench.tune import Tune
 
 BERT = HuggingFace("test-bert", weights="random", max_length=32)
 TASK = Text("unicode-names", train=60, val=40, test=50)
+STUDY = Study(
+    name="tiny",
+    question="?",
+    tasks=(TASK,),
+    models=(BERT,),
+    methods=(LinearProbe(),),
+    training=Training(epochs=1),
+    seeds=(0, 1),
+    tune=Tune(trials=1, pruner="none"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +126,7 @@ def test_the_references_fit_the_runs_own_texts_or_all(monkeypatch):
     assert "same 60 texts" in same.label(TASK) and "all 1" in every.label(TASK)
     small, large = same.evaluate(TASK, seed=0), every.evaluate(TASK, seed=0)
     assert large.metrics["test"]["top1"] > small.metrics["test"]["top1"] > 0.3
-    assert len(small.tuning["candidates"]) == 5, "as many as a method has learning rates"
+    assert len(small.tuning["candidates"]) == 5
     best = max(c["score"] for c in small.tuning["candidates"])
     assert small.metrics["val"]["top1"] == best
     train, val, test = every._split(TASK, seed=0)
@@ -122,10 +135,9 @@ def test_the_references_fit_the_runs_own_texts_or_all(monkeypatch):
 
 
 def test_references_are_recorded_once(tmp_path):
-    study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0, 1), Tune(candidates=1))
     records, told = Records(tmp_path / "tiny" / "smoke"), []
     for _ in range(2):
-        Runner(study, "smoke", records, watcher=Watcher(reference=lambda record, fresh: told.append(fresh)))()
+        Runner(STUDY, "smoke", records, watcher=Watcher(reference=lambda record, fresh: told.append(fresh)))()
     stored = [r for r in records.all() if r["phase"] == "reference"]
     assert told == [True] * 4 + [False] * 4 and len(stored) == 4
     assert {r["method"]["spec"] for r in stored} == {"TfidfLogistic(texts='same')", "TfidfLogistic(texts='all')"}
@@ -133,15 +145,14 @@ def test_references_are_recorded_once(tmp_path):
 
 def test_outdated_references_are_moved_aside(tmp_path):
     records = Records(tmp_path / "tiny" / "smoke")
-    study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0, 1), Tune(candidates=1))
-    Runner(study, "smoke", records)()
-    Runner(replace(study, seeds=(1,)), "smoke", records)()
+    Runner(STUDY, "smoke", records)()
+    Runner(replace(STUDY, seeds=(1,)), "smoke", records)()
     assert {r["seed"] for r in records.all() if r["phase"] == "reference"} == {1}
 
 
 def test_a_reference_that_fails_is_a_status_and_tried_again(tmp_path, monkeypatch):
     records = Records(tmp_path / "tiny" / "smoke")
-    study = Study("tiny", "?", (TASK,), (BERT,), (LinearProbe(),), Training(epochs=1), (0,), Tune(candidates=1))
+    study = replace(STUDY, seeds=(0,))
     monkeypatch.setattr(TfidfLogistic, "evaluate", lambda *_, **__: 1 / 0)
     finals = Runner(study, "smoke", records)()
     failed = [r for r in records.all() if r["phase"] == "reference"]
@@ -180,15 +191,14 @@ def test_two_columns_of_one_file_are_two_sets(tmp_path, inputs):
 
 
 def test_weights_that_changed_under_their_name_are_other_weights(tmp_path):
-    from bench.runner import usable
-
     BERT.build().module.body.save_pretrained(tmp_path)
     BERT.build().inputs.tokenizer.save_pretrained(tmp_path)
     mine = HuggingFace(str(tmp_path), max_length=32)
-    study = Study("tiny", "?", (TASK,), (mine,), (LinearProbe(),), Training(epochs=1), (0,), Tune(candidates=1))
+    study = replace(STUDY, models=(mine,), seeds=(0,))
     records = Records(tmp_path / "tiny" / "smoke")
     (final,) = Runner(study, "smoke", records)()
-    run = study.finals(next(study.cells()), final["training"]["lr"])[0]
+    cell, trials = next(iter(of_cells(study, "cpu").items()))
+    run = trials.finals(cell, final["tuning"]["chosen"]["params"])[0]
     assert usable(final, run, "cpu")
     HuggingFace("test-bert", weights="random").build(seed=5).module.body.save_pretrained(tmp_path)
     assert not usable(final, run, "cpu")

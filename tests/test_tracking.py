@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import pytest
 
 from bench.errors import BadInput
 from bench.records import Records, run_id
-from bench.tracking import Experiment, Tracker, server, sync, uri
+from bench.tracking import Experiment, Tracker, chosen, server, sync, uri
+from bench.tracking.entries import run_name
 from bench.tracking.experiment import brief, shown
 
 pytestmark = pytest.mark.xdist_group("mlflow")  # one worker: the database takes seconds to make
@@ -49,6 +51,36 @@ def record(*, rank: int = 8, seed: int = 0, task: str = "elpv", **changes: Any) 
                        "started": "2026-01-01T10:00:00+00:00", "ended": "2026-01-01T10:00:14+00:00"},
         **changes,
     }  # fmt: skip
+
+
+SPACE = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "rank_stabilised": {"choices": [False, True]}}
+
+
+def trial(number: int, lr: float, *, rank: int = 8, **changes: Any) -> dict[str, Any]:
+    """A record of a trial, as tuning writes it."""
+    made = record(rank=rank, seed=1000, phase="tune", tuning=None)
+    spec = made["method"]["spec"]
+    about = {"search": f"elpv vit_small {spec} 1f3a9c20", "number": number, "params": {"lr": lr}, "seeds": [1000]}
+    own = {"trial": about, "training": made["training"] | {"lr": lr}, "metrics": {"val": made["metrics"]["val"]}}
+    return made | {"run_id": run_id({"trial": about, "changes": repr(changes)})} | own | changes
+
+
+def final(number: int | None, lr: float, *, rank: int = 8, tuned: int = 8, score: float = 0.8, **changes: Any) -> Any:
+    """A record of a run with what trial `number` of a search found."""
+    made = record(rank=rank, **changes)
+    spec = f"LoRA(rank={tuned}, at=('q', 'v'))"
+    ends = [("ok", 0.7), ("diverged", None), ("pruned", 0.5), ("ok", score), ("ok", 0.6)]
+    tuning = {
+        "search": f"elpv vit_small {spec} 1f3a9c20", "of": made["method"]["spec"], "method": spec,
+        "shared_from": None if tuned == rank else spec,
+        "sampler": "tpe", "pruner": "median", "on": "val/top1", "seeds": [1000], "budget": 5, "epochs": 3,
+        "space": SPACE, "default": {"lr": 1e-3},
+        "trials": [{"number": at, "params": {"lr": lr}, "status": status, "score": score, "loss": None, "epochs": 3,
+                    "seconds": 15.2} for at, (status, score) in enumerate(ends)],
+        "chosen": None if number is None else {"number": number, "params": {"lr": lr}},
+        "edge": ["lr"] if lr > 5e-3 else [],
+    }  # fmt: skip
+    return made | {"tuning": tuning, "training": made["training"] | {"lr": lr}}
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +149,106 @@ def test_a_run_shows_its_record(database: str) -> None:
     assert metrics.items() <= run.data.metrics.items()
 
 
+def test_a_trial_is_shown_as_one(database: str) -> None:
+    entry = trial(3, 0.00213)
+    logged(database, "trial", entry)
+    (run,) = runs(database, "trial", "tags.trial = '3' and tags.phase = 'tune'")
+    assert run.info.run_name == "rank=8 trial 3 · lr 0.00213 · seed 1000 · LoRA(rank=8, at=('q', 'v'))"
+    assert run.data.tags["search"] == entry["trial"]["search"]
+    params = {"trial.number": "3", "trial.params.lr": "0.00213", "trial.search": entry["trial"]["search"],
+              "lr": "0.00213", "training.lr": "0.00213"}  # fmt: skip
+    assert params.items() <= run.data.params.items()
+    (parent,) = runs(database, "trial", "tags.kind = 'parent'")
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_the_names_of_runs() -> None:
+    spec = {"spec": "AdaptFormer(width=64, scale=0.3)", "name": "AdaptFormer", "config": {"width": 64, "scale": 0.3}}
+    about = {"search": "s", "number": 12, "params": {"lr": 0.01, "scale": 0.3}, "of": "AdaptFormer(width=64)"}
+    searched = record(phase="tune", method=spec, trial=about, tuning=None)
+    assert run_name(searched) == "width=64 trial 12 · lr 0.01 · scale 0.3 · seed 0 · AdaptFormer(width=64, scale=0.3)"
+    bare = {"spec": "BitFit(dropout=0.17)", "name": "BitFit", "config": {"dropout": 0.17}}
+    assert run_name(record(method=bare, tuning={"of": "BitFit()"})) == "seed 0 · BitFit(dropout=0.17)"
+    assert run_name(record(phase="default")) == "rank=8 default seed 0 · LoRA(rank=8, at=('q', 'v'))"
+    old = record(phase="tune", tuning=None)
+    assert run_name(old) == "rank=8 lr 0.001 tuning seed 0 · LoRA(rank=8, at=('q', 'v'))"
+    many = about | {"params": {f"name_{at}": at for at in range(40)}}
+    assert len(run_name(record(phase="tune", method=spec, trial=many, tuning=None))) == 250
+
+
+def test_tuning_is_summed_up(database: str) -> None:
+    logged(database, "tuning", final(3, 0.0021, rank=1), final(3, 1e-3, phase="default"))
+    (run,) = runs(database, "tuning", "tags.phase = 'final'")
+    about = {key: value for key, value in run.data.params.items() if key.startswith("tuning.")}
+    spec = "LoRA(rank=8, at=('q', 'v'))"
+    assert about == {
+        "tuning.search": f"elpv vit_small {spec} 1f3a9c20", "tuning.method": spec, "tuning.shared_from": spec,
+        "tuning.of": "LoRA(rank=1, at=('q', 'v'))", "tuning.sampler": "tpe", "tuning.pruner": "median",
+        "tuning.on": "val/top1", "tuning.seeds": "1000", "tuning.budget": "5", "tuning.epochs": "3",
+        "tuning.space": "lr 0.0001..0.01 log, rank_stabilised False or True", "tuning.default.lr": "0.001",
+        "tuning.trials": "3 ok, 1 diverged, 1 pruned", "tuning.chosen.trial": "3", "tuning.chosen.lr": "0.0021",
+    }  # fmt: skip
+    assert run.data.tags["search"] == about["tuning.search"] and "trial" not in run.data.tags
+    (untuned,) = runs(database, "tuning", "tags.phase = 'default'")
+    assert untuned.info.run_name.startswith("rank=8 default seed 0 · ")
+
+
+def parent_of(database: str, study: str) -> tuple[dict[str, str], dict[str, float]]:
+    """What a study's only parent says of what was chosen: tags and metrics."""
+    (parent,) = runs(database, study, "tags.kind = 'parent'")
+    tags = {key: value for key, value in parent.data.tags.items() if key.startswith("chosen.")}
+    return tags, parent.data.metrics
+
+
+def test_the_parent_holds_what_was_chosen(database: str) -> None:
+    from mlflow import MlflowClient
+
+    spec = "LoRA(rank=8, at=('q', 'v'))"
+    first = [trial(3, 0.0021), final(3, 0.0021), final(3, 0.0021, seed=1), final(3, 0.0021, rank=1)]
+    logged(database, "chosen", *first, final(3, 1e-3, phase="default", score=0.1))
+    expected = {"chosen.lr": "0.0021", "chosen.trial": "3", "chosen.method": spec, "chosen.on": "val/top1",
+                "chosen.score": "0.8"}  # fmt: skip
+    assert parent_of(database, "chosen") == (expected, {"chosen/val_top1": 0.8})
+    logged(database, "chosen", *first)
+    (parent,) = runs(database, "chosen", "tags.kind = 'parent'")
+    history = MlflowClient(tracking_uri=database).get_metric_history(parent.info.run_id, "chosen/val_top1")
+    assert len(history) == 1, "the second time changed nothing"
+
+    logged(database, "chosen", final(3, 0.009, score=0.77))  # a lower score, at the same moment
+    changed = expected | {"chosen.lr": "0.009", "chosen.score": "0.77", "chosen.edge": "lr"}
+    assert parent_of(database, "chosen") == (changed, {"chosen/val_top1": 0.77})
+
+    logged(database, "chosen", final(None, 0.001))
+    tags, metrics = parent_of(database, "chosen")
+    assert tags == {"chosen.trial": "none", "chosen.method": spec, "chosen.on": "val/top1"}
+    assert math.isnan(metrics["chosen/val_top1"])
+
+
+def test_searches_under_one_parent_are_told_apart(database: str) -> None:
+    small, large = final(3, 0.004, rank=1, tuned=1), final(4, 0.0021, rank=64, tuned=64)
+    logged(database, "searches", small, large)
+    tags, metrics = parent_of(database, "searches")
+    assert tags["chosen.rank 1.lr"] == "0.004" and tags["chosen.rank 1.trial"] == "3"
+    assert tags["chosen.rank 64.lr"] == "0.0021" and tags["chosen.rank 64.trial"] == "4"
+    assert not {"chosen.lr", "chosen.trial", "chosen.method"} & set(tags)
+    assert metrics == {"chosen/val_top1": 0.8}
+    logged(database, "searches", small, large)
+    assert parent_of(database, "searches") == (tags, metrics)
+    logged(database, "sehcraes", large, small)
+    assert parent_of(database, "sehcraes") == (tags, metrics), "in any order"
+
+
+def test_what_is_chosen_is_read_back_from_its_tags() -> None:
+    shown = {"trial": "3", "on": "val/loss", "lr": "0.1"}
+    specs = ("LoRA(rank=8, at=('q', 'v'), dropout=0.1)", "LoRA(rank=8, at=('q',), dropout=0.1)", "LoRA()", "no spec")
+    for count in range(1, 5):
+        choices = {spec: shown | {"method": spec, "score": str(at)} for at, spec in enumerate(specs[:count])}
+        assert chosen.read(chosen.write(choices)) == choices
+        assert chosen.best(choices, "val/loss") == 0 and chosen.best(choices, "val/top1") is None
+    tags = chosen.write({spec: {"lr": "0.1"} for spec in specs[:2]})
+    assert set(tags) == {"chosen.at q v.lr", "chosen.at q.lr"}
+
+
 def test_a_reference_is_shown_as_one(database: str) -> None:
     bare = {"model": {"spec": "none", "name": "none"}, "training": {}, "parameters": {}, "time": {"total": 3.5}}
     method = {"spec": "Counts(texts='all')", "name": "Counts", "config": {"texts": "all"}, "label": "word counts"}
@@ -170,6 +302,15 @@ def test_two_trackers_of_one_study_make_each_run_once(database: str) -> None:
     one.log(record())
     other.log(record())
     assert len(runs(database, "both")) == 2
+
+
+def test_a_pruned_trial_was_ended_and_is_no_failure(database: str) -> None:
+    pruned = trial(4, 0.003, status="pruned", reason="after epoch 2 of 4: below the median of earlier trials")
+    before = logged(database, "pruned", pruned)
+    (run,) = runs(database, "pruned", "tags.status = 'pruned'")
+    assert (run.info.status, run.data.metrics["val/top1"]) == ("KILLED", 0.76)
+    assert run.data.tags["mlflow.note.content"] == pruned["reason"]
+    assert {run.info.run_id for run in logged(database, "pruned", pruned)} == {run.info.run_id for run in before}
 
 
 def test_a_changed_record_replaces_what_was_shown(database: str) -> None:

@@ -117,6 +117,21 @@ def test_early_stopping(monkeypatch):
     assert len(train(run_of(LinearProbe(), epochs=9, patience=2)).curve) == 3
 
 
+def test_a_word_after_an_epoch_ends_the_run_as_pruned():
+    """With the curve so far and the scores of its best epoch, untested; the last epoch has nothing left to spare."""
+    seen = []
+
+    def stop(epoch, scores):
+        seen.append(scores)
+        return "enough" if epoch == 2 else None
+
+    pruned = train(run_of(LoRA(rank=2), epochs=3), on_epoch=stop)
+    assert (pruned.status, pruned.reason) == ("pruned", "enough")
+    assert [point["val"] for point in pruned.curve] == seen and len(seen) == 2
+    assert pruned.metrics == {"val": pruned.curve[pruned.best_epoch - 1]["val"]}
+    assert train(run_of(LoRA(rank=2), epochs=2), on_epoch=stop).status == "ok"
+
+
 @pytest.mark.parametrize("lr", [1e6, 1e30])
 def test_divergence_is_a_status(lr):
     outcome = train(run_of(FullFineTuning(), lr=lr, clip_norm=0.0, optimizer="sgd", epochs=4))
