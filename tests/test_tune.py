@@ -15,7 +15,7 @@ from bench.study import Cell
 from bench.tasks import Detection, Images
 from bench.train import Outcome
 from bench.training import Training
-from bench.trials import Trial, Trials, of_cells
+from bench.trials import Trials, of_cells
 from bench.tune import Tune, configured
 
 DIGITS = Images("digits")
@@ -111,12 +111,15 @@ def searched(*runs, study=None, **tune):
     options = {"trials": 3, "pruner": "none", "over": ("lr",)} | tune
     study = replace(STUDY, methods=(LinearProbe(),), tune=Tune(**options))
     trials = Trials(study, Cell(STUDY.tasks[0], VIT, LinearProbe()))
+    numbers, made = {}, []
     for lr, score, loss, *status in runs:
-        trial = next((t for t in trials.found.values() if t.params["lr"] == lr), None)
-        trial = trial or trials.found.setdefault(len(trials.found), Trial(len(trials.found), {"lr": lr}))
+        known = {"search": trials.name, "number": numbers.setdefault(lr, len(numbers))}
+        known |= {"params": {"lr": lr}, "drawn": {"lr": lr}}
+        seed = 1000 + sum(record["trial"] == known for record in made)
         metrics = {} if score is None else {"val": {"top1": score, "loss": loss}}
         ended = {"status": (*status, "ok")[0], "metrics": metrics, "curve": [{}], "time": Outcome().time}
-        trial.records[1000 + len(trial.records)] = ended
+        made.append({"phase": "tune", "trial": known, "seed": seed} | ended)
+    trials.recall(reversed(made))  # in whatever order they are read
     return trials
 
 
@@ -146,10 +149,13 @@ def test_choosing_takes_the_mean_over_tuning_seeds():
     assert half.open == [0] and half.left == 1 and half.chosen.params == {"lr": 1e-2}
 
 
-def test_a_failed_trial_makes_the_budget_unequal():
-    assert "budget would be smaller" in searched((1e-3, 0.7, 1.0), (1e-2, None, None, "failed")).unsound
+def test_trials_that_all_end_badly_choose_nothing():
     nothing = searched((1e-3, None, None, "diverged"), (1e-2, None, None, "out_of_memory"))
-    assert nothing.unsound == "no tuning run ended well: diverged, out_of_memory"
+    assert nothing.chosen is None and nothing.summary(nothing.cell)["chosen"] is None
+    assert sorted(nothing.unsound.removeprefix("no tuning run ended well: ").split(", ")) == [
+        "diverged",
+        "out_of_memory",
+    ]
 
 
 def test_a_search_is_named_after_all_that_its_trials_depend_on():
