@@ -212,6 +212,7 @@ class Desk:
     def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
         self.study, self.records, self.jobs, self.next_drawing = study, records, jobs, 0.0
         self.drawing: threading.Thread | None = None
+        self.stale = False
         self.tracker: Any = None
         if mlflow:
             self.tracker = tracker(study, records)
@@ -236,6 +237,7 @@ class Desk:
         if record["run_id"] in self.told:
             return
         self.told.add(record["run_id"])
+        self.stale = True
         self.progress.finished(run, record, fresh)
         if self.tracker is not None:
             self.tracker.log(record)
@@ -243,6 +245,7 @@ class Desk:
     def reference(self, record: Record, fresh: bool) -> None:
         """A reference is measured, or was."""
         self.told.add(record["run_id"])
+        self.stale = True
         if fresh:
             self.progress.say_line(reference_line(record))
         if self.tracker is not None:
@@ -263,7 +266,7 @@ class Desk:
 
     def draw(self) -> None:
         """Table, figures and page from the records so far. What goes wrong there does not end the study."""
-        start = time.monotonic()
+        start, self.stale = time.monotonic(), False
         try:
             redraw(self.records.folder, question=self.study.question)
         except Exception as error:  # a picture is no reason to lose the runs after it
@@ -277,7 +280,8 @@ class Desk:
         if self.drawing is not None:
             self.drawing.join()
         if self.told:
-            self.draw()
+            if self.stale:
+                self.draw()
             if self.tracker is not None:
                 self.tracker.artefacts(self.records.folder)
 

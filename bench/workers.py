@@ -25,6 +25,9 @@ import torch
 
 from bench.train import Outcome, Run, train
 
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""How workers begin: forked from a process that has imported torch once for all and used it for nothing."""
+PRELOAD = ("bench.workers", "torchmetrics.functional.classification")
 TRIES = 2
 """How often a run is begun whose process is killed under it."""
 
@@ -186,7 +189,8 @@ class Pool:
             worker.link.send(job.run)
 
     def _new(self, number: int) -> _Worker:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(START)
+        context.set_forkserver_preload(list(PRELOAD))
         here, there = context.Pipe()
         device = self.device
         if device == "cuda" and torch.cuda.device_count() > 1:

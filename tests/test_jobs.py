@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,12 @@ def wait_for(what, running):
 def workers(running):
     """The command's worker processes: spawned by it, or forked by a server that it spawned."""
     below = psutil.Process(running.pid).children(recursive=True)
-    return [p for p in below if re.search("spawn_main|forkserver", " ".join(p.cmdline())) and not p.children()]
+    found = []
+    for process in below:
+        with suppress(psutil.NoSuchProcess):  # as `git`, asked for the commit and gone
+            if re.search("spawn_main|forkserver", " ".join(process.cmdline())) and not process.children():
+                found.append(process)
+    return found
 
 
 def run_alone(study, records):

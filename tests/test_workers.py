@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -31,7 +32,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "forked")
 
 @pytest.fixture
 def forked(monkeypatch):
-    """A spawned worker imports torch for seconds; a forked one has it. `tests/test_jobs.py` has spawned ones."""
+    """A spawned worker imports for seconds; a forked one has all of it. `tests/test_jobs.py` has spawned ones."""
+    importlib.import_module("torchmetrics.functional.classification")
     context = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)
 
