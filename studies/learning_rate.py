@@ -5,10 +5,10 @@ With the scaling alpha/rank one hopes to tune LoRA at one rank and keep the rate
 Thinking Machines Lab 2025, "LoRA Without Regret"). Here every rank is tuned by itself, on a grid of half a decade, on
 three families; alpha is 16 throughout, nothing is pruned, so that the whole basin is seen.
 
-Pictures, `laptop`, AMD EPYC, two runs at once with a thread each (14 minutes): ELPV, 200 training photos, DINOv2-S/14 at
+Pictures, `laptop`, AMD EPYC, two runs at once, a thread each (14 minutes): ELPV, 200 training photos, DINOv2-S/14 at
 56 px, four epochs, two tuning seeds with 400 validation photos each:
 
-- LoRA's best rate on the grid is .0031 at r = 1, 8 and 64 alike. At .001 it is as good for r = 1 and 64, within .002; at
+- LoRA's best rate on the grid is .0031 at r = 1, 8 and 64 alike. At .001 r = 1 and 64 are as good, within .002; at
   .01 it loses three to ten points. So it stays put, to half a decade.
 - Full fine-tuning's best is 3.1e-5: a hundredth of LoRA's, not a tenth. Its basin is flat (.777 to .811 over two and a
   half decades), so the factor is known to a decade at best.
