@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from bench.environment import commit, environment
+from bench.ledger import Record
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Study
 from bench.tasks import Found, Reference, Task, description
-
-Record = dict[str, Any]
 
 
 def identity(task: Task, reference: Reference, seed: int) -> str:

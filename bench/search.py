@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.errors import BadInput
 from bench.ledger import Record
 from bench.records import JOURNAL
-from bench.space import Choice, Range
+from bench.space import distribution
 from bench.trials import Trial, Trials
 
 NUMBER = "number"  # of a trial in our budget; Optuna's own number counts interrupted attempts too
@@ -110,7 +109,7 @@ class Search:
     ) -> None:
         self.trials, self.tune, self.parallel = trials, trials.study.tune, parallel
         self.epochs = trials.study.training.epochs
-        self.space = {key: _distribution(one) for key, one in trials.space.items()}
+        self.space = {key: distribution(one.config) for key, one in trials.space.items()}
         self.running: dict[int, Trial] = {}
         self.asked: dict[int, optuna.trial.Trial] = {}
         with _quiet():
@@ -269,12 +268,6 @@ class Search:
             case "hyperband":
                 return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=steps)
         return optuna.pruners.NopPruner()
-
-
-def _distribution(space: Range | Choice) -> BaseDistribution:
-    if isinstance(space, Range):
-        return FloatDistribution(space.low, space.high, log=space.log)
-    return CategoricalDistribution(space.values)
 
 
 @contextlib.contextmanager

@@ -136,5 +136,14 @@ class Choice:
         return " or ".join(str(value) for value in self.values)
 
 
+def distribution(config: Mapping[str, Any]) -> Any:
+    """Optuna's distribution of a range or a choice, from its `config`, as a record keeps it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution  # slow, and few need it
+
+    if "choices" in config:
+        return CategoricalDistribution(tuple(config["choices"]))
+    return FloatDistribution(config["low"], config["high"], log=bool(config.get("log")))
+
+
 Space = Mapping[str, Range | Choice]
 """What is searched, by the name of a field of the method or of the training."""

@@ -160,9 +160,14 @@ def _module(name: str, folder: Path) -> ModuleType:
     if key not in known:
         raise unknown("study", name, known)
     path = folder / f"{key.replace('-', '_')}.py"
-    spec = importlib.util.spec_from_file_location(f"studies.{path.stem}", path)
+    return loaded(f"studies.{path.stem}", path)
+
+
+def loaded(name: str, path: Path) -> ModuleType:
+    """The module in a file, under a name by which what it defines is found again, in a worker process too."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a .py file always has both
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

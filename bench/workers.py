@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
+import importlib
 import multiprocessing
 import os
 import signal
@@ -19,15 +19,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from bench.study import loaded
 from bench.train import Outcome, Run, train
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """How workers begin: forked from a process that has imported torch once for all and used it for nothing."""
-PRELOAD = ("bench.workers", "torchmetrics.functional.classification")
+SLOW = "torchmetrics.functional.classification"
+"""What takes seconds to import, with which no run shall be charged."""
 TRIES = 2
 """How often a run is begun whose process is killed under it."""
 
@@ -190,7 +193,7 @@ class Pool:
 
     def _new(self, number: int) -> _Worker:
         context: Any = multiprocessing.get_context(START)
-        context.set_forkserver_preload(list(PRELOAD))
+        context.set_forkserver_preload([__name__, SLOW])
         here, there = context.Pipe()
         device = self.device
         if device == "cuda" and torch.cuda.device_count() > 1:
@@ -230,12 +233,9 @@ def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, st
     """A worker's life: a run in, epochs and an outcome out, until the pipe ends."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    importlib.import_module("torchmetrics.functional.classification")  # seconds, which no run shall be charged with
+    importlib.import_module(SLOW)
     for name, path in studies.items():
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None  # a .py file always has both
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        loaded(name, Path(path))
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> str | None:
         link.send((epoch, scores))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.records import Records
+
 # Several workers with a thread for every core each would wait for one another; read when torch is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -57,3 +59,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that the tests of a worker share, and no person's."""
+    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    """An empty folder for the records of a tiny study."""
+    found = Records(tmp_path / "tiny" / "smoke")
+    found.prepare()
+    return found

@@ -12,10 +12,7 @@ from PIL import Image
 from bench.errors import BadInput
 from bench.tasks import CocoFolder, Detection, VocFolder
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def entry(kind, **changes):

@@ -25,7 +25,7 @@ from bench.train import Run, train
 from bench.training import Training
 from bench.tune import Tune
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 STUDY = Study(
     name="boxes",
     question="Does it run?",
@@ -36,11 +36,6 @@ STUDY = Study(
     seeds=(0, 1),
     tune=Tune(trials=1),
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def execute(records, study=STUDY):

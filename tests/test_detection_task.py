@@ -16,13 +16,8 @@ from bench.tasks.boxes import Boxes
 from bench.tasks.detection import CocoFolder, Detection, Kept
 from bench.tasks.task import Shows
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 MAPS = Maps(channels=(16,), strides=(16,))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ ORDER = (
     ("tasks",),
     ("costs", "training"),
     ("train", "tune"),
-    ("conformance", "study", "workers"),
-    ("references", "ledger"),
+    ("conformance", "study"),
+    ("ledger", "workers"),
+    ("references",),
     ("trials",),
     ("search",),
     ("runner",),
@@ -36,7 +37,7 @@ ORDER = (
 # Parts that know less than their place allows.
 ONLY = {
     "methods": {"errors", "sites", "space", "spec"},
-    "report": {"errors", "records", "stats", "tracking"},
+    "report": {"errors", "records", "space", "stats", "tracking"},
     "tracking": {"errors", "records"},
 }
 WITHOUT_TORCH = ("assets", "records", "report", "stats", "tracking", "cli")

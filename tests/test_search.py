@@ -23,19 +23,9 @@ from bench.search import Search, storage
 from bench.space import Choice, Range
 from bench.trials import of_cells
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 DEFAULT = 1e-3  # of LoRA's learning rate
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture
-def records(tmp_path):
-    found = Records(tmp_path / "tiny" / "smoke")
-    found.prepare()
-    return found
 
 
 def hill(best):

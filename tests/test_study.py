@@ -23,7 +23,6 @@ from bench.launch import launch
 from bench.ledger import identity, usable
 from bench.methods import LoRA
 from bench.plan import hours_minutes, plan
-from bench.records import Records
 from bench.study import Study, load, names
 from bench.tasks import Images
 from bench.train import Outcome, Run
@@ -31,19 +30,9 @@ from bench.training import Training
 from bench.trials import of_cells
 from bench.tune import Tune
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture
-def records(tmp_path):
-    found = Records(tmp_path / "tiny" / "smoke")
-    found.prepare()
-    return found
 
 
 def test_equal_budgets_and_one_test_per_seed(records):

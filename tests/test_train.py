@@ -21,9 +21,7 @@ TASK = Images("digits", train=60, val=40, test=60)
 TRAINING = Training(lr=1e-3, epochs=2, batch_size=16, precision="fp32")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def run_of(method, model=VIT, **changes):

@@ -27,27 +27,15 @@ from bench.search import storage
 from bench.trials import of_cells
 from bench.workers import Pool
 
-pytestmark = pytest.mark.usefixtures("one_thread", "forked")
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread", "forked")
 
 
 @pytest.fixture
 def forked(monkeypatch):
-    """A spawned worker imports for seconds; a forked one has all of it. `tests/test_jobs.py` has spawned ones."""
+    """A worker of one's own imports for seconds; a fork of this process has all of it. See `tests/test_jobs.py`."""
     importlib.import_module("torchmetrics.functional.classification")
     context = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture
-def records(tmp_path):
-    found = Records(tmp_path / "tiny" / "smoke")
-    found.prepare()
-    return found
 
 
 def die():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from bench.report import style, words
 from bench.report.groups import Group
 from bench.report.searches import Search, Trial, searches
 from bench.report.sheet import Sheet
+from bench.space import distribution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def importances(search: Search) -> dict[str, float]:
     """
     with _quiet_optuna() as optuna:
         study = optuna.create_study(direction="minimize" if search.lower else "maximize")
-        distributions = {name: _distribution(optuna, space) for name, space in search.space.items()}
+        distributions = {name: distribution(space) for name, space in search.space.items()}
         for trial in _usable(search):
             params = {name: trial.params[name] for name in search.space}
             study.add_trial(
@@ -110,13 +111,6 @@ def _panel(ax: Axes, search: Search, names: list[str]) -> None:
 def _usable(search: Search) -> list[Trial]:
     """Completed trials that say all that was searched."""
     return [trial for trial in search.completed if all(name in trial.params for name in search.space)]
-
-
-def _distribution(optuna: Any, space: Mapping[str, Any]) -> Any:
-    """The values that were searched, as Optuna names them."""
-    if "choices" in space:
-        return optuna.distributions.CategoricalDistribution(tuple(space["choices"]))
-    return optuna.distributions.FloatDistribution(space["low"], space["high"], log=bool(space.get("log")))
 
 
 @contextmanager
