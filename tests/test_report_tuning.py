@@ -23,7 +23,6 @@ from report_records import (
     Case,
     Tried,
     boxes,
-    keep,
     other_task,
     overlaps,
     record,
@@ -213,19 +212,6 @@ def test_what_little_there_is_is_said(tmp_path: Path, tried: list[Tried]) -> Non
     assert "### Tuning" in text(tmp_path) and ("No final run yet: linear probe." in text(tmp_path)) == (
         not any(status == "ok" for _, status, _ in tried)
     )
-
-
-def test_records_of_the_time_before_searches_are_drawn_as_they_were(tmp_path: Path) -> None:
-    old = {"candidates": [{"lr": 1e-3}, {"lr": 1e-4}], "chosen": {"lr": 1e-3}, "on": "val/top1", "edge": True,
-           "seeds": [1000], "shared_from": "LoRA(rank=8)"}  # fmt: skip
-    keep(tmp_path, [LORAS[0]], tuning=old)
-    redraw(tmp_path)
-    assert "2 candidates each, over learning rate; LoRA's tuned once at r=8" in text(tmp_path)
-    assert "0.001 (edge) (shared)" in text(tmp_path) and "### Tuning" not in text(tmp_path)
-    assert not list((tmp_path / "figures").glob("search*"))
-    keep(tmp_path, [PROBE])
-    redraw(tmp_path)
-    assert "### Tuning" in text(tmp_path) and "(unequal budgets)" in text(tmp_path)
 
 
 def test_the_budget_in_words() -> None:

@@ -69,10 +69,7 @@ def tunings(groups: Sequence[Group]) -> str:
 
 def budget(trail: Mapping[str, Any]) -> str:
     """What one search was allowed: "6 trials each (TPE, median pruning) on 1 tuning seed"."""
-    if "trials" not in trail:  # as the first records have it: a list of candidates, each of them tried
-        number = len(trail.get("candidates") or ())
-        return f"{number} candidate{'s' * (number != 1)} each"
-    number, on = trail.get("budget") or len(trail["trials"]), len(trail.get("seeds") or ())
+    number, on = trail.get("budget") or len(trail.get("trials") or ()), len(trail.get("seeds") or ())
     how = [
         names[key] if (key := trail.get(part)) in names else str(key) for part, names in _HOW.items() if trail.get(part)
     ]
