@@ -20,7 +20,7 @@ from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.study import Cell, Study
 from bench.train import Run, assemble
-from bench.training import Training, optimizer, precision, set_mode
+from bench.training import Step, Training, optimizer, precision, set_mode
 from bench.trials import of_cells
 
 OVERHEAD = 2.0
@@ -177,24 +177,16 @@ class Speed:
         each = cycle([(split.inputs(index).to(device), split.targets(index).to(device)) for index in batches[:3]])
         rule = optimizer(network.backbone, network.head, run.training)
         kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
-        autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=kind == "bf16")
-
-        def step() -> None:
-            x, targets = next(each)
-            rule.zero_grad()
-            with autocast:
-                loss = cell.task.loss(network(x), targets)
-            loss.backward()
-            rule.step()
+        step = Step(network, cell.task.loss, rule, run.training, torch.device(device), kind)
 
         @torch.no_grad()
         def forward() -> None:
             x, targets = next(each)
-            with autocast:
+            with step.autocast():
                 cell.task.keep(network(x), targets)
 
         set_mode(network)
-        step_time = median_seconds(step, device=device, repeats=3)
+        step_time = median_seconds(lambda: step(*next(each)), device=device, repeats=3)
         network.eval()
         forward_time = median_seconds(forward, device=device, repeats=3)
         prefix = frozen_prefix(backbone)

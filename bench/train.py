@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods import Method
-from bench.models import Backbone, adapt, count
+from bench.models import Backbone, adapt, checkpoint, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
 from bench.tasks import Data, Example, Shows, Split, Task
 from bench.tasks.precomputed import Precomputed
-from bench.training import Training, optimizer, precision, schedule, set_mode
+from bench.training import Step, Training, optimizer, precision, schedule, set_mode
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -136,17 +136,19 @@ def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, 
     return network, data, prefix
 
 
-def assemble(run: Run, *, device: str) -> tuple[Backbone, Network]:
+def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Network]:
     """The adapted backbone under a head, from the seed alone: every method starts from the same head.
 
     What training itself draws (dropout, the regions that a detector samples) begins alike for every method too.
-    On the device "meta" only shapes, without weights.
+    On the device "meta" only shapes, without weights; `kernels` is then the type of device that they stand for.
     """
-    backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output)
+    backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output, kernels=kernels)
     torch.manual_seed(run.seed)
     with torch.device(device):
         head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
+    if run.training.activation_checkpointing:
+        checkpoint(backbone)
     torch.manual_seed(run.seed)
     return backbone, Network(backbone.module, head)
 
@@ -159,6 +161,7 @@ class Loop:
         self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
         self.order = torch.Generator().manual_seed(run.seed)
         self.optimizer = optimizer(network.backbone, network.head, run.training)
+        self.step = Step(network, run.task.loss, self.optimizer, run.training, self.device, outcome.precision)
         self.first_loss = math.nan
         self.seen = 0
 
@@ -167,7 +170,7 @@ class Loop:
         self.network.features = prefix.resume
 
         def run(inputs: Any) -> Tensor:
-            with self.autocast():
+            with self.step.autocast():
                 return prefix.run(self.to_device(inputs))
 
         self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
@@ -220,20 +223,6 @@ class Loop:
         self.outcome.time["train"] += time.perf_counter() - start
         return total.item() / len(split)
 
-    def step(self, x: Any, targets: Any) -> Tensor:
-        """One step of the optimiser. Returns the loss, detached."""
-        training = self.run.training
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast():
-            outputs = self.network(x)
-            loss = self.run.task.loss(outputs, targets, smoothing=training.label_smoothing)
-        loss.backward()
-        if training.clip_norm:
-            trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trainable, training.clip_norm)
-        self.optimizer.step()
-        return loss.detach()
-
     def check(self, loss: float, *, what: str = "training", exploded: bool = False) -> None:
         """Ends a run that has diverged. A single step's loss may well be large; a whole epoch's mean may not."""
         self.first_loss = loss if math.isnan(self.first_loss) else self.first_loss
@@ -250,7 +239,7 @@ class Loop:
         outputs, targets = [], []
         for index in torch.arange(len(split)).split(2 * self.run.training.batch_size):
             targets.append(split.targets(index))
-            with self.autocast():
+            with self.step.autocast():
                 found = self.network(self.to_device(split.inputs(index)))
                 outputs.append(task.keep(found, self.to_device(targets[-1])))
         scores = task.metrics(outputs, targets)
@@ -263,10 +252,6 @@ class Loop:
         """A copy of all that training changes: what trains, and buffers (batch statistics)."""
         changing = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
         return {name: tensor.detach().clone() for name, tensor in [*changing, *self.network.named_buffers()]}
-
-    def autocast(self) -> Any:
-        """The precision that the run resolved to."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.outcome.precision == "bf16")
 
     def to_device(self, value: Any) -> Any:
         """Moves a tensor, or what a task's batch is made of (anything with `.to`)."""

@@ -43,7 +43,7 @@ def here(capsys, monkeypatch):
 
 def test_help_of_every_command_has_an_example(here):
     assert "rank-sweep" in here("--help").stdout
-    commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "check"]
+    commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "memory", "check"]
     for command in [[c] for c in commands] + [
         ["assets"],
         ["mlflow"],
@@ -68,6 +68,23 @@ def test_help_does_not_import_torch():
 def test_count_prints_json(here):
     done = here("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json")
     assert json.loads(done.stdout) == {"backbone": 294912, "head": 1538, "total": 296450}
+
+
+def test_memory_prints_json_in_bytes(here):
+    options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4")
+    one = json.loads(here("memory", "LoRA(rank=2)", *options, "--json").stdout)
+    assert one["peak"] == sum(one["breakdown"].values()) == one["phases"][one["phase"]]
+    assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "other"}
+    assert (one["batch"], one["device"], one["kind"]) == (4, "cuda", "foretold")
+    both = json.loads(here("memory", "LoRA(rank=2)", "FullFineTuning", *options, "--json").stdout)
+    assert [each["method"] for each in both] == ["LoRA(rank=2, at=('q', 'v'))", "FullFineTuning()"]
+    assert both[0] == one and both[1]["breakdown"]["optimizer"] > one["breakdown"]["optimizer"]
+
+
+def test_memory_prints_a_table_of_what_fits(here):
+    options = ("--model", "Timm('test_vit', image_size=32)", "--fit", "20MiB", "--device", "cpu")
+    shown = here("memory", "LoRA(rank=2)", "LinearProbe", *options).stdout
+    assert "largest batch" in shown and "LinearProbe()" in shown and "the largest batch that fits 20MiB" in shown
 
 
 def test_lists(here):
@@ -96,6 +113,11 @@ def test_check_of_a_method(here):
         (("count", "LoRA(at='conv')"), "no site matches"),
         (("count", "BitFit", "--model", "vit_bse_patch16_224"), "did you mean 'vit_base_patch16_224'"),
         (("count", "BitFit", "--task", "elvp"), "did you mean 'elpv'"),
+        (("memory", "LoRA", "--batch", "0"), "batch_size 0"),
+        (("memory", "LoRA", "--device", "gpu"), "torch does not know it"),
+        (("memory", "LoRA", "--fit", "lots"), "write 16GiB"),
+        (("memory", "LoRA", "--fit", "100MiB"), "weights alone take 328 MiB"),
+        (("memory", "LoRA", "--optimizer", "adam"), "did you mean 'adamw'"),
         (("assets", "pull", "elvp"), "did you mean 'elpv'"),
         (("figures", "--results", "/nonexistent"), "no records under"),
         (("run", "rank-sweep", "--scale", "smoke", "--results", "/proc/here"), "/proc/here"),

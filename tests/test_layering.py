@@ -22,7 +22,7 @@ ORDER = (
     ("tasks",),
     ("costs", "training"),
     ("train", "tune"),
-    ("conformance", "study"),
+    ("conformance", "study", "forecast"),
     ("ledger", "workers"),
     ("references",),
     ("trials",),

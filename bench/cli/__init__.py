@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import dashboard, listing
+from bench.cli import costs, dashboard, listing
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput
 
@@ -25,7 +25,16 @@ app = typer.Typer(
 )
 app.add_typer(assets_app, name="assets")
 app.add_typer(mlflow_app, name="mlflow")
-for command in (listing.methods, listing.models, listing.tasks, listing.count, listing.check, dashboard.dashboard):
+commands = (
+    listing.methods,
+    listing.models,
+    listing.tasks,
+    listing.count,
+    costs.memory,
+    listing.check,
+    dashboard.dashboard,
+)
+for command in commands:
     app.command()(command)
 
 Study = Annotated[str, typer.Argument(help="A file in studies/, e.g. rank-sweep.", show_default=False)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from bench.study import Cell
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -77,23 +80,28 @@ def count(
     """
     import json
 
-    import bench.models as model_table
-    import bench.tasks as task_table
     from bench import show
-    from bench.methods import METHODS
     from bench.plan import trainable
-    from bench.spec import parse
-    from bench.study import Cell
 
-    backbone_of = model_table.resolve(model)
-    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.families[0]])
-    cell = Cell(head_of, backbone_of, parse(method, known=METHODS, kind="method"))
-    backbone, head = trainable(cell)
+    backbone, head = trainable(cell_of(method, model, task))
     counts = {"backbone": backbone, "head": head, "total": backbone + head}
     if as_json:
         print(json.dumps(counts))
     else:
         show.table(("trainable", "parameters"), [(part, f"{n:,}") for part, n in counts.items()], right=1)
+
+
+def cell_of(method: str, model: str, task: str | None) -> Cell:
+    """A method on a model under a task's head, as the command line names them; by default the family's usual task."""
+    import bench.models as model_table
+    import bench.tasks as task_table
+    from bench.methods import METHODS
+    from bench.spec import parse
+    from bench.study import Cell
+
+    backbone_of = model_table.resolve(model)
+    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.families[0]])
+    return Cell(head_of, backbone_of, parse(method, known=METHODS, kind="method"))
 
 
 def check(

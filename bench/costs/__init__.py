@@ -1,1 +1,1 @@
-"""What a method costs: so far, time."""
+"""What a method costs: memory and time."""

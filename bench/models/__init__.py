@@ -9,7 +9,7 @@ import timm
 
 from bench.assets import ASSETS
 from bench.errors import unknown
-from bench.models.backbone import Backbone, adapt, count
+from bench.models.backbone import Backbone, adapt, checkpoint, count
 from bench.models.huggingface import HuggingFace
 from bench.models.text_shapes import SHAPES
 from bench.models.text_weights import TEXT_ASSETS
@@ -20,7 +20,19 @@ from bench.spec import parse
 
 MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace, "Torchvision": Torchvision}
 
-__all__ = ["MODELS", "Backbone", "HuggingFace", "Timm", "Torchvision", "adapt", "count", "known", "offline", "resolve"]
+__all__ = [
+    "MODELS",
+    "Backbone",
+    "HuggingFace",
+    "Timm",
+    "Torchvision",
+    "adapt",
+    "checkpoint",
+    "count",
+    "known",
+    "offline",
+    "resolve",
+]
 
 
 def known(pattern: str) -> list[str]:

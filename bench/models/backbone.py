@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as torch_checkpoint
 
 from bench.errors import BadInput
 from bench.methods import Method
@@ -70,7 +72,7 @@ class Backbone:
         sites: where methods may be put.
         width: number of features; `Maps` where the output is "maps".
         inputs: what a task needs to make inputs for it, e.g. image size, mean and std.
-        example: makes n inputs on the module's device, for checks and timing.
+        example: makes n inputs on the module's device, for checks and costs; texts of a given length, by default short.
         resume: runs the rest of the network from the input of a block onward, where the family allows:
             (depth index of the block, that input) → features.
         provenance: name and sha256 of the weights.
@@ -82,7 +84,7 @@ class Backbone:
     sites: tuple[Site, ...]
     width: Any
     inputs: Any
-    example: Callable[[int], Any]
+    example: Callable[..., Any]
     resume: Callable[[int, Tensor], Tensor] | None = None
     provenance: dict[str, str | None] = field(default_factory=dict)
     mixed_precision: bool = False
@@ -122,3 +124,25 @@ def adapt(backbone: Backbone, method: Method) -> None:
 def count(backbone: Backbone) -> int:
     """Trainable parameters of the backbone."""
     return sum(p.numel() for p in backbone.module.parameters() if p.requires_grad)
+
+
+def checkpoint(backbone: Backbone) -> None:
+    """Has every block compute its activations again in the backward pass, in place of keeping them.
+
+    Chen et al. 2016 (arXiv:1604.06174). In evaluation, and for a block that no gradient passes, nothing changes.
+
+    Raises:
+        BadInput: the network has no residual blocks that are known.
+    """
+    blocks = [site.path for site in backbone.sites if site.role == "block"]
+    if not blocks:
+        raise BadInput("activation checkpointing is known for networks of residual blocks: this one has none")
+    for path in blocks:
+        block = backbone.module.get_submodule(path)
+        block.forward = partial(_recomputed, block.forward)  # type: ignore[method-assign]
+
+
+def _recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return torch_checkpoint(forward, *args, use_reentrant=False, **kwargs)

@@ -147,13 +147,14 @@ class HuggingFace(Spec):
         """The same network and tokenizer with random weights, for what needs no others: timing."""
         return replace(self, weights="random")
 
-    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled") -> Backbone:
+    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled", kernels: str = "") -> Backbone:
         """Makes the backbone; on device "meta" only its shapes, without fetching weights.
 
         Args:
             device: where it goes.
             seed: of random weights.
             output: "pooled" for one vector a text, "tokens" for one a token.
+            kernels: of which type of device the network takes them; by default of `device`.
 
         Raises:
             BadInput: files that cannot be had, a tokenizer without fast implementation or padding, or no text model.
@@ -169,7 +170,7 @@ class HuggingFace(Spec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
-        _prepare_network(body, device)
+        _prepare_network(body, kernels or device)
         inputs = TextInputs(files.tokenizer, self._length(files, body))
         width = files.config.hidden_size
         module = TextNetwork(body, width=width, pool=self._pool(files.config) if output == "pooled" else "")
@@ -180,7 +181,7 @@ class HuggingFace(Spec):
             sites=(*found, Site("features", "features", depth(found))),
             width=width,
             inputs=inputs,
-            example=lambda n: _random_texts(inputs, n, next(module.parameters()).device),
+            example=lambda n, length=16: _random_texts(inputs, n, length, next(module.parameters()).device),
             provenance=self._provenance(files, random=random),
             mixed_precision=True,  # MiniLM on an EPYC: 1.3× as fast, LoRA and full fine-tuning alike
             output=output,
@@ -270,13 +271,13 @@ def _linears_for_conv1d(model: nn.Module) -> None:
             model.set_submodule(path, linear)
 
 
-def _random_texts(inputs: TextInputs, n: int, device: torch.device) -> Any:
-    """A batch of n texts of 16 ordinary tokens, without padding."""
+def _random_texts(inputs: TextInputs, n: int, length: int, device: torch.device) -> Any:
+    """A batch of n texts of `length` ordinary tokens, or as many as the model takes, without padding."""
     from transformers import BatchEncoding
 
     special = set(inputs.tokenizer.all_special_ids)
     ordinary = torch.tensor([i for i in range(len(inputs.tokenizer)) if i not in special])
-    draw = torch.randint(len(ordinary), (n, min(16, inputs.length)), generator=torch.Generator().manual_seed(0))
+    draw = torch.randint(len(ordinary), (n, min(length, inputs.length)), generator=torch.Generator().manual_seed(0))
     ids = ordinary[draw]
     made = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
     return BatchEncoding({name: made[name] for name in inputs.tokenizer.model_input_names}).to(device)

@@ -86,7 +86,7 @@ class Timm(Spec):
         """The same network with random weights, for what needs none: timing."""
         return replace(self, weights="random")
 
-    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled") -> Backbone:
+    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "pooled", kernels: str = "") -> Backbone:
         """Makes the backbone; on device "meta" only its shapes, without fetching weights.
 
         Args:
@@ -95,6 +95,7 @@ class Timm(Spec):
             output: "pooled" for one vector a picture; "maps" for feature maps, of pictures of any size: one map of a
                 plain ViT, whose position embedding is resampled where a picture is not of `image_size`; the three
                 coarsest (strides 8, 16 and 32) of a CNN or hierarchical transformer.
+            kernels: of which type of device the network takes them; by default of `device`.
 
         Raises:
             BadInput: weights that cannot be had, or a network that cannot be adapted or gives no maps.
@@ -110,10 +111,9 @@ class Timm(Spec):
             self._load_asset(model)
         config = model.pretrained_cfg
         inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
-        if torch.device(device).type == "cpu":
+        if torch.device(kernels or device).type == "cpu":
             _attend_eagerly(model)
-        module, found, width = self._maps(model) if output == "maps" else self._pooled(model)
-        module.to(device)
+        module, found, width = self._maps(model.to(device)) if output == "maps" else self._pooled(model.to(device))
         return Backbone(
             module=module,
             sites=found,

@@ -70,10 +70,11 @@ class Torchvision(Spec):
         """The same network with random weights, for what needs none: timing."""
         return replace(self, weights="random")
 
-    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "maps") -> Backbone:
+    def build(self, *, device: str = "cpu", seed: int = 0, output: str = "maps", kernels: str = "") -> Backbone:
         """Makes the backbone; on device "meta" only its shapes, without fetching weights.
 
-        Its `width.head` makes copies of pyramid and detector, with a new classifier drawn from torch's generator.
+        Its `width.head` makes copies of pyramid and detector, with a new classifier drawn from torch's generator;
+        `kernels` changes nothing, as a convolution has no choice of them.
 
         Raises:
             BadInput: weights that cannot be had, or another output than "maps".

@@ -59,6 +59,11 @@ class Classification(Spec):
         """A linear classifier."""
         return nn.Linear(width, self.classes)
 
+    def stand_ins(self, inputs: Any) -> Tensor:
+        """The first class for each."""
+        tensor = inputs if isinstance(inputs, Tensor) else inputs["input_ids"]
+        return torch.zeros(len(tensor), dtype=torch.int64, device=tensor.device)
+
     def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy. outputs (N, classes), targets (N)."""
         return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +83,11 @@ class Glue(TextTask):
     def pool(self) -> Pool:
         """All samples of the set."""
         return load(self.set, self.root)
+
+    def stand_ins(self, inputs: Any) -> Tensor:
+        """The first class for each, or the score 0."""
+        targets = super().stand_ins(inputs)
+        return targets if self.classes > 1 else targets.float()
 
     def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy; for STS-B the mean squared error, which knows no label smoothing.

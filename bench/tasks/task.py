@@ -164,6 +164,10 @@ class Task(Protocol):
         """A new head on features of that width (`Backbone.width`). Every method trains it; it is counted apart."""
         ...
 
+    def stand_ins(self, inputs: Any) -> Any:
+        """Targets for a batch of inputs without any data, on the inputs' device: what costs are measured with."""
+        ...
+
     def loss(self, outputs: Any, targets: Any, *, smoothing: float = 0.0) -> Tensor:
         """The training loss, a scalar."""
         ...

@@ -1,0 +1,132 @@
+"""What a method costs, before it is run: `bench memory`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.listing import Json, cell_of
+
+if TYPE_CHECKING:
+    from bench.forecast import Forecast
+    from bench.study import Cell
+    from bench.training import Training
+
+ABOUT = {
+    "foretold": "foretold from shapes alone",
+    "tracked": "this step cannot be traced from shapes alone: tracked on a real one, with random weights, on the CPU",
+    "extended": "this step cannot be traced from shapes alone: extended from real ones of 2 and 4 samples on the CPU",
+}
+
+
+Methods = Annotated[
+    list[str], typer.Argument(help='One or several, e.g. "LoRA(rank=8)" FullFineTuning.', show_default=False)
+]
+Model = Annotated[
+    str, typer.Option(help="A name in timm or transformers, or \"HuggingFace('roberta-base', max_length=128)\".")
+]
+Task = Annotated[
+    str | None, typer.Option(help="For the head: a set's name, or \"Images('cifar100')\".", show_default=False)
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(help="Find the largest batch that fits this, e.g. 16GiB, in place of --batch.", show_default=False),
+]
+Device = Annotated[str, typer.Option(help="Type of device to foretell for: cuda, cpu, mps, …; none is needed here.")]
+Checkpointing = Annotated[
+    bool, typer.Option("--checkpointing", help="Keep only what enters each block, and compute the rest again.")
+]
+
+
+def memory(
+    methods: Methods,
+    model: Model = "vit_base_patch16_224",
+    task: Task = None,
+    batch: Annotated[int, typer.Option(help="Samples a step.")] = 32,
+    fit: Fit = None,
+    device: Device = "cuda",
+    precision: Annotated[str, typer.Option(help="bf16 or fp32; auto for what a run would choose.")] = "auto",
+    optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
+    checkpointing: Checkpointing = False,
+    as_json: Json = False,
+) -> None:
+    """Foretell the memory of training, told apart, without weights, data or GPU.
+
+    Examples: `bench memory LoRA FullFineTuning LinearProbe --batch 64`,
+    `bench memory "LoRA(rank=8)" --model vit_large_patch16_224 --fit 16GiB`,
+    `bench memory LoRA --model roberta-base --batch 16 --json`
+    """
+    import json
+
+    from bench.training import Training
+
+    training = Training(
+        batch_size=batch, precision=precision, optimizer=optimizer, activation_checkpointing=checkpointing
+    )
+    cells = [cell_of(method, model, task) for method in methods]
+    found = {repr(cell.method): _forecast(cell, training, device=device, fit=fit) for cell in cells}
+    if as_json:
+        told = [{"method": method, **as_data(each)} for method, each in found.items()]
+        print(json.dumps(told[0] if len(told) == 1 else told))
+    else:
+        _print(found, fit=fit)
+
+
+def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -> Forecast:
+    """The forecast of a batch, or of the largest that fits, with a bar while that is looked for."""
+    from tqdm import tqdm
+
+    from bench.forecast import forecast, largest_batch, size
+    from bench.train import Run
+
+    run = Run(cell.task, cell.model, cell.method, training, seed=0)
+    if fit is None:
+        return forecast(run, device=device)
+    with tqdm(desc="largest batch", unit="try", leave=False, disable=None, delay=1) as bar:
+
+        def told(n: int) -> None:
+            bar.set_postfix_str(f"batch {n}")
+            bar.update()
+
+        return largest_batch(run, size(fit), device=device, told=told)
+
+
+def as_data(found: Forecast) -> dict[str, Any]:
+    """A forecast as JSON has it, in bytes."""
+    peaks = {phase: moment.total for phase, moment in found.memory.phases.items()}
+    return {
+        "peak": found.peak,
+        "breakdown": found.memory.peak.breakdown,
+        "phase": found.memory.peak.phase,
+        "phases": peaks,
+        "evaluation": peaks["evaluation"],
+        "batch": found.batch,
+        "device": found.device,
+        "precision": found.precision,
+        "kind": found.kind,
+    }
+
+
+def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
+    from bench import show
+    from bench.costs.memory import PARTS
+    from bench.forecast import readable
+
+    rows = []
+    for method, each in found.items():
+        largest = [f"{each.batch:,}"] if fit else []
+        parts = [readable(each.memory.peak.breakdown[part]) for part in PARTS]
+        rows.append((method, *largest, readable(each.peak), *parts, readable(each.memory.phases["evaluation"].total)))
+    head = ("method", *(["largest batch"] if fit else []), "peak", *PARTS, "evaluation")
+    show.table(head, rows, right=1)
+    first = next(iter(found.values()))
+    size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
+    print(f"\n{size}, {first.precision}, on {first.device}; {ABOUT[first.kind]}")
+    print(
+        "live bytes of tensors at the peak of a training step; evaluation, of batches twice as large, has its own peak"
+    )
+    if first.device == "cuda":
+        print("CUDA itself and the allocator's gaps come on top: leave some hundred MiB free")
+    if any(each.memory.peak.phase == "prefix" for each in found.values()):
+        print("where the frozen part runs once, before training, that pass is the peak")
