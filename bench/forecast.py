@@ -6,6 +6,7 @@ on the CPU, with random weights and random inputs, and said to be.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import re
@@ -22,6 +23,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
 )
 
+from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, Memory, Moment, track
 from bench.errors import BadInput, say_once
 from bench.models import Backbone
@@ -61,12 +63,28 @@ class Forecast:
         """Bytes at the peak of training."""
         return self.memory.peak.total
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """As records and JSON have it, in bytes."""
+        peaks = {phase: moment.total for phase, moment in self.memory.phases.items()}
+        return {
+            "peak": self.peak,
+            "breakdown": self.memory.peak.breakdown,
+            "phase": self.memory.peak.phase,
+            "phases": peaks,
+            "evaluation": peaks["evaluation"],
+            "batch": self.batch,
+            "device": self.device,
+            "precision": self.precision,
+            "kind": self.kind,
+        }
+
 
 def forecast(run: Run, *, device: str = "cpu") -> Forecast:
     """The memory of a run's training step at its batch size, without weights, data or device.
 
     Texts have the most tokens that the model takes, pictures the model's size. For CUDA, where there is none, the step
-    is traced with the kernels that are chosen there, but with the CPU's rules of autocast.
+    is traced on the CPU by `CudaRules`.
 
     Args:
         run: what would be trained; its data are not read.
@@ -123,7 +141,8 @@ def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
         return Forecast(
             _tracked(random, backbone, network, resolved, here, block), "tracked", *_facts(run, kind, resolved)
         )
-    with FakeTensorMode():
+    as_there = CudaRules() if kind == "cuda" and here == "cpu" else contextlib.nullcontext()
+    with FakeTensorMode(), as_there:
         _give_bytes(network, here)
         memory = _tracked(random, backbone, network, resolved, here, block)
     return Forecast(memory, "foretold", *_facts(run, kind, resolved))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bench.environment import commit, environment
+from bench.forecast import forecast
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Study
 from bench.tasks import description
 from bench.train import Outcome, Run
+from bench.training import Training
 
 Record = dict[str, Any]
+OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
+"""Of a training, what its memory depends on: learning rates do not matter."""
 DONE = ("ok", "pruned", "diverged")
 """Statuses that a second try on the same device would only repeat; the others are tried again."""
 
@@ -46,6 +52,34 @@ def describe(run: Run) -> Record:
     }
 
 
+def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str) -> Record:
+    """What a run's training takes, in bytes: as measured on CUDA, and as foretold on any device.
+
+    Args:
+        run: what was trained.
+        allocated: peaks of CUDA's allocator ("train", "eval"); empty elsewhere.
+        device: what it was trained on.
+
+    Returns:
+        "peak" and what "kind" of figure that is: "measured", or a forecast's; "allocator" with all that was measured;
+        "forecast". Where there is neither, "reason".
+    """
+    same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
+    try:
+        foretold = _foretold(replace(run, training=same, seed=0, test=True, trial=""), device)
+    except Exception as error:  # whatever a network does on tensors without bytes: the run itself went well
+        foretold = {"peak": None, "kind": "unknown", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
+    if not allocated:
+        return {"peak": foretold["peak"], "kind": foretold["kind"], "forecast": foretold}
+    peak = allocated["train"]["allocated"]
+    return {"peak": peak, "kind": "measured", "allocator": dict(allocated), "forecast": foretold}
+
+
+@lru_cache(maxsize=256)
+def _foretold(run: Run, device: str) -> Record:
+    return forecast(run, device=device).data
+
+
 def made(
     study: Study,
     scale: str,
@@ -62,7 +96,8 @@ def made(
 
     Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
     """
-    found = asdict(outcome)
+    found, allocated = asdict(outcome), outcome.memory
+    found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
     resolved = found.pop("precision") or run.training.precision
     provenance = {**commit(), **found.pop("provenance")}
     provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}

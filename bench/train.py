@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.costs.memory import Allocated
 from bench.methods import Method
 from bench.models import Backbone, adapt, checkpoint, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
@@ -40,7 +41,10 @@ class Run:
 
 @dataclass
 class Outcome:
-    """What a run found; the fields are those of a record (`bench/records.py`). Times in seconds."""
+    """What a run found; the fields are those of a record (`bench/records.py`). Times in seconds, memory in bytes.
+
+    `memory` has the peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval", and on a CPU nothing.
+    """
 
     status: str = "ok"
     reason: str | None = None
@@ -52,6 +56,7 @@ class Outcome:
         default_factory=lambda: dict.fromkeys(("data", "train", "eval", "total", "cpu"), 0.0)
     )
     precision: str = ""
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
 
@@ -164,6 +169,8 @@ class Loop:
         self.step = Step(network, run.task.loss, self.optimizer, run.training, self.device, outcome.precision)
         self.first_loss = math.nan
         self.seen = 0
+        self.allocated = Allocated(self.device)
+        outcome.memory = self.allocated.peaks
 
     def skip(self, prefix: FrozenPrefix) -> None:
         """From here on a frozen prefix runs once per sample and view, in the epoch or evaluation that first asks."""
@@ -184,8 +191,10 @@ class Loop:
         """
         best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
         for epoch in range(1, self.run.training.epochs + 1):
-            loss = self.epoch(epoch)
-            scores = self.evaluate("val")
+            with self.allocated.during("train"):
+                loss = self.epoch(epoch)
+            with self.allocated.during("eval"):
+                scores = self.evaluate("val")
             rate = self.optimizer.param_groups[0]["lr"]
             self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
             self.check(loss, exploded=True)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.conformance import CNN, VIT
+from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, PARTS, Tracker, track
 from bench.errors import BadInput
 from bench.forecast import FEW, _forecast, forecast, largest_batch, readable, size
+from bench.ledger import memory
 from bench.methods import METHODS, BitFit, FullFineTuning, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm, checkpoint
 from bench.tasks import Detection, Images, Text
@@ -193,6 +195,44 @@ def test_lora_in_the_last_blocks_saves_in_proportion(base: dict[str, dict[str, i
     whole, half, quarter = (base[name]["activations"] for name in ("lora", "last 6", "last 3"))
     assert whole - half == pytest.approx(2 * (half - quarter), rel=0.02)
     assert half < 0.55 * whole and quarter < 0.3 * whole
+
+
+def test_cuda_has_its_own_rules():
+    half = torch.ones(2, 4, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert half.softmax(1).dtype == torch.bfloat16
+        with CudaRules():
+            assert half.softmax(1).dtype == nn.functional.layer_norm(half, (4,)).dtype == torch.float32
+            assert (half @ half.t()).dtype == torch.bfloat16
+    with CudaRules():
+        assert half.softmax(1).dtype == torch.bfloat16  # there is no autocast
+
+
+def test_attention_with_dropout_keeps_no_probabilities_on_cuda():
+    peaks = {}
+    for device in ("cpu", "cuda"):
+        for dropout in (0.0, 0.1):
+            run = a_run(FullFineTuning(), replace(BERT, max_length=256, dropout=dropout), NAMES)
+            found = forecast(run, device=device).memory.phases["forward"].breakdown
+            peaks[device, dropout] = found["activations"]
+    assert peaks["cuda", 0.1] < 1.2 * peaks["cuda", 0.0] < 0.5 * peaks["cpu", 0.0]
+    assert peaks["cpu", 0.1] > 1.5 * peaks["cpu", 0.0]
+
+
+def test_a_record_has_what_was_measured_and_what_was_foretold():
+    run = a_run(LoRA(rank=2))
+    peak = forecast(run).peak
+    here = memory(run, {}, device="cpu")
+    assert (here["peak"], here["kind"], here["forecast"]["peak"]) == (peak, "foretold", peak)
+    there = memory(run, {"train": {"allocated": 7, "reserved": 9}}, device="cpu")
+    assert (there["peak"], there["kind"], there["forecast"]["peak"]) == (7, "measured", peak)
+    assert there["allocator"]["train"]["reserved"] == 9
+
+
+def test_a_forecast_that_fails_costs_no_record():
+    broken = a_run(LoRA(rank=2, at=("conv",)))
+    found = memory(broken, {}, device="cpu")
+    assert found["peak"] is None and found["kind"] == "unknown" and "no site matches" in found["forecast"]["reason"]
 
 
 def test_checkpointing_spares_memory_and_changes_no_gradient():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,7 +67,7 @@ def memory(
     cells = [cell_of(method, model, task) for method in methods]
     found = {repr(cell.method): _forecast(cell, training, device=device, fit=fit) for cell in cells}
     if as_json:
-        told = [{"method": method, **as_data(each)} for method, each in found.items()]
+        told = [{"method": method, **each.data} for method, each in found.items()]
         print(json.dumps(told[0] if len(told) == 1 else told))
     else:
         _print(found, fit=fit)
@@ -90,22 +90,6 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
             bar.update()
 
         return largest_batch(run, size(fit), device=device, told=told)
-
-
-def as_data(found: Forecast) -> dict[str, Any]:
-    """A forecast as JSON has it, in bytes."""
-    peaks = {phase: moment.total for phase, moment in found.memory.phases.items()}
-    return {
-        "peak": found.peak,
-        "breakdown": found.memory.peak.breakdown,
-        "phase": found.memory.peak.phase,
-        "phases": peaks,
-        "evaluation": peaks["evaluation"],
-        "batch": found.batch,
-        "device": found.device,
-        "precision": found.precision,
-        "kind": found.kind,
-    }
 
 
 def _print(found: dict[str, Forecast], *, fit: str | None) -> None:

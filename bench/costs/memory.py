@@ -62,6 +62,31 @@ class Memory:
     curve: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
 
+class Allocated:
+    """Peaks of CUDA's allocator by phase, in bytes: what is allocated, and what it keeps reserved. Elsewhere nothing.
+
+    Every phase is counted from its own beginning; one that comes again (an epoch) replaces what it found before: what
+    only the first one needs (choosing kernels) is not in it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.peaks: dict[str, dict[str, int]] = {}
+
+    @contextlib.contextmanager
+    def during(self, phase: str) -> Iterator[None]:
+        """Counts within."""
+        if self.device.type != "cuda":
+            yield
+            return
+        torch.cuda.reset_peak_memory_stats(self.device)
+        yield
+        self.peaks[phase] = {
+            "allocated": torch.cuda.max_memory_allocated(self.device),
+            "reserved": torch.cuda.max_memory_reserved(self.device),
+        }
+
+
 class Steps(Protocol):
     """A training step in its phases, as `bench.training.Step` has it."""
 

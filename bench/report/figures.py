@@ -38,6 +38,12 @@ KINDS = (
         "lines are full fine-tuning and methods that leave the backbone as it is.",
     ),
     Kind("accuracy_vs_time", scatter.against_time, "What a second of training buys on this device."),
+    Kind(
+        "accuracy_vs_memory",
+        scatter.against_memory,
+        "What a byte of memory buys, while training.",
+        scatter.has_memory,
+    ),
     Kind("learning_curves", curves.learning_curves, "How each method learns: validation after every epoch."),
     Kind("trainable_parameters", bars.parameter_bars, "What each method trains, backbone and head apart."),
     Kind(

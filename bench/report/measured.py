@@ -98,6 +98,17 @@ class Configuration:
         known = tuple(float(time) for time in times if time is not None)
         return Estimate(known) if known else None
 
+    @cached_property
+    def memory(self) -> int | None:
+        """Peak training memory in bytes, the largest over seeds; None where none is known."""
+        peaks = [(run.get("memory") or {}).get("peak") for run in self.runs]
+        return max((int(peak) for peak in peaks if peak is not None), default=None)
+
+    @property
+    def memory_kind(self) -> str:
+        """How it is known: "measured", "foretold", "tracked", "extended"; "" where it is not."""
+        return str((self.runs[0].get("memory") or {}).get("kind") or "") if self.memory is not None else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:

@@ -126,20 +126,23 @@ def _summary(group: Group) -> str:
     every: tuple[Configuration | Reference, ...] = (*group.configurations, *group.undefined, *group.references)
     beside = [second] if second and any(on_test(one, second) for one in every) else []
     scores = [f"{style.metric_name(group.metric)} (test)", "95% interval", *map(style.metric_name, beside)]
+    known = ["peak memory"] * any(c.memory for c in group.configurations)
     heading = ("method", "backbone parameters", "head parameters", *scores,
-               "seeds", "train seconds", "learning rate", "specification")  # fmt: skip
-    return table(heading, [_row(one, beside) for one in every])
+               "seeds", "train seconds", *known, "learning rate", "specification")  # fmt: skip
+    return table(heading, [_row(one, beside, known) for one in every])
 
 
-def _row(of: Configuration | Reference, beside: Sequence[str]) -> tuple[str, ...]:
+def _row(of: Configuration | Reference, beside: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """A baseline has no parameters, training time or learning rate that could stand beside those of networks."""
     first: tuple[str, ...] = (f"*{cell(of.label)}* (reference)", "", "")
-    seconds = learning_rate = ""
+    seconds = learning_rate = memory = ""
     if isinstance(of, Configuration):
         first = of.label, f"{of.backbone:,}", f"{of.head:,}"
         seconds, learning_rate = f"{of.seconds.mean:.1f}" if of.seconds else "", _chosen(of.runs[0])
+        memory = style.size(of.memory) if of.memory else ""
     scores = [*_score(of), *(_mean(on_test(of, metric)) for metric in beside)]
-    return (*first, *scores, str(len(of.runs)), seconds, learning_rate, f"`{of.runs[0]['method']['spec']}`")
+    costs = (seconds, *[memory] * len(known))
+    return (*first, *scores, str(len(of.runs)), *costs, learning_rate, f"`{of.runs[0]['method']['spec']}`")
 
 
 def _mean(score: Estimate | None) -> str:

@@ -1,16 +1,23 @@
-"""Accuracy against what it costs: trainable parameters, or seconds of training."""
+"""Accuracy against what it costs: trainable parameters, seconds of training, bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bench.report import axis, lines, style, words
 from bench.report.groups import Group
 from bench.report.labels import Label, place
+from bench.report.measured import Configuration
 from bench.report.points import FAINT, Point, curves, draw, side_by_side
 from bench.report.sheet import Sheet
+
+FORETOLD = {
+    "foretold": "counted on tensors without bytes, texts at their longest",
+    "tracked": "counted over a real step on the CPU",
+    "extended": "counted over real steps of smaller batches on the CPU, and extended in a straight line",
+}
 
 
 def against_parameters(group: Group) -> Sheet:
@@ -41,19 +48,45 @@ def against_parameters(group: Group) -> Sheet:
 
 def against_time(group: Group) -> Sheet:
     """Accuracy against seconds of training; references are lines, for their time is not that of a network."""
-    sheet = Sheet(8.4, 5.4, f"{axis.score_name(group)} against training time", group.subject)
-    ax, reach = sheet.axes(), axis.reach(group)
     timed = [(c, c.seconds.mean) for c in group.configurations if c.seconds and c.seconds.mean > 0]
-    xs = [x for _, x in timed] or [1.0, 10.0]
-    log = max(xs) > 100 * min(xs)  # seconds add up: a linear axis as long as it can be read
+    label = "training time of one run, tuning not counted"
+    return _against(group, timed, title="training time", label=label, unit=style.seconds)
+
+
+def against_memory(group: Group) -> Sheet:
+    """Accuracy against the peak memory of training, measured where it was measured and foretold otherwise."""
+    bytes_of = {c: c.memory for c in group.configurations if c.memory}
+    unit, power = ("GiB", 30) if max(bytes_of.values(), default=0) >= 2**32 else ("MiB", 20)
+    known = [(c, peak / 2**power) for c, peak in bytes_of.items()]
+    kinds = sorted({c.memory_kind for c, _ in known})
+    batch = group.configurations[0].runs[0]["training"].get("batch_size")
+    label = f"peak training memory in {unit}, {' or '.join(kinds)}" + (f", batch of {batch}" if batch else "")
+    notes = [f"Memory {FORETOLD[kind]}." for kind in kinds if kind in FORETOLD]
+    return _against(group, known, title="peak training memory", label=label, unit="{:,g}".format, notes=notes)
+
+
+def has_memory(group: Group) -> bool:
+    """Whether it is known of any configuration."""
+    return any(c.memory for c in group.configurations)
+
+
+def _against(
+    group: Group, costs: Sequence[tuple[Configuration, float]], *, title: str, label: str,
+    unit: Callable[[float], str], notes: Sequence[str] = (),
+) -> Sheet:  # fmt: skip
+    """Accuracy against a cost that every run has."""
+    sheet = Sheet(8.4, 5.4, f"{axis.score_name(group)} against {title}", group.subject)
+    ax, reach = sheet.axes(), axis.reach(group)
+    xs = [x for _, x in costs] or [1.0, 10.0]
+    log = max(xs) > 100 * min(xs)  # costs add up: a linear axis as long as it can be read
     ax.set_ylim(reach.low, reach.high)
     ax.set_ylabel(axis.score_name(group))
     (axis.log_axis if log else axis.linear_axis)(ax, xs)
-    points = [Point(configuration, x, reach.low) for configuration, x in timed]
-    ax.set_xlabel("training time of one run, tuning not counted" + (" (log scale)" if log else ""))
-    ax.xaxis.set_major_formatter(lambda value, _: style.seconds(value))
+    points = [Point(configuration, x, reach.low) for configuration, x in costs]
+    ax.set_xlabel(label + (" (log scale)" if log else ""))
+    ax.xaxis.set_major_formatter(lambda value, _: unit(value))
     names = lines.draw_lines(ax, lines.of_references(reach.shown), reach.low)
-    sheet.finish([*_notes(group, reach), *_about(reach), group.specs])
+    sheet.finish([*_notes(group, reach), *notes, *_about(reach), group.specs])
     covered = [lines.move_apart(ax, names), *draw(ax, points, FAINT)]
     place(ax, _labels(points), np.concatenate(covered))
     return sheet

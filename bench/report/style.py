@@ -150,6 +150,14 @@ def seconds(number: float) -> str:
     return f"{number:.3g} s"
 
 
+def size(number: float) -> str:
+    """Bytes on an axis: 320 MiB, 2.4 GiB."""
+    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20)):
+        if number >= 2**power:
+            return f"{number / 2**power:.3g} {unit}" if number < 100 * 2**power else f"{number / 2**power:.0f} {unit}"
+    return f"{number / 1024:.3g} KiB"
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw in the suite's style and leave the caller's matplotlib (a notebook's, say) as it was."""

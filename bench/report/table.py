@@ -16,7 +16,8 @@ _TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method
 _TYPES = {
     "search": "str", "trial": "Int64", "seed": "Int64", "lr": "float64", "status": "str", "reason": "str",
     "device_name": "str", "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
-    "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64", "best_epoch": "Int64",
+    "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64",
+    "peak_memory": "Int64", "memory_kind": "str", "best_epoch": "Int64",
     "split": "str", "metric": "str", "value": "float64",
 }  # fmt: skip
 
@@ -31,7 +32,7 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Returns:
         Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), what was tuned of
         the training beside the learning rate (`weight_decay`), then search and number of the trial, seed, lr, status,
-        device, parameters, seconds, and `split`, `metric`, `value`. Rows in a fixed order.
+        device, parameters, seconds, bytes of memory, and `split`, `metric`, `value`. Rows in a fixed order.
     """
     import pandas as pd  # here, so that `bench --help` need not wait for it
 
@@ -80,7 +81,7 @@ def _tuned(record: Mapping[str, Any]) -> set[str]:
 def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str, Any]]:
     task, model, method, training = (record[part] for part in ("task", "model", "method", "training"))
     environment, time = record["environment"], record.get("time") or {}
-    parameters, trial = record.get("parameters") or {}, record.get("trial") or {}
+    parameters, trial, memory = (record.get(part) or {} for part in ("parameters", "trial", "memory"))
     base = {
         **{key: record.get(key) for key in (*_TEXT, *_TYPES) if key not in ("task", "model", "method")},
         "family": task.get("family"), "task": task["name"], "model": model["name"], "method": method["name"],
@@ -88,6 +89,7 @@ def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str,
         "device_name": environment.get("device_name"), "threads": environment.get("threads"),
         "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
         "train_seconds": time.get("train"), "total_seconds": time.get("total"),
+        "peak_memory": memory.get("peak"), "memory_kind": memory.get("kind"),
         "search": trial.get("search") or (record.get("tuning") or {}).get("search"), "trial": trial.get("number"),
         **{key: training.get(key) for key in tuned},
         **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
