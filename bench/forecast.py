@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,17 +25,18 @@ from torch._subclasses.fake_tensor import (
 
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, Memory, Moment, track
+from bench.costs.units import readable
 from bench.errors import BadInput, say_once
 from bench.models import Backbone
 from bench.models.prefix import frozen_prefix
 from bench.train import Network, Run, assemble
-from bench.training import Step, optimizer, precision, set_mode
+from bench.training import Step, Training, optimizer, precision, set_mode
 
 UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
-UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-UNITS |= {"tb": 10**12, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "b": 1}
 FEW = (2, 4)
 """Batches that are done for real where a step cannot be traced; larger ones are extended from them."""
+OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
+"""Of a training, what its memory depends on."""
 LARGEST = 2**20
 """Batches beyond this are not tried."""
 
@@ -105,6 +106,18 @@ def forecast(run: Run, *, device: str = "cpu") -> Forecast:
             return _forecast(run, kind, traced=False)
     few = [replace(run, training=replace(run.training, batch_size=n)) for n in FEW]
     return _extended([_forecast(each, kind, traced=False) for each in few], run.training.batch_size)
+
+
+def forecast_once(run: Run, *, device: str) -> Forecast:
+    """The same, made once for all runs that differ in what memory does not depend on: learning rates, epochs, seeds."""
+    same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
+    return _kept(replace(run, training=same, seed=0, test=True, trial=""), device)
+
+
+@lru_cache(maxsize=512)
+def _kept(run: Run, device: str) -> Forecast:
+    found = forecast(run, device=device)
+    return replace(found, memory=replace(found.memory, curve=()))
 
 
 def _extended(found: list[Forecast], batch: int) -> Forecast:
@@ -266,25 +279,3 @@ def largest_batch(
         line = fits.batch + (limit - fits.peak) / slope if slope > 0 else math.inf
         guess = max(fits.batch + 1, min(math.floor(line), over.batch - 1 if over else fits.batch * 32, LARGEST))
     return fits
-
-
-def size(text: str) -> int:
-    """Bytes of "16GiB", "24 GB", "800MiB" or a plain number.
-
-    Raises:
-        BadInput: it is no such size.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
-    if found is None or found[2].lower() not in UNITS or float(found[1]) <= 0:
-        raise BadInput(f"{text!r} is no size of a memory: write 16GiB, 24GB or 800MiB")
-    return int(float(found[1]) * UNITS[found[2].lower()])
-
-
-def readable(n: int) -> str:
-    """Bytes for people: "5.21 GiB", "1,010 MiB"."""
-    power, unit = next(scale for scale in _SCALES if n >= 2 ** scale[0] or scale[0] == 0)
-    value = n / 2**power
-    return f"{value:,.0f} {unit}" if value >= 100 or power == 0 else f"{value:.3g} {unit}"
-
-
-_SCALES = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B"))

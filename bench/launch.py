@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bench import show
 from bench.environment import choose_device
 from bench.errors import BadInput
-from bench.hands import Hands, hands
+from bench.hands import Hands, available, hands
 from bench.ledger import DONE, Record
 from bench.plan import Row, estimated, plan
 from bench.progress import Progress, reference_line
@@ -192,7 +192,8 @@ def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str
     rows = plan(study, records, device=device, timed=False)
     with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
         try:
-            return estimated(study, rows, device=device, told=lambda row: bar.update() and None), ""
+            told = lambda row: bar.update() and None  # noqa: E731
+            return estimated(study, rows, device=device, told=told, limit=available(device)), ""
         except BadInput as error:  # the cells fit, as the plan without times has shown
             return rows, str(error)
 

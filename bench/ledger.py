@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from bench.environment import commit, environment
-from bench.forecast import forecast
+from bench.forecast import forecast_once
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Study
 from bench.tasks import description
 from bench.train import Outcome, Run
-from bench.training import Training
 
 Record = dict[str, Any]
-OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
-"""Of a training, what its memory depends on: learning rates do not matter."""
 DONE = ("ok", "pruned", "diverged")
 """Statuses that a second try on the same device would only repeat; the others are tried again."""
 
@@ -64,20 +60,14 @@ def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str)
         "peak" and what "kind" of figure that is: "measured", or a forecast's; "allocator" with all that was measured;
         "forecast". Where there is neither, "reason".
     """
-    same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
     try:
-        foretold = _foretold(replace(run, training=same, seed=0, test=True, trial=""), device)
+        foretold = forecast_once(run, device=device).data
     except Exception as error:  # whatever a network does on tensors without bytes: the run itself went well
         foretold = {"peak": None, "kind": "unknown", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
     if not allocated:
         return {"peak": foretold["peak"], "kind": foretold["kind"], "forecast": foretold}
     peak = allocated["train"]["allocated"]
     return {"peak": peak, "kind": "measured", "allocator": dict(allocated), "forecast": foretold}
-
-
-@lru_cache(maxsize=256)
-def _foretold(run: Run, device: str) -> Record:
-    return forecast(run, device=device).data
 
 
 def made(

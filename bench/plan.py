@@ -13,6 +13,7 @@ import torch
 
 from bench.costs.time import median_seconds
 from bench.errors import BadInput
+from bench.forecast import Forecast, forecast_once
 from bench.ledger import identity, usable
 from bench.methods import Method
 from bench.models import count
@@ -37,6 +38,7 @@ class Row:
         trials, finals: runs that are not recorded yet.
         done: runs that are.
         speed: what an estimate is made of; None where none was asked for, or nothing is to do.
+        memory: foretold for its training; None likewise.
     """
 
     cell: Cell
@@ -46,11 +48,16 @@ class Row:
     finals: int
     done: int
     speed: Speed | None = None
+    memory: Forecast | None = None
 
     @property
     def todo(self) -> int:
         """Runs, of tuning and final, that are not recorded yet."""
         return self.trials + self.finals
+
+    def fits(self, limit: float) -> bool:
+        """Whether its training fits into so many bytes, as far as is known."""
+        return self.memory is None or self.memory.peak <= limit
 
     @property
     def seconds(self) -> float | None:
@@ -99,15 +106,21 @@ def plan(
 
 
 def estimated(
-    study: Study, rows: list[Row], *, device: str, told: Callable[[Row], None] = lambda row: None
+    study: Study,
+    rows: list[Row],
+    *,
+    device: str,
+    told: Callable[[Row], None] = lambda row: None,
+    limit: float = math.inf,
 ) -> list[Row]:
-    """The rows with speeds, where something is to do.
+    """The rows with speeds and memory, where something is to do.
 
     Args:
         study: what would run.
         rows: a plan of it.
         device: torch device to time on.
         told: called when a row is done.
+        limit: bytes that are free: what needs more is not timed.
 
     Raises:
         BadInput: the data cannot be had, or are fewer than the split needs.
@@ -116,10 +129,12 @@ def estimated(
     found = []
     for row in rows:
         if row.todo:
+            run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
+            row = replace(row, memory=forecast_once(run, device=device))
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
-            if key not in speeds:
+            if key not in speeds and row.fits(limit):
                 speeds[key] = Speed.measure(study, row.cell, device=device)
-            row = replace(row, speed=speeds[key])
+            row = replace(row, speed=speeds.get(key))
         found.append(row)
         told(row)
     return found

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.costs.units import readable
+from bench.hands import available
 from bench.plan import Row, hours_minutes
 from bench.space import Space
 from bench.study import Study
@@ -35,17 +37,30 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
     for row in rows:
         name = repr(row.cell.method) + (f" on {row.cell.model.name}, {row.cell.task.name}" if several else "")
         time = "" if row.seconds is None else hours_minutes(row.seconds)
-        cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time))
-    head = ("method", "backbone", "head", "done", "to do", "time")
+        memory = readable(row.memory.peak) if row.memory else ""
+        cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time, memory))
+    head = ("method", "backbone", "head", "done", "to do", "time", "memory")
     print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
     table(head, cells, right=1)
     todo = sum(row.todo for row in rows)
     print(f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done")
     budget(study)
+    too_much(rows, available(device))
     seconds = [row.seconds for row in rows]
     if todo and None not in seconds:
         at_once = f", {jobs} runs at once" if jobs > 1 else ""
         print(f"estimated time on this machine{at_once}: {hours_minutes(sum(s or 0.0 for s in seconds) / jobs)}")
+
+
+def too_much(rows: Sequence[Row], free: float) -> None:
+    """Says which methods need more memory than is free."""
+    for row in rows:
+        if not row.fits(free) and row.memory:
+            print(
+                f"warning: {row.cell.method!r} needs about {readable(row.memory.peak)} to train, {readable(int(free))} "
+                "are free: its runs will run out of memory. A smaller batch_size or "
+                "Training(activation_checkpointing=True) needs less"
+            )
 
 
 def budget(study: Study) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,20 @@ from torch import Tensor, nn
 from bench.conformance import CNN, VIT
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, PARTS, Tracker, track
+from bench.costs.units import readable, size
 from bench.errors import BadInput
-from bench.forecast import FEW, _forecast, forecast, largest_batch, readable, size
+from bench.forecast import FEW, _forecast, forecast, largest_batch
 from bench.ledger import memory
 from bench.methods import METHODS, BitFit, FullFineTuning, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm, checkpoint
+from bench.plan import estimated, plan
+from bench.records import Records
+from bench.show import too_much
+from bench.study import Study
 from bench.tasks import Detection, Images, Text
 from bench.train import Run, assemble
 from bench.training import Training
+from bench.tune import Tune
 
 BERT = HuggingFace("test-bert", weights="random", max_length=24)
 DIGITS, NAMES, BOXES = Images("digits"), Text("unicode-names"), Detection("composited-digits")
@@ -307,3 +314,21 @@ def test_cuda_allocates_what_was_foretold(method: Method, model: Timm):
     _tracked(run, backbone, network, "bf16", "cuda", CUDA_BLOCK)
     allocated = torch.cuda.max_memory_allocated() - before
     assert max(moment.total for moment in foretold.values()) == pytest.approx(allocated, rel=0.08)
+
+
+def test_a_plan_foretells_memory_and_says_what_does_not_fit(capsys: pytest.CaptureFixture[str]):
+    study = Study(
+        name="s", question="?", tasks=(Images("digits", train=20, val=10, test=10),), models=(VIT,),
+        methods=(FullFineTuning(), LinearProbe()), training=PLAIN, tune=Tune(trials=1),
+    )  # fmt: skip
+    rows = plan(study, Records(Path("nowhere")), timed=False)
+    need = {
+        name: forecast(a_run(method)).peak for name, method in (("full", FullFineTuning()), ("probe", LinearProbe()))
+    }
+    assert need["probe"] < need["full"]
+    found = estimated(study, rows, device="cpu", limit=need["full"] - 1)
+    assert [row.memory.peak for row in found if row.memory] == [need["full"], need["probe"]]
+    assert found[0].speed is None and found[0].seconds is None and found[1].speed is not None
+    too_much(found, need["full"] - 1)
+    told = capsys.readouterr().out
+    assert told.startswith("warning: FullFineTuning() needs about") and "LinearProbe" not in told

@@ -77,7 +77,8 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
     """The forecast of a batch, or of the largest that fits, with a bar while that is looked for."""
     from tqdm import tqdm
 
-    from bench.forecast import forecast, largest_batch, size
+    from bench.costs.units import size
+    from bench.forecast import forecast, largest_batch
     from bench.train import Run
 
     run = Run(cell.task, cell.model, cell.method, training, seed=0)
@@ -95,7 +96,7 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
 def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
     from bench import show
     from bench.costs.memory import PARTS
-    from bench.forecast import readable
+    from bench.costs.units import readable
 
     rows = []
     for method, each in found.items():
