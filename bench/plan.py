@@ -38,7 +38,7 @@ class Row:
         trials, finals: runs that are not recorded yet.
         done: runs that are.
         speed: what an estimate is made of; None where none was asked for, or nothing is to do.
-        memory: foretold for its training; None likewise.
+        memory: foretold for its training; None likewise, or where it cannot be foretold.
     """
 
     cell: Cell
@@ -130,7 +130,8 @@ def estimated(
     for row in rows:
         if row.todo:
             run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
-            row = replace(row, memory=forecast_once(run, device=device))
+            with contextlib.suppress(Exception):  # whatever a network does on tensors without bytes: it may well train
+                row = replace(row, memory=forecast_once(run, device=device))
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
             if key not in speeds and row.fits(limit):
                 speeds[key] = Speed.measure(study, row.cell, device=device)
