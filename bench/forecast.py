@@ -29,7 +29,7 @@ from bench.costs.units import readable
 from bench.errors import BadInput, say_once
 from bench.models import Backbone
 from bench.models.prefix import frozen_prefix
-from bench.train import Network, Run, assemble
+from bench.run import Network, Run, assemble
 from bench.training import Step, Training, optimizer, precision, set_mode
 
 UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
@@ -195,12 +195,10 @@ def _inputs(backbone: Backbone, n: int) -> Any:
 
     Nearly every batch has such padding; where one has none, transformers leaves the mask and what it costs out.
     """
-    length = getattr(backbone.inputs, "length", None)
-    if length is None:
-        return backbone.example(n)
-    texts = backbone.example(n, length)
-    texts["attention_mask"][0, -1] = 0
-    return texts
+    inputs = backbone.batch(n)
+    if hasattr(backbone.inputs, "length"):
+        inputs["attention_mask"][0, -1] = 0
+    return inputs
 
 
 def _give_bytes(network: nn.Module, device: str) -> None:

@@ -22,10 +22,10 @@ from bench.plan import Row, estimated, plan
 from bench.progress import Progress, reference_line
 from bench.records import Records
 from bench.report import redraw
+from bench.run import Run
 from bench.runner import Runner, Watcher
 from bench.search import storage as open_storage
 from bench.study import Cell, Study, load
-from bench.train import Run
 
 DRAWING = 0.02
 """Largest share of a growing study's time that goes into redrawing its figures."""

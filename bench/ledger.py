@@ -10,9 +10,10 @@ from typing import Any
 from bench.environment import commit, environment
 from bench.forecast import forecast_once
 from bench.records import PROTOCOL, Records, run_id
+from bench.run import Run
 from bench.study import Study
 from bench.tasks import description
-from bench.train import Outcome, Run
+from bench.train import Outcome
 
 Record = dict[str, Any]
 DONE = ("ok", "pruned", "diverged")

@@ -19,8 +19,8 @@ from bench.methods import Method
 from bench.models import count
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
+from bench.run import Run, assemble
 from bench.study import Cell, Study
-from bench.train import Run, assemble
 from bench.training import Step, Training, optimizer, precision, set_mode
 from bench.trials import of_cells
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from bench.ledger import Record
 from bench.plan import Row, hours_minutes
+from bench.run import Run
 from bench.study import Cell
-from bench.train import Run
 
 
 class Progress:

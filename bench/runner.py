@@ -14,9 +14,10 @@ import torch
 from bench.ledger import DONE, Record, describe, identity, made, usable
 from bench.records import Records
 from bench.references import measure, retire
+from bench.run import Run
 from bench.search import Search, storage
 from bench.study import Cell, Study
-from bench.train import Outcome, Run
+from bench.train import Outcome
 from bench.trials import Trial, of_cells
 from bench.workers import Here, Pool
 

@@ -9,41 +9,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench import inference
+from bench.costs.energy import Energy
 from bench.costs.memory import Allocated
-from bench.methods import Method
-from bench.models import Backbone, adapt, checkpoint, count
+from bench.costs.time import Clock
+from bench.models import Backbone, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
-from bench.tasks import Data, Example, Shows, Split, Task
+from bench.run import Network, Run, assemble
+from bench.tasks import Data, Example, Shows, Split
 from bench.tasks.precomputed import Precomputed
-from bench.training import Step, Training, optimizer, precision, schedule, set_mode
+from bench.training import Step, optimizer, precision, schedule, set_mode
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What determines a result. `test` is False while tuning: then the test part is never looked at.
-
-    A run of a trial names it in `trial`: whether it is pruned depends on the trials before.
-    """
-
-    task: Task
-    model: Any
-    method: Method
-    training: Training
-    seed: int
-    test: bool = True
-    trial: str = ""
-
-
 @dataclass
 class Outcome:
-    """What a run found; the fields are those of a record (`bench/records.py`). Times in seconds, memory in bytes.
+    """What a run found; the fields are those of a record. Times in seconds, memory in bytes, energy in joules.
 
-    `memory` has the peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval", and on a CPU nothing.
+    Args:
+        memory: peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval"; on a CPU nothing.
+        step: of a training step: `bench.costs.time.Clock.found`.
+        energy: of "train" and "eval", where the device reports it.
+        inference: of a tested run: `bench.inference.latencies`.
+        checkpoint: bytes of what must be stored: `bench.inference.stored`.
     """
 
     status: str = "ok"
@@ -57,6 +49,10 @@ class Outcome:
     )
     precision: str = ""
     memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    step: dict[str, float] = field(default_factory=dict)
+    energy: dict[str, float] = field(default_factory=dict)
+    inference: dict[str, Any] = field(default_factory=dict)
+    checkpoint: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
 
@@ -73,19 +69,6 @@ class Pruned(RuntimeError):
     status = "pruned"
 
 
-class Network(nn.Module):
-    """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it."""
-
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-        self.features: Callable[[Any], Any] = backbone.__call__  # not the module, which would count twice
-
-    def forward(self, x: Any) -> Any:
-        """Inputs (or what the frozen prefix made of them) to outputs."""
-        return self.head(self.features(x))
-
-
 def train(
     run: Run,
     *,
@@ -94,7 +77,7 @@ def train(
     cache: bool = True,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Trains, keeps the weights of the epoch that is best on validation, and tests them once.
+    """Trains, keeps the weights of the epoch that is best on validation, tests them once, and measures their costs.
 
     Args:
         run: what to do.
@@ -109,25 +92,25 @@ def train(
     Raises:
         BadInput: the parts do not fit together, or data or weights cannot be had.
     """
-    outcome, start, cpu = outcome or Outcome(), time.perf_counter(), time.process_time()
-    network, data, prefix = prepare(run, outcome, device=device)
+    outcome, clocks = outcome or Outcome(), (time.perf_counter(), time.process_time())
+    backbone, network, data = prepare(run, outcome, device=device)
     loop = Loop(run, network, data, outcome, device)
-    if cache and prefix is not None:
+    if cache and (prefix := frozen_prefix(backbone)) is not None:
         loop.skip(prefix)
     try:
         loop.fit(on_epoch)
     except (Diverged, Pruned) as end:
         outcome.status, outcome.reason = end.status, str(end)
-    if outcome.status != "diverged":
-        outcome.metrics["val"] = outcome.curve[(outcome.best_epoch or len(outcome.curve)) - 1]["val"]
-        if run.test and outcome.status == "ok":
-            outcome.metrics["test"] = loop.evaluate("test")
+    loop.score()
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
-    outcome.time["total"], outcome.time["cpu"] = time.perf_counter() - start, time.process_time() - cpu
+    outcome.time |= {"total": time.perf_counter() - clocks[0], "cpu": time.process_time() - clocks[1]}
+    if run.test and outcome.status == "ok":
+        outcome.checkpoint = inference.stored(network)
+        outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
     return outcome
 
 
-def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, FrozenPrefix | None]:
+def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:
     """Network and data of a run, with what the outcome says of them."""
     start = time.perf_counter()
     backbone, network = assemble(run, device=device)
@@ -136,26 +119,8 @@ def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Network, Data, 
     outcome.parameters = {**parts, "total": sum(parts.values())}
     outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
     outcome.provenance = {**data.provenance, **backbone.provenance}
-    prefix = frozen_prefix(backbone)
     outcome.time["data"] = time.perf_counter() - start
-    return network, data, prefix
-
-
-def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Network]:
-    """The adapted backbone under a head, from the seed alone: every method starts from the same head.
-
-    What training itself draws (dropout, the regions that a detector samples) begins alike for every method too.
-    On the device "meta" only shapes, without weights; `kernels` is then the type of device that they stand for.
-    """
-    backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output, kernels=kernels)
-    torch.manual_seed(run.seed)
-    with torch.device(device):
-        head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
-    adapt(backbone, run.method)
-    if run.training.activation_checkpointing:
-        checkpoint(backbone)
-    torch.manual_seed(run.seed)
-    return backbone, Network(backbone.module, head)
+    return backbone, network, data
 
 
 class Loop:
@@ -169,8 +134,8 @@ class Loop:
         self.step = Step(network, run.task.loss, self.optimizer, run.training, self.device, outcome.precision)
         self.first_loss = math.nan
         self.seen = 0
-        self.allocated = Allocated(self.device)
-        outcome.memory = self.allocated.peaks
+        self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
+        outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
 
     def skip(self, prefix: FrozenPrefix) -> None:
         """From here on a frozen prefix runs once per sample and view, in the epoch or evaluation that first asks."""
@@ -191,10 +156,11 @@ class Loop:
         """
         best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
         for epoch in range(1, self.run.training.epochs + 1):
-            with self.allocated.during("train"):
+            with self.allocated.during("train"), self.energy.during("train"):
                 loss = self.epoch(epoch)
-            with self.allocated.during("eval"):
+            with self.allocated.during("eval"), self.energy.during("eval"):
                 scores = self.evaluate("val")
+            self.outcome.step = self.clock.found()
             rate = self.optimizer.param_groups[0]["lr"]
             self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
             self.check(loss, exploded=True)
@@ -212,6 +178,14 @@ class Loop:
                 break
         self.network.load_state_dict(kept, strict=False)
 
+    def score(self) -> None:
+        """The validation scores of the epoch whose weights were kept; tests these, once, where that is asked for."""
+        found = self.outcome
+        if found.status != "diverged":
+            found.metrics["val"] = found.curve[(found.best_epoch or len(found.curve)) - 1]["val"]
+            if self.run.test and found.status == "ok":
+                found.metrics["test"] = self.evaluate("test")
+
     def epoch(self, epoch: int) -> float:
         """One pass over the training part. Returns the mean loss."""
         start, split = time.perf_counter(), self.splits["train"]
@@ -224,7 +198,10 @@ class Loop:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             view = torch.randint(split.views, (len(index),), generator=self.order)
-            loss = self.step(self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view)))
+            with self.clock.step() as lap:
+                x, targets = self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view))
+                lap("data")
+                loss = self.step(x, targets, lap)
             total += loss * len(index)
             self.seen += len(index)
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step

@@ -141,12 +141,15 @@ class Step:
     device: torch.device
     precision: str
 
-    def __call__(self, x: Any, targets: Any) -> Tensor:
-        """One step. Returns the loss, detached."""
+    def __call__(self, x: Any, targets: Any, lap: Callable[[str], None] = lambda phase: None) -> Tensor:
+        """One step, which calls `lap` at the end of each phase with its name. Returns the loss, detached."""
         self.rule.zero_grad(set_to_none=True)
         loss = self.forward(x, targets)
+        lap("forward")
         self.backward(loss)
+        lap("backward")
         self.rule.step()
+        lap("update")
         return loss.detach()
 
     def forward(self, x: Any, targets: Any) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 from bench.environment import environment
 from bench.ledger import Record
 from bench.records import run_id
+from bench.run import Run
 from bench.study import Cell, Study
-from bench.train import Run
 from bench.tune import configured
 
 

@@ -24,8 +24,9 @@ from typing import Any, Protocol
 
 import torch
 
+from bench.run import Run
 from bench.study import loaded
-from bench.train import Outcome, Run, train
+from bench.train import Outcome, train
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """How workers begin: forked from a process that has imported torch once for all and used it for nothing."""

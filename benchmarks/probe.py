@@ -6,8 +6,9 @@ import time
 
 from bench.methods import LinearProbe
 from bench.models import Timm
+from bench.run import Run
 from bench.tasks import Images
-from bench.train import Run, train
+from bench.train import train
 from bench.training import Training
 
 RUN = Run(

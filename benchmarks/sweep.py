@@ -18,8 +18,9 @@ from bench.launch import carry_out
 from bench.ledger import identity
 from bench.methods import LoRA
 from bench.records import Records
+from bench.run import Run
 from bench.study import Study, load
-from bench.train import Run, train
+from bench.train import train
 from bench.trials import Trial, of_cells
 from bench.tune import Tune
 

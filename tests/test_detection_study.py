@@ -17,11 +17,12 @@ from bench.models import HuggingFace, Torchvision
 from bench.plan import plan
 from bench.records import Records
 from bench.report import redraw
+from bench.run import Run
 from bench.runner import Runner, Watcher
 from bench.sites import CONV
 from bench.study import Cell, Study
 from bench.tasks import CocoFolder, Detection, Images
-from bench.train import Run, train
+from bench.train import train
 from bench.training import Training
 from bench.tune import Tune
 

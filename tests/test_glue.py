@@ -17,11 +17,12 @@ from torch import nn
 from bench.errors import BadInput
 from bench.methods import LoRA
 from bench.models import HuggingFace
+from bench.run import Run
 from bench.spec import parse
 from bench.tasks import Glue, glue_sets
 from bench.tasks.glue import regression_metrics
 from bench.tasks.glue_sets import GLUE
-from bench.train import Run, train
+from bench.train import train
 from bench.training import Training
 
 datasets = pytest.importorskip("datasets")

@@ -21,6 +21,8 @@ ORDER = (
     ("models",),
     ("tasks",),
     ("costs", "training"),
+    ("run",),
+    ("inference",),
     ("train", "tune"),
     ("conformance", "study", "forecast"),
     ("ledger", "workers"),

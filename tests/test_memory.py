@@ -22,10 +22,10 @@ from bench.methods import METHODS, BitFit, FullFineTuning, LinearProbe, LoRA, Me
 from bench.models import HuggingFace, Timm, checkpoint
 from bench.plan import estimated, plan
 from bench.records import Records
+from bench.run import Run, assemble
 from bench.show import too_much
 from bench.study import Study
 from bench.tasks import Detection, Images, Text
-from bench.train import Run, assemble
 from bench.training import Training
 from bench.tune import Tune
 

@@ -13,11 +13,12 @@ from torchmetrics.functional.text import squad as torchmetrics_squad
 from bench.errors import BadInput
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace
+from bench.run import Run
 from bench.tasks import Squad
 from bench.tasks.squad_read import load
 from bench.tasks.squad_score import answer_scores, best_spans, normalised
 from bench.tasks.squad_windows import windowed
-from bench.train import Loop, Outcome, Run, prepare, train
+from bench.train import Loop, Outcome, prepare, train
 from bench.training import Training
 
 BERT = HuggingFace("test-bert", weights="random", max_length=96)
@@ -216,7 +217,7 @@ def test_a_few_questions_are_learned_by_heart(tmp_path, one_thread):
     task = folder(tmp_path / "run", impossible=True)
     training = Training(lr=3e-3, head_lr=1e-2, epochs=50, batch_size=4, precision="fp32")
     run, outcome = Run(task, replace(BERT, dropout=0.0), FullFineTuning(), training, seed=0), Outcome()
-    network, data, _ = prepare(run, outcome, device="cpu")
+    _, network, data = prepare(run, outcome, device="cpu")
     loop = Loop(run, network, data, outcome, "cpu")
     assert loop.evaluate("train")["f1"] < 0.5
     losses = [loop.epoch(epoch) for epoch in range(1, training.epochs + 1)]

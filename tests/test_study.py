@@ -23,9 +23,10 @@ from bench.launch import launch
 from bench.ledger import identity, usable
 from bench.methods import LoRA
 from bench.plan import hours_minutes, plan
+from bench.run import Run
 from bench.study import Study, load, names
 from bench.tasks import Images
-from bench.train import Outcome, Run
+from bench.train import Outcome
 from bench.training import Training
 from bench.trials import of_cells
 from bench.tune import Tune

@@ -14,13 +14,14 @@ from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace
 from bench.models import resolve as model
 from bench.records import Records
+from bench.run import Run
 from bench.runner import Runner, Watcher
 from bench.study import Cell, Study
 from bench.tasks import Images, Text, TextCsv, resolve
 from bench.tasks.pool import Pool, split
 from bench.tasks.tfidf import TfidfLogistic
 from bench.tasks.tokens import bucketed, tokenised
-from bench.train import Run, train
+from bench.train import train
 from bench.training import Training
 from bench.trials import of_cells
 from bench.tune import Tune

@@ -12,9 +12,10 @@ from bench.conformance import CNN, VIT, build
 from bench.errors import BadInput
 from bench.methods import BitFit, FeatureLoRA, FullFineTuning, LinearProbe, LoRA
 from bench.models import Timm
+from bench.run import Network, Run
 from bench.tasks import Images
 from bench.tasks.precomputed import Precomputed
-from bench.train import Diverged, Loop, Network, Outcome, Run, prepare, train
+from bench.train import Diverged, Loop, Outcome, prepare, train
 from bench.training import Training, optimizer, precision, schedule, set_mode
 
 TASK = Images("digits", train=60, val=40, test=60)
@@ -138,7 +139,7 @@ def test_divergence_is_a_status(lr):
 
 def test_a_high_step_is_no_divergence_but_a_high_epoch_or_nan_is():
     outcome = Outcome()
-    network, data, _ = prepare(run_of(LinearProbe()), outcome, device="cpu")
+    _, network, data = prepare(run_of(LinearProbe()), outcome, device="cpu")
     loop = Loop(run_of(LinearProbe()), network, data, outcome, "cpu")
     loop.check(2.0)
     loop.check(500.0)

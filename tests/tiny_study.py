@@ -12,10 +12,11 @@ import bench.workers
 from bench.conformance import VIT
 from bench.methods import LinearProbe, LoRA
 from bench.records import Records
+from bench.run import Run
 from bench.runner import Runner, Watcher
 from bench.study import Study
 from bench.tasks import Images
-from bench.train import Outcome, Run
+from bench.train import Outcome
 from bench.training import Training
 from bench.tune import Tune
 

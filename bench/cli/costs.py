@@ -79,7 +79,7 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
 
     from bench.costs.units import size
     from bench.forecast import forecast, largest_batch
-    from bench.train import Run
+    from bench.run import Run
 
     run = Run(cell.task, cell.model, cell.method, training, seed=0)
     if fit is None:

@@ -1,12 +1,88 @@
-"""Time of repeated calls, with the device waited for."""
+"""Time of training steps and of repeated calls, with the device waited for."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+COUNTED = 3
+"""The first steps of a run, whose floating-point operations are counted; they warm up, and are not timed."""
+SECONDS = 0.1
+"""How long a call is repeated, within `LEAST` and `MOST` times."""
+LEAST, MOST = 3, 10
+
+Lap = Callable[[str], None]
+
+
+class Clock:
+    """Times every step of a training in its phases, and counts the operations of the first few.
+
+    On CUDA it puts events into the stream and waits for them at the end only: nothing is slowed down, and what the host
+    does while the device is still busy costs no time, as it does not cost any.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.cuda = device.type == "cuda"
+        self.steps: list[list[tuple[str, Any]]] = []
+        self.counts: list[int] = []
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[Lap]:
+        """A step. What is given is called at the end of each phase, by name; operations of "data" do not count."""
+        marks = [("", self._now())]
+        count = FlopCounterMode(display=False) if len(self.counts) < COUNTED else contextlib.nullcontext()
+        before = 0
+
+        def lap(phase: str) -> None:
+            nonlocal before
+            marks.append((phase, self._now()))
+            if phase == "data" and isinstance(count, FlopCounterMode):
+                before = count.get_total_flops()
+
+        with count:
+            yield lap
+        if isinstance(count, FlopCounterMode):
+            self.counts.append(count.get_total_flops() - before)
+        else:
+            self.steps.append(marks)
+
+    def found(self) -> dict[str, float]:
+        """Medians over the second half of the timed steps, in seconds, and floating-point operations.
+
+        Returns:
+            "seconds" of a step and of its phases; "flops" of a step: multiplications and additions of matrix products,
+            convolutions and attention, as torch's counter counts them, forward and backward; "flops_per_second"
+            achieved, data not counted; "steps" that were timed. Nothing after too few steps.
+        """
+        if not self.steps:
+            return {}
+        if self.cuda:
+            torch.cuda.synchronize()
+        timed = self.steps[len(self.steps) // 2 :]
+        phases = [name for name, _ in timed[0][1:]]
+        laps = [[self._between(a, b) for (_, a), (_, b) in pairwise(each)] for each in timed]
+        medians = {name: statistics.median(lap[i] for lap in laps) for i, name in enumerate(phases)}
+        computed = statistics.median(sum(lap) - lap[0] * (phases[0] == "data") for lap in laps)
+        whole = {"seconds": statistics.median(map(sum, laps)), **medians}
+        flops = statistics.mean(self.counts or [0])
+        return {**whole, "flops": flops, "flops_per_second": flops / computed, "steps": len(timed)}
+
+    def _now(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _between(self, first: Any, second: Any) -> float:
+        return float(first.elapsed_time(second)) / 1e3 if self.cuda else float(second - first)
 
 
 def median_seconds(call: Callable[[], object], *, device: str = "cpu", repeats: int = 5, warmup: int = 1) -> float:
@@ -14,13 +90,29 @@ def median_seconds(call: Callable[[], object], *, device: str = "cpu", repeats: 
 
     On CUDA the device is synchronised before each reading, since calls return before their work is done.
     """
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    taken = []
-    for i in range(warmup + repeats):
-        wait()
-        start = time.perf_counter()
+    taken = [_seconds(call, device) for _ in range(warmup + repeats)]
+    return statistics.median(taken[warmup:])
+
+
+def side_by_side(calls: Mapping[str, Callable[[], object]], *, device: str = "cpu") -> dict[str, float]:
+    """Median seconds of several calls, which take turns: what else the machine does meets all of them alike.
+
+    After one round that does not count, there are as many as fill `SECONDS` for each call.
+    """
+    for call in calls.values():
         call()
-        wait()
-        if i >= warmup:
-            taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    taken = {name: [_seconds(call, device)] for name, call in calls.items()}
+    rounds = round(SECONDS * len(calls) / max(sum(first for (first,) in taken.values()), 1e-9))
+    for _ in range(min(max(rounds, LEAST), MOST) - 1):
+        for name, call in calls.items():
+            taken[name].append(_seconds(call, device))
+    return {name: statistics.median(each) for name, each in taken.items()}
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
+    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait()
+    start = time.perf_counter()
+    call()
+    wait()
+    return time.perf_counter() - start

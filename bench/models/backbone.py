@@ -90,6 +90,11 @@ class Backbone:
     mixed_precision: bool = False
     output: str = "pooled"
 
+    def batch(self, n: int) -> Any:
+        """n inputs of the largest size: pictures of the model's, texts as long as it takes them."""
+        length = getattr(self.inputs, "length", None)
+        return self.example(n) if length is None else self.example(n, length)
+
 
 def adapt(backbone: Backbone, method: Method) -> None:
     """Puts `method` on the backbone and makes sure that every trainable tensor is reached by the gradient.

@@ -17,7 +17,9 @@ _TYPES = {
     "search": "str", "trial": "Int64", "seed": "Int64", "lr": "float64", "status": "str", "reason": "str",
     "device_name": "str", "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
     "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64",
-    "peak_memory": "Int64", "memory_kind": "str", "best_epoch": "Int64",
+    "peak_memory": "Int64", "memory_kind": "str", "step_seconds": "float64", "step_flops": "float64",
+    "train_joules": "float64", "latency_base": "float64", "latency_unmerged": "float64", "latency_merged": "float64",
+    "checkpoint_bytes": "Int64", "best_epoch": "Int64",
     "split": "str", "metric": "str", "value": "float64",
 }  # fmt: skip
 
@@ -32,7 +34,7 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Returns:
         Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), what was tuned of
         the training beside the learning rate (`weight_decay`), then search and number of the trial, seed, lr, status,
-        device, parameters, seconds, bytes of memory, and `split`, `metric`, `value`. Rows in a fixed order.
+        device, parameters, seconds, memory and the other costs, and `split`, `metric`, `value`. Rows in a fixed order.
     """
     import pandas as pd  # here, so that `bench --help` need not wait for it
 
@@ -81,7 +83,7 @@ def _tuned(record: Mapping[str, Any]) -> set[str]:
 def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str, Any]]:
     task, model, method, training = (record[part] for part in ("task", "model", "method", "training"))
     environment, time = record["environment"], record.get("time") or {}
-    parameters, trial, memory = (record.get(part) or {} for part in ("parameters", "trial", "memory"))
+    parameters, trial = (record.get(part) or {} for part in ("parameters", "trial"))
     base = {
         **{key: record.get(key) for key in (*_TEXT, *_TYPES) if key not in ("task", "model", "method")},
         "family": task.get("family"), "task": task["name"], "model": model["name"], "method": method["name"],
@@ -89,7 +91,7 @@ def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str,
         "device_name": environment.get("device_name"), "threads": environment.get("threads"),
         "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
         "train_seconds": time.get("train"), "total_seconds": time.get("total"),
-        "peak_memory": memory.get("peak"), "memory_kind": memory.get("kind"),
+        **_costs(record),
         "search": trial.get("search") or (record.get("tuning") or {}).get("search"), "trial": trial.get("number"),
         **{key: training.get(key) for key in tuned},
         **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
@@ -98,6 +100,18 @@ def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str,
     cells = [(split, name, value) for split, values in measured.items() for name, value in values.items()]
     for split, name, value in cells or [(None, None, None)]:
         yield {**base, "split": split, "metric": name, "value": value}
+
+
+def _costs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Bytes, seconds, floating-point operations and joules; latencies in seconds of one sample."""
+    memory, step, energy, stored = (record.get(part) or {} for part in ("memory", "step", "energy", "checkpoint"))
+    latency = (record.get("inference") or {}).get("latency") or {}
+    return {
+        "peak_memory": memory.get("peak"), "memory_kind": memory.get("kind"),
+        "step_seconds": step.get("seconds"), "step_flops": step.get("flops"), "train_joules": energy.get("train"),
+        **{f"latency_{form}": latency.get(form) for form in ("base", "unmerged", "merged")},
+        "checkpoint_bytes": stored.get("backbone"),
+    }  # fmt: skip
 
 
 def _cell(value: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-MEASURED = ("parameters", "time", "memory")
+MEASURED = ("parameters", "time", "memory", "step", "energy", "inference", "checkpoint")
 
 
 class Point(NamedTuple):
