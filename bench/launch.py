@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bench import show
+from bench import costing, show
+from bench.desk import Desk
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.hands import Hands, available, hands
 from bench.ledger import DONE, Record
 from bench.plan import Row, estimated, plan
-from bench.progress import Progress, reference_line
 from bench.records import Records
-from bench.report import redraw
-from bench.run import Run
-from bench.runner import Runner, Watcher
+from bench.runner import Runner
 from bench.search import storage as open_storage
-from bench.study import Cell, Study, load
-
-DRAWING = 0.02
-"""Largest share of a growing study's time that goes into redrawing its figures."""
+from bench.study import Study, load
 
 
 def launch(
@@ -49,7 +41,7 @@ def launch(
         results: folder of the records.
         device: torch device; by default a GPU if there is one.
         mlflow: whether to log to MLflow.
-        jobs: runs at once; by default as many as pay (`bench.hands`).
+        jobs: runs at once; by default as many as pay (`bench.hands`), of a study of costs one.
         storage: URL of Optuna's storage; by default a file beside the records.
 
     Returns:
@@ -60,13 +52,26 @@ def launch(
     """
     parts, where = load(name, scale, family=family), choose_device(device)
     records = Records(results / parts[0].name / scale)
-    crew = hands(jobs, where, scale=scale, known=records.all())
+    crew = hands(at_once(parts, jobs), where, scale=scale, known=records.all())
     records.prepare()
     if crew.jobs > 1:
         check_portable(parts)
     with alone(records.folder):
         open_storage(storage, records.folder)  # now, not after an hour of downloads
         return run(parts, scale, records, device=where, mlflow=mlflow, crew=crew, storage=storage)
+
+
+def at_once(parts: Sequence[Study], jobs: int | None) -> int | None:
+    """How many runs at once are asked for.
+
+    Raises:
+        BadInput: several of a study of costs.
+    """
+    if not any(part.costs for part in parts):
+        return jobs
+    if jobs is not None and jobs > 1:
+        raise BadInput(f"--jobs {jobs}: {parts[0].name} measures what runs cost, one at a time; leave --jobs out")
+    return 1
 
 
 @contextlib.contextmanager
@@ -141,6 +146,9 @@ def carry_out(
     finals = []
     try:
         for part in parts:
+            if part.costs:
+                finals += costing.Costing(part, scale, records, device=device, watcher=desk.watcher())()
+                continue
             runner = Runner(part, scale, records, device=device, watcher=desk.watcher(), storage=storage)
             runner.jobs, runner.threads = crew.jobs, crew.threads
             finals += runner()
@@ -189,110 +197,27 @@ def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
 
 def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str]:
     """The plan, with a bar while steps are timed, and why it has no times, if the data cannot be had for them."""
-    rows = plan(study, records, device=device, timed=False)
+    if study.costs:
+        rows = costing.plan(study, records, device=device)
+    else:
+        rows = plan(study, records, device=device, timed=False)
     with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
         try:
             told = lambda row: bar.update() and None  # noqa: E731
+            if study.costs:
+                return costing.estimated(study, rows, device=device, told=told), ""
             return estimated(study, rows, device=device, told=told, limit=available(device)), ""
         except BadInput as error:  # the cells fit, as the plan without times has shown
             return rows, str(error)
 
 
 def fetch(study: Study) -> None:
-    """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early."""
-    for task in study.tasks:
+    """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early.
+
+    A study of costs needs neither.
+    """
+    for task in () if study.costs else study.tasks:
         for model in study.models:
             backbone = model.build(output=task.output)
             for seed in (*study.tune.seeds, *study.seeds):
                 task.data(backbone.inputs, seed=seed)
-
-
-class Desk:
-    """What accompanies a study: the bar, MLflow, the figures."""
-
-    def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
-        self.study, self.records, self.jobs, self.next_drawing = study, records, jobs, 0.0
-        self.drawing: threading.Thread | None = None
-        self.stale = False
-        self.tracker: Any = None
-        if mlflow:
-            self.tracker = tracker(study, records)
-        self.progress = Progress(rows, jobs=jobs)
-        self.told: set[str] = set()
-
-    def watcher(self) -> Watcher:
-        """What the runner tells."""
-        progress = self.progress
-        return Watcher(
-            progress.started,
-            progress.epoch,
-            self.finished,
-            self.cell,
-            self.reference,
-            progress.spared,
-            progress.say_line,
-        )
-
-    def finished(self, run: Run, record: Record, fresh: bool) -> None:
-        """A run is recorded. A shared trial is met again at every rank, and counts once."""
-        if record["run_id"] in self.told:
-            return
-        self.told.add(record["run_id"])
-        self.stale = True
-        self.progress.finished(run, record, fresh)
-        if self.tracker is not None:
-            self.tracker.log(record)
-
-    def reference(self, record: Record, fresh: bool) -> None:
-        """A reference is measured, or was."""
-        self.told.add(record["run_id"])
-        self.stale = True
-        if fresh:
-            self.progress.say_line(reference_line(record))
-        if self.tracker is not None:
-            self.tracker.log(record)
-
-    def cell(self, cell: Cell, records: list[Record]) -> None:
-        """All seeds of a cell are done: draw, unless that was a moment ago."""
-        if time.monotonic() > self.next_drawing:
-            self.draw_beside()
-
-    def draw_beside(self) -> None:
-        """Draws while runs go on in processes of their own, which must not wait for this one's answers."""
-        if self.jobs == 1:
-            self.draw()
-        elif self.drawing is None or not self.drawing.is_alive():
-            self.drawing = threading.Thread(target=self.draw)
-            self.drawing.start()
-
-    def draw(self) -> None:
-        """Table, figures and page from the records so far. What goes wrong there does not end the study."""
-        start, self.stale = time.monotonic(), False
-        try:
-            redraw(self.records.folder, question=self.study.question)
-        except Exception as error:  # a picture is no reason to lose the runs after it
-            print(f"figures are not drawn now ({error}); later: bench figures {self.study.name}")
-        now = time.monotonic()
-        self.next_drawing = now + (now - start) / DRAWING
-
-    def close(self) -> None:
-        """Draws once more, hands the figures to MLflow, takes the bar away; also after Ctrl-C."""
-        self.progress.close()
-        if self.drawing is not None:
-            self.drawing.join()
-        if self.told:
-            if self.stale:
-                self.draw()
-            if self.tracker is not None:
-                self.tracker.artefacts(self.records.folder)
-
-
-def tracker(study: Study, records: Records) -> Any:
-    """MLflow's side of a study; None, with a word, where MLflow is not installed."""
-    try:
-        from bench.tracking import Tracker, uri  # slow to import, and not needed without
-
-        return Tracker(study.name, uri(records.folder.parent.parent))
-    except ImportError as error:
-        print(f"no MLflow ({error}): pip install 'lora-bench[mlflow]'; bench mlflow sync logs the records later")
-        return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.costs.units import readable
 from bench.ledger import Record
 from bench.plan import Row, hours_minutes
 from bench.run import Run
@@ -91,12 +92,23 @@ class Progress:
 
 def line(run: Run, record: Record) -> str:
     """A run in one line: what, phase, seed, learning rate, scores or what went wrong, time."""
+    if record["phase"] == "costs":
+        return cost_line(record)
     metric = run.task.metric
     scores = [f"{part} {record['metrics'][part][metric]:.3f}" for part in ("val", "test") if part in record["metrics"]]
     found = " ".join(scores) if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
     what = f"trial {record['trial']['number']}" if record.get("trial") else record["phase"]
     where = f"{run.task.name:8} {run.method!r:34} {what:8} seed {run.seed:<4}"
     return f"{where} lr {run.training.lr:<8.4g} {found}  {record['time']['total']:.0f} s"
+
+
+def cost_line(record: Record) -> str:
+    """The costs of a cell in one line: time of a step, memory."""
+    step, memory = record.get("step") or {}, record.get("memory") or {}
+    said = [f"step {step['seconds']:.3f} s"] if "seconds" in step else []
+    said += [f"memory {readable(memory['peak'])} {memory['kind']}"] if memory.get("peak") else []
+    found = ", ".join(said) if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
+    return f"{record['model']['name']:22} {record['method']['spec']:40} {found}  {record['time']['total']:.0f} s"
 
 
 def reference_line(record: Record) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 from bench.errors import BadInput
 
 PROTOCOL: int = 1
-PHASES = ("tune", "final", "default", "reference")
+PHASES = ("tune", "final", "default", "reference", "costs")
 """Trials; runs with what was chosen; the same with the untuned values. A reference is a baseline without a network:
-one record a task, reference and seed, apart from all methods."""
+one record a task, reference and seed, apart from all methods. "costs" is no training: a few steps on random weights."""
 STATUSES = ("ok", "pruned", "diverged", "out_of_memory", "failed")
 
 JOURNAL = "optuna.journal"
@@ -210,7 +210,7 @@ def _problem(record: object) -> str | None:
     for split, values in record["metrics"].items():
         if not isinstance(values, dict) or not all(_number(value) for value in values.values()):
             return f"'metrics.{split}' is not a table of numbers"
-    if record["status"] == "ok" and not record["metrics"]:
+    if record["status"] == "ok" and not record["metrics"] and record["phase"] != "costs":
         return "status ok without metrics"
     return None
 

@@ -64,7 +64,15 @@ def too_much(rows: Sequence[Row], free: float) -> None:
 
 
 def budget(study: Study) -> None:
-    """Prints how every method is tuned and tested."""
+    """Prints how every method is tuned and tested, or what of its costs is measured."""
+    if study.costs:
+        print(
+            f"each cell: {study.costs.steps} timed steps in batches of {study.training.batch_size} on random weights "
+            f"and inputs, then latency; memory on a GPU foretold for batches of {listed(study.costs.batches)}"
+        )
+        for model in study.costs.foretold:
+            print(f"{model.name}: too large for steps, only its memory is foretold")
+        return
     tune, tuned = study.tune, len(study.tune.seeds)
     pruned = "" if tune.pruner == "none" else f", {tune.pruner} pruning"
     searched = sorted(
@@ -77,6 +85,12 @@ def budget(study: Study) -> None:
     )
     if shared := ", ".join(f"{name} = {value}" for name, value in tune.share.items()):
         print(f"tuned at {shared} and shared over it")
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Such as "1, 8 and 32"."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, *, jobs: int = 1) -> None:

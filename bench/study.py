@@ -36,6 +36,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What a study of costs does with each cell in the place of tuning, training and testing it.
+
+    Weights and inputs are random, inputs of the largest size: time and memory do not depend on them.
+
+    Args:
+        steps: training steps that are timed, after one that warms up and is counted.
+        batches: batch sizes whose memory on a GPU is foretold.
+        foretold: models that are too large for steps; only their memory is foretold.
+    """
+
+    steps: int = 10
+    batches: tuple[int, ...] = (1, 8, 32, 128)
+    foretold: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.batches or min(self.batches) < 1:
+            raise BadInput(f"{self!r}: at least one step, and batches of at least one sample")
+
+
+@dataclass(frozen=True)
 class Study:
     """What a file in `studies/` returns for a scale; one for each family (images, text, …), where it has several.
 
@@ -46,6 +67,7 @@ class Study:
         training: how every run trains; what is tuned of it is replaced by what was chosen.
         seeds: of the final runs, each tested once.
         tune: how hyper-parameters are chosen.
+        costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
     """
 
     name: str
@@ -56,6 +78,7 @@ class Study:
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = (0, 1, 2)
     tune: Tune = field(default_factory=Tune)
+    costs: Costs | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "seeds"):
@@ -109,7 +132,7 @@ class Study:
     def cells(self) -> Iterator[Cell]:
         """Every combination, methods innermost."""
         for task in self.tasks:
-            for model in self.models:
+            for model in (*self.models, *(self.costs.foretold if self.costs else ())):
                 for method in self.methods:
                     yield Cell(task, model, method)
 

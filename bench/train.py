@@ -113,14 +113,21 @@ def train(
 def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:
     """Network and data of a run, with what the outcome says of them."""
     start = time.perf_counter()
-    backbone, network = assemble(run, device=device)
+    backbone, network = built(run, outcome, device=device)
     data = run.task.data(backbone.inputs, seed=run.seed)
+    outcome.provenance |= data.provenance
+    outcome.time["data"] = time.perf_counter() - start
+    return backbone, network, data
+
+
+def built(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network]:
+    """The network of a run, with what the outcome says of it."""
+    backbone, network = assemble(run, device=device)
     parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
     outcome.parameters = {**parts, "total": sum(parts.values())}
     outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
-    outcome.provenance = {**data.provenance, **backbone.provenance}
-    outcome.time["data"] = time.perf_counter() - start
-    return backbone, network, data
+    outcome.provenance = dict(backbone.provenance)
+    return backbone, network
 
 
 class Loop:

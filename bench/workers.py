@@ -56,10 +56,18 @@ class Ended:
 
 
 def attempt(run: Run, *, device: str, on_epoch: Callable[[int, dict[str, float]], str | None]) -> Outcome:
-    """Trains; what goes wrong becomes a status and a reason, and its memory is freed. Ctrl-C goes through."""
+    """Trains; what goes wrong becomes a status and a reason."""
+    return guarded(lambda outcome: train(run, device=device, on_epoch=on_epoch, outcome=outcome), device=device)
+
+
+def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
+    """Does work that fills in an outcome; what goes wrong becomes a status and a reason, and its memory is freed.
+
+    Ctrl-C goes through.
+    """
     start, outcome = time.perf_counter(), Outcome()
     try:
-        return train(run, device=device, on_epoch=on_epoch, outcome=outcome)
+        return work(outcome)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         first = (str(error).splitlines() or [type(error).__name__])[0]

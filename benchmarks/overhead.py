@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench import launch
+from bench import desk, launch
 from bench.ledger import Record, describe
 from bench.records import Records
 from bench.runner import Runner
@@ -92,7 +92,7 @@ def run() -> list[tuple[str, str, str]]:
         made = len(target.all())
     jobs = max(record["environment"].get("jobs", 1) for record in records)
     trained = sum(record["time"]["total"] for record in records) / jobs
-    share = ours / (ours + trained) + launch.DRAWING
+    share = ours / (ours + trained) + desk.DRAWING
     return [
         (f"laptop sweep, {len(records)} runs as recorded, {jobs} at once: training", f"{trained / 60:.1f} min", ""),
         (f"search, records, MLflow, figures of {made} runs played back", f"{ours:.1f} s", f"{share:.1%} of the whole"),

@@ -111,13 +111,13 @@ def plan(
     from bench import show
     from bench.environment import choose_device
     from bench.hands import hands
-    from bench.launch import planned
+    from bench.launch import at_once, planned
     from bench.records import Records
     from bench.study import load
 
     parts, where = load(study, scale, family=family), choose_device(device)
     records = Records(results / parts[0].name / scale)
-    crew = hands(jobs, where, scale=scale, known=records.all())
+    crew = hands(at_once(parts, jobs), where, scale=scale, known=records.all())
     planned_rows = []
     for part in parts:
         rows, why = planned(part, records, where)

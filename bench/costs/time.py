@@ -26,10 +26,14 @@ class Clock:
 
     On CUDA it puts events into the stream and waits for them at the end only: nothing is slowed down, and what the host
     does while the device is still busy costs no time, as it does not cost any.
+
+    Args:
+        device: of the training.
+        counted: how many of the first steps are counted, and not timed.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.cuda = device.type == "cuda"
+    def __init__(self, device: torch.device, *, counted: int = COUNTED) -> None:
+        self.cuda, self.counted = device.type == "cuda", counted
         self.steps: list[list[tuple[str, Any]]] = []
         self.counts: list[int] = []
 
@@ -37,7 +41,7 @@ class Clock:
     def step(self) -> Iterator[Lap]:
         """A step. What is given is called at the end of each phase, by name; operations of "data" do not count."""
         marks = [("", self._now())]
-        count = FlopCounterMode(display=False) if len(self.counts) < COUNTED else contextlib.nullcontext()
+        count = FlopCounterMode(display=False) if len(self.counts) < self.counted else contextlib.nullcontext()
         before = 0
 
         def lap(phase: str) -> None:
