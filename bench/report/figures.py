@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report import bars, best_so_far, curves, importance, learning_rate, overview, scatter, style
+from bench.report import (
+    bars,
+    best_so_far,
+    cost_bars,
+    cost_lines,
+    costs,
+    curves,
+    importance,
+    learning_rate,
+    overview,
+    scatter,
+    style,
+)
 from bench.report.examples import COLOURS, examples, shows_examples
 from bench.report.groups import Group
 from bench.report.names import slugs
@@ -59,6 +71,50 @@ KINDS = (
         importance.draws_importance,
     ),
 )
+
+
+@dataclass(frozen=True)
+class CostKind:
+    """A figure of a study of costs, which shows networks side by side; the fields are those of `Kind`."""
+
+    name: str
+    draw: Callable[[Sequence[Group]], Sheet]
+    caption: str
+    shows: Callable[[Sequence[Group]], bool]
+
+
+COSTS = (
+    CostKind(
+        "memory_breakdown",
+        cost_bars.memory_breakdown,
+        "What the memory of a training step is made of, on a GPU.",
+        costs.has_memory,
+    ),
+    CostKind(
+        "memory_vs_batch",
+        cost_lines.memory_vs_batch,
+        "How memory on a GPU grows with the batch, and which batch fits which card.",
+        lambda groups: len(costs.batches(groups)) > 1,
+    ),
+    CostKind(
+        "memory_vs_size",
+        cost_lines.memory_vs_size,
+        "How memory on a GPU grows with the network.",
+        lambda groups: len(groups) > 1 and costs.has_memory(groups),
+    ),
+    CostKind(
+        "step_time",
+        cost_lines.step_time,
+        "What training fewer parameters saves of a step's time.",
+        lambda groups: bool(costs.stepped(groups)),
+    ),
+    CostKind(
+        "latency",
+        cost_bars.latency,
+        "What a method costs at inference: as trained, and with its update folded into the weights.",
+        lambda groups: any(costs.latency(c) for group in groups for c in group.configurations),
+    ),
+)
 LEARNING_RATE = "learning_rate"
 LEARNING_RATE_CAPTION = (
     "How wide is the basin? Every trial's validation score against its learning rate; the chosen one is ringed."
@@ -84,14 +140,16 @@ class Drawn:
     Args:
         name: of its kind.
         caption: what it shows.
-        group: of which group; None for a figure of several.
+        group: of which group; None for the overview of all.
         files: the PNG, and the SVG where there is one.
+        beside: groups that the figure of a study of costs shows side by side.
     """
 
     name: str
     caption: str
     group: Group | None
     files: tuple[Path, ...]
+    beside: tuple[Group, ...] = ()
 
     @property
     def title(self) -> str:
@@ -108,10 +166,11 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
         folder: results/<study>/<scale>/figures.
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
-    shown = [group for group in groups if group.configurations]
+    shown = [group for group in groups if group.configurations and not group.costs]
     drawn = list(_drawn(folder, shown)) if shown else []
+    drawn += _costs(folder, costs.gathered(groups))
     kept = {path for figure in drawn for path in figure.files}
-    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in KINDS)):
+    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *COSTS))):
         for path in folder.glob(f"{name}.*"):
             if path not in kept and path.suffix in (".png", ".svg"):
                 path.unlink()
@@ -136,3 +195,13 @@ def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
                 sheet = examples(group, folder.parent / "pictures")
                 files = sheet.save_photographs(folder, EXAMPLES + end, exact=COLOURS)
                 yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
+
+
+def _costs(folder: Path, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:
+    """The figures of a study of costs; where there are several parts, a name ends on the first network's."""
+    ends = [f".{slug}" * (len(parts) > 1) for slug in slugs([beside[0] for beside in parts])]
+    with style.drawing():
+        for beside, end in zip(parts, ends, strict=True):
+            for kind in (kind for kind in COSTS if kind.shows(beside)):
+                files = kind.draw(beside).save(folder, kind.name + end)
+                yield Drawn(kind.name, kind.caption, beside[0], files, beside)

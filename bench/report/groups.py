@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,11 @@ class Group:
     def metric(self) -> str:
         """The task's headline metric."""
         return _metric(self.records[0])
+
+    @property
+    def costs(self) -> bool:
+        """Whether it is only known what the configurations cost: they have no score."""
+        return bool(self.records[0]["phase"] == "costs")
 
     @property
     def task(self) -> str:
@@ -94,9 +99,11 @@ def groups(records: Iterable[Record]) -> list[Group]:
 
 
 def _group(records: Sequence[Record], references: tuple[Reference, ...]) -> Group:
-    scored = _configurations(records, defined=True)
+    if records[0]["phase"] == "costs":
+        return Group(tuple(records), _configurations(records, _costed), references)
+    scored = _configurations(records, measured)
     known = {_trained(c.runs[0]) for c in scored}
-    undefined = [c for c in _configurations(records, defined=False) if _trained(c.runs[0]) not in known]
+    undefined = [c for c in _configurations(records, _undefined) if _trained(c.runs[0]) not in known]
     return Group(tuple(records), scored, references, tuple(undefined))
 
 
@@ -116,6 +123,7 @@ def _key(record: Record) -> tuple[str, ...]:
         environment.get("threads"),
         record["training"].get("precision"),
         record["protocol"],
+        *(["costs"] if record["phase"] == "costs" else []),
     )
     return tuple(map(str, parts))
 
@@ -143,6 +151,11 @@ def _undefined(record: Record, metric: str) -> bool:
     return ended and bool(record["metrics"].get("test")) and not _tested(record, metric)
 
 
+def _costed(record: Record, _: str) -> bool:
+    """Whether the costs of a run are known, of its memory at least."""
+    return record["status"] in ("ok", "out_of_memory") and bool(record.get("parameters"))
+
+
 def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Reference, ...]:
     """Reference runs by specification (a label may differ from seed to seed); new labels get the next number."""
     parts: dict[str, dict[int, Record]] = defaultdict(dict)
@@ -156,14 +169,14 @@ def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Ref
     )
 
 
-def _configurations(records: Sequence[Record], *, defined: bool) -> tuple[Configuration, ...]:
-    """Final runs by method and training, ordered by size, each method's configurations side by side.
+def _configurations(records: Sequence[Record], wanted: Callable[[Record, str], bool]) -> tuple[Configuration, ...]:
+    """Runs by method and training, ordered by size, each method's configurations side by side.
 
     Args:
         records: of one group.
-        defined: whether those that have the headline metric, or those that were tested and have it not.
+        wanted: whether a run counts, by the headline metric: as `measured`.
     """
-    metric, wanted = _metric(records[0]), measured if defined else _undefined
+    metric = _metric(records[0])
     parts: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=_ended):  # of two runs alike with one seed, the later one counts
         if wanted(record, metric):

@@ -9,6 +9,7 @@ from typing import Any
 from bench.records import write_atomically
 from bench.report import style, words
 from bench.report.across import across
+from bench.report.costs import costs_section, gathered
 from bench.report.figures import OF_TUNING, Drawn
 from bench.report.groups import Group, measured
 from bench.report.markdown import cell, number, table
@@ -42,12 +43,14 @@ def write_page(
     question = question or _asked(folder / "README.md")
     blocks = [f"# {title or name}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
-    shown = [group for group in groups if group.configurations]
+    shown = [group for group in groups if group.configurations and not group.costs]
     if len(shown) > 1:
         blocks += _together(shown, [figure for figure in drawn if figure.group is None])
     if records:
         blocks += ["## What ran", *what_ran(records)]
-    for group in groups:
+    for beside in gathered(groups):
+        blocks += costs_section(beside, list(_figures([figure for figure in drawn if figure.beside == beside])))
+    for group in (group for group in groups if not group.costs):
         blocks += _section(group, [figure for figure in drawn if figure.group is group], shown)
     return write_atomically(folder / "README.md", "\n\n".join(block for block in blocks if block) + "\n")
 

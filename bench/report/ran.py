@@ -14,7 +14,13 @@ from bench.report.measured import Record, searched
 from bench.report.words import span
 
 _FAILURES = 30  # rows; more would bury the results
-_PHASES = {"final": "final", "tune": "for tuning", "default": "with default values", "reference": "of references"}
+_PHASES = {
+    "final": "final",
+    "tune": "for tuning",
+    "default": "with default values",
+    "reference": "of references",
+    "costs": "of costs alone",
+}
 _BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
 # Keys of provenance that count what was not used, or not whole.
 _LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped|dropped|clipped)")
@@ -56,7 +62,7 @@ def _counts(records: Sequence[Record]) -> str:
     parts = []
     for phase, what in _PHASES.items():
         of_phase = _of(records, phase)
-        if of_phase or phase in ("final", "tune"):
+        if of_phase or (phase in ("final", "tune") and not _of(records, "costs")):
             parts.append(f"{len(of_phase)} {what} ({_statuses(of_phase)})")
     return ", ".join(parts)
 
