@@ -18,13 +18,16 @@ from bench.study import Cell, Study
 
 DRAWING = 0.02
 """Largest share of a growing study's time that goes into redrawing its figures."""
+FIRST = 60.0
+"""Seconds before which nothing is drawn: a study that is over by then is drawn once."""
 
 
 class Desk:
     """What accompanies a study: the bar, MLflow, the figures."""
 
     def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
-        self.study, self.records, self.jobs, self.next_drawing = study, records, jobs, 0.0
+        self.study, self.records, self.jobs = study, records, jobs
+        self.first = self.next_drawing = time.monotonic() + FIRST
         self.drawing: threading.Thread | None = None
         self.stale = False
         self.tracker: Any = None
@@ -68,6 +71,11 @@ class Desk:
     def cell(self, cell: Cell, records: list[Record]) -> None:
         """All seeds of a cell are done: draw, unless that was a moment ago."""
         if time.monotonic() > self.next_drawing:
+            self.draw_beside()
+
+    def family(self) -> None:
+        """A part of several is done: its figures are there at once."""
+        if time.monotonic() > self.first:
             self.draw_beside()
 
     def draw_beside(self) -> None:

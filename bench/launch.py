@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from bench import costing, show
+from bench.costing import Costing
 from bench.desk import Desk
 from bench.environment import choose_device
 from bench.errors import BadInput
@@ -57,7 +58,8 @@ def launch(
     if crew.jobs > 1:
         check_portable(parts)
     with alone(records.folder):
-        open_storage(storage, records.folder)  # now, not after an hour of downloads
+        if not all(part.costs for part in parts):
+            open_storage(storage, records.folder)  # now, not after an hour of downloads
         return run(parts, scale, records, device=where, mlflow=mlflow, crew=crew, storage=storage)
 
 
@@ -122,7 +124,8 @@ def run(
     for record in bad:
         what = f"{record['task']['name']} {record['method']['spec']} seed {record['seed']}"
         print(f"{record['status']}: {what}: {record['reason']}")
-    print(f"\n{len(finals) - len(bad)} of {len(finals)} final runs are sound; read {records.folder / 'README.md'}")
+    what = "cells are measured" if all(part.costs for part in parts) else "final runs are sound"
+    print(f"\n{len(finals) - len(bad)} of {len(finals)} {what}; read {records.folder / 'README.md'}")
     retried = [record for record in bad if record["status"] not in DONE]
     if retried:
         print("the same command tries again what failed or ran out of memory")
@@ -146,14 +149,15 @@ def carry_out(
     finals = []
     try:
         for part in parts:
+            runner: Runner | Costing
             if part.costs:
-                finals += costing.Costing(part, scale, records, device=device, watcher=desk.watcher())()
-                continue
-            runner = Runner(part, scale, records, device=device, watcher=desk.watcher(), storage=storage)
-            runner.jobs, runner.threads = crew.jobs, crew.threads
+                runner = Costing(part, scale, records, device=device, watcher=desk.watcher())
+            else:
+                runner = Runner(part, scale, records, device=device, watcher=desk.watcher(), storage=storage)
+                runner.jobs, runner.threads = crew.jobs, crew.threads
             finals += runner()
             if len(parts) > 1:
-                desk.draw_beside()  # a family's figures are there as soon as it is done
+                desk.family()
         return finals
     finally:
         desk.close()

@@ -122,6 +122,7 @@ def cost_table(group: Group) -> str:
         ("of it activations", lambda c: _bytes((_at(c, n).get("breakdown") or {}).get("activations"))),
         ("step", lambda c: _ms(steps(c).get("seconds"))),
         ("frozen part, once", lambda c: _ms(steps(c).get("prefix"))),
+        ("samples/s at inference", _throughput),
         ("latency unmerged", lambda c: _ratio(c, "unmerged")),
         ("merged", lambda c: _ratio(c, "merged")),
         ("checkpoint", lambda c: _bytes((c.runs[0].get("checkpoint") or {}).get("backbone"))),
@@ -163,6 +164,12 @@ def _ms(value: float | None) -> str:
 def milliseconds(seconds: float) -> str:
     """A short time: "12.3 ms", "480 ms", "2.31 s"."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+def _throughput(configuration: Configuration) -> str:
+    """As trained, in batches."""
+    found = ((configuration.runs[0].get("inference") or {}).get("throughput") or {}).get("unmerged")
+    return "" if found is None else f"{found:.3g}"
 
 
 def _ratio(configuration: Configuration, form: str) -> str:
