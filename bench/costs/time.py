@@ -16,7 +16,7 @@ COUNTED = 3
 """The first steps of a run, whose floating-point operations are counted; they warm up, and are not timed."""
 SECONDS = 0.1
 """How long a call is repeated, within `LEAST` and `MOST` times."""
-LEAST, MOST = 3, 10
+LEAST, MOST = 3, 6
 
 Lap = Callable[[str], None]
 

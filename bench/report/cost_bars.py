@@ -49,7 +49,10 @@ def memory_breakdown(groups: Groups) -> Sheet:
 
     keys = [Patch(facecolor=c, hatch=hatch, edgecolor="white", label=part) for part, (c, hatch) in PARTS.items()]
     legend.legend(handles=keys, loc="upper left", ncols=len(keys), fontsize=8.5, borderaxespad=0.0)
+    at_peak = [found["breakdown"] for g in groups for c in g.configurations if (found := costs.foretold(c).get(n))]
     notes = ["Activations: what the forward pass makes, kept for the backward pass or not. The axes differ in scale."]
+    if not any(breakdown["gradients"] for breakdown in at_peak if breakdown["optimizer"] > breakdown["weights"]):
+        notes.append("At the peak, the end of the forward pass, gradients are not there yet.")
     if prefixed:
         notes.append("*: highest in the one pass of the frozen part, before training.")
     sheet.finish([*notes, costs.how(groups)])

@@ -52,8 +52,8 @@ def memory_vs_size(groups: Groups) -> Sheet:
     sizes = [costs.size(group) for group in groups]
     ax.set_xscale("log")
     ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
-    names = [f"{group.records[0]['model']['name']}\n{style.count(costs.size(group))}" for group in groups]
-    ax.set_xticks(sizes, names, fontsize=8)
+    names = [costs.network(group) for group in groups]
+    ax.set_xticks(sizes, names, fontsize=8, rotation=20, ha="right", rotation_mode="anchor")
     ax.set_xticks([], minor=True)
     ax.set_xlabel("parameters of the network (log scale)", fontsize=9)
     _memory_axes(panels, groups)

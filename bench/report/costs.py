@@ -122,9 +122,10 @@ def cost_table(group: Group) -> str:
         ("of it activations", lambda c: _bytes((_at(c, n).get("breakdown") or {}).get("activations"))),
         ("step", lambda c: _ms(steps(c).get("seconds"))),
         ("frozen part, once", lambda c: _ms(steps(c).get("prefix"))),
-        ("samples/s at inference", _throughput),
         ("latency unmerged", lambda c: _ratio(c, "unmerged")),
         ("merged", lambda c: _ratio(c, "merged")),
+        ("throughput unmerged", lambda c: _throughput(c, "unmerged")),
+        ("merged ", lambda c: _throughput(c, "merged")),
         ("checkpoint", lambda c: _bytes((c.runs[0].get("checkpoint") or {}).get("backbone"))),
     ]
     rows = [(c.label, *(value(c) for _, value in columns)) for c in group.configurations]
@@ -140,8 +141,8 @@ def reading(group: Group) -> str:
         return "Too large for steps on this machine: memory alone, foretold."
     return (
         f"Steps in batches of {batch}, median; the frozen part of a network runs once per sample, before training, and "
-        "is not in the step. Latency of one sample, as a multiple of the untouched network's, which took turns with "
-        "it. Checkpoint: what is stored beside the untouched weights, the head not counted."
+        "is not in the step. Latency of one sample and throughput in batches, as multiples of the untouched network's, "
+        "which took turns with them. Checkpoint: what is stored beside the untouched weights, the head not counted."
     )
 
 
@@ -166,10 +167,10 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
 
 
-def _throughput(configuration: Configuration) -> str:
-    """As trained, in batches."""
-    found = ((configuration.runs[0].get("inference") or {}).get("throughput") or {}).get("unmerged")
-    return "" if found is None else f"{found:.3g}"
+def _throughput(configuration: Configuration, form: str) -> str:
+    """In batches, as a multiple of the untouched network's."""
+    found = (configuration.runs[0].get("inference") or {}).get("throughput") or {}
+    return f"{found[form] / found['base']:.2f}" if form in found and found.get("base") else ""
 
 
 def _ratio(configuration: Configuration, form: str) -> str:

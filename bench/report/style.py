@@ -118,11 +118,13 @@ def metric_name(metric: str) -> str:
 
 
 def short(field: str, value: Any) -> str:
-    """One field of a method's configuration on a label: r=8, width 64, q+v."""
+    """One field of a method's configuration on a label: r=8, width 64, q+v, last 2 blocks."""
     if isinstance(value, list | tuple):
         return "+".join(str(item) for item in value)
     if field == "rank":
         return f"r={value}"
+    if field == "blocks" and isinstance(value, int):
+        return f"{'last' if value < 0 else 'first'} {abs(value)} block{'s' * (abs(value) != 1)}"
     return f"{field.replace('_', ' ')} {value}"
 
 
