@@ -55,7 +55,7 @@ RANKS = (1, 2, 4, 8, 16, 32, 64)
 RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
 METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
-FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), *RIVALS)
+FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), RIVALS[0], RIVALS[1], RIVALS[-1])
 THIN = (LinearProbe(), FullFineTuning(), *(lora for lora in LORAS if lora.rank in (1, 8, 64)), AdaptFormer(width=64))
 SHARED = {"rank": 8}
 
