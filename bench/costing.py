@@ -192,7 +192,7 @@ class Costing:
             if record is None:
                 self.watcher.started(run)
                 record = self.made(run, rid, stepped=stepped)
-                self.records.write(record)
+                self.keep(record)
             found.append(record)
             self.watcher.finished(run, record, fresh)
             if fresh and cell.method == self.study.methods[-1]:
@@ -225,6 +225,13 @@ class Costing:
             of_gpu[str(n)] = each["forecast"]
         here = record["memory"] or memory(run, {}, device=self.device)
         return record | {"run_id": rid, "memory": here | {FORETOLD_FOR: of_gpu}, "tuning": None}
+
+    def keep(self, record: Record) -> None:
+        """Writes a record. A sound one of another device is moved aside, not lost."""
+        there = self.records.read(record["run_id"])
+        if there is not None and there["status"] in DONE:
+            self.records.retire([there["run_id"]])
+        self.records.write(record)
 
     def retire(self, current: set[str]) -> None:
         """Moves aside what the study as it is now would not measure of its tasks."""

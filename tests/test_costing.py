@@ -99,6 +99,17 @@ def test_another_study_moves_older_costs_aside(tmp_path: Path) -> None:
     assert len(list(records.retired.iterdir())) == 1
 
 
+def test_a_record_of_another_device_is_moved_aside_not_lost(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    study = replace(STUDY, methods=(LinearProbe(),), costs=Costs(steps=1, batches=(1,)))
+    (first,) = Costing(study, "smoke", records)()
+    records.write(first | {"environment": first["environment"] | {"device_name": "another"}})
+    (again,) = Costing(study, "smoke", records)()
+    assert again["environment"]["device_name"] != "another"
+    (aside,) = records.retired.iterdir()
+    assert '"another"' in aside.read_text()
+
+
 def test_figures_and_page_show_networks_side_by_side(measured: Records) -> None:
     written = {path.name: path for path in redraw(measured.folder, question=STUDY.question)}
     kinds = ("memory_breakdown", "memory_vs_batch", "memory_vs_size", "step_time", "latency")
