@@ -1,0 +1,26 @@
+"""Statistics on scores: pure functions; whatever draws is given a generator."""
+
+from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
+from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank
+from bench.stats.intervals import bootstrap_interval, mean_interval, noise_floor, stratified_bootstrap
+from bench.stats.paired import Difference, holm, paired, sign_flip_test
+
+__all__ = [
+    "Difference",
+    "bootstrap_interval",
+    "holm",
+    "hypervolume",
+    "iqm",
+    "mean_interval",
+    "noise_floor",
+    "normalised",
+    "optimality_gap",
+    "paired",
+    "pareto_front",
+    "performance_profile",
+    "ppt",
+    "probability_of_improvement",
+    "saturation_rank",
+    "sign_flip_test",
+    "stratified_bootstrap",
+]

@@ -1,0 +1,85 @@
+"""Two methods on the same seeds: the difference, its interval, and how likely chance alone makes it as large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bench.stats.intervals import mean_interval
+
+EXACT = 16
+"""Up to so many pairs, all sign flips are tried."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method less another, paired by seed.
+
+    Args:
+        mean: of the differences.
+        interval: Student's, 95 %; None for one pair.
+        p: of a two-sided sign-flip test: the smallest that n pairs can give is 2 / 2ⁿ.
+        pairs: how many.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    p: float
+    pairs: int
+
+    @property
+    def seen(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def paired(first: Sequence[float], second: Sequence[float], rng: np.random.Generator) -> Difference:
+    """first − second.
+
+    Args:
+        first, second: scores, of the same seed at the same place.
+        rng: for the test, where there are too many pairs to try all.
+
+    Raises:
+        ValueError: no pairs, or not the same number of both.
+    """
+    if len(first) != len(second) or not len(first):
+        raise ValueError(f"{len(first)} and {len(second)} scores: needs the same seeds of both")
+    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    p = sign_flip_test(differences, rng)
+    return Difference(float(differences.mean()), mean_interval(differences), p, len(differences))
+
+
+def sign_flip_test(
+    differences: Sequence[float] | np.ndarray, rng: np.random.Generator, *, resamples: int = 20_000
+) -> float:
+    """Two-sided permutation test of paired differences. Fisher 1935: under no difference every sign is as likely.
+
+    Returns:
+        The share of sign flips whose mean is at least as far from 0: exact up to `EXACT` pairs, else by so many
+        random flips, the one seen among them.
+    """
+    array = np.asarray(differences, dtype=float)
+    if len(array) <= EXACT:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(array))))
+    else:
+        signs = np.vstack([np.ones(len(array)), rng.choice((-1.0, 1.0), size=(resamples, len(array)))])
+    sums = np.abs(signs @ array)
+    return float((sums >= abs(array.sum()) * (1 - 1e-12) - 1e-15).mean())
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p-values of several tests, corrected so that any false one is as rare as said. Holm 1979.
+
+    Returns:
+        In the order given: the i-th smallest of m times (m − i + 1), never less than those before it, at most 1.
+    """
+    order = np.argsort(ps)
+    found, worst = [0.0] * len(ps), 0.0
+    for place, at in enumerate(order):
+        worst = max(worst, min(1.0, ps[at] * (len(ps) - place)))
+        found[at] = worst
+    return found
