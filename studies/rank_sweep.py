@@ -36,6 +36,9 @@ Two workers finish in another order each time, so that a search may ask for othe
 study, 19 of 20 searches chose the same rate, and the scores of their 33 configurations agree to the last digit; feature
 LoRA's on text chose .025 at first (.722 on test), and .0032 the second time, which is recorded here (.742).
 
+Other work of low priority ran beside the study for some ten minutes of pictures and text: scores and memory do not
+depend on it, but seconds of these runs differ by more than the methods make them; results/costs has times on their own.
+
 Three seeds, one data set a family: a first signal, not a ranking. `full` is not measured yet.
 """
 
