@@ -215,7 +215,8 @@ class Speed:
         tested = self.forward * held_out * test
         if self.cached:
             return OVERHEAD + tested + self.forward * (min(self.views, self.training.epochs) * train + val)
-        return OVERHEAD + tested + self.training.epochs * (self.step * train + self.forward * val)
+        steps = self.training.epoch_steps or train
+        return OVERHEAD + tested + self.training.epochs * (self.step * steps + self.forward * val)
 
 
 def hours_minutes(seconds: float) -> str:

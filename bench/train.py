@@ -194,10 +194,10 @@ class Loop:
                 found.metrics["test"] = self.evaluate("test")
 
     def epoch(self, epoch: int) -> float:
-        """One pass over the training part. Returns the mean loss."""
+        """One pass over the training part, or its `epoch_steps`. Returns the mean loss."""
         start, split = time.perf_counter(), self.splits["train"]
         set_mode(self.network)
-        batches = split.batches(self.run.training.batch_size, self.order)
+        batches = self.batches(split)
         steps, total = len(batches) * self.run.training.epochs, torch.zeros((), device=self.device)
         for i, index in enumerate(batches):
             done = (epoch - 1) * len(batches) + i
@@ -214,7 +214,15 @@ class Loop:
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
                 self.check(loss.item())
         self.outcome.time["train"] += time.perf_counter() - start
-        return total.item() / len(split)
+        return total.item() / sum(map(len, batches))
+
+    def batches(self, split: Split) -> list[Tensor]:
+        """The samples of each step of an epoch."""
+        steps = self.run.training.epoch_steps
+        found = split.batches(self.run.training.batch_size, self.order)
+        while len(found) < steps:
+            found += split.batches(self.run.training.batch_size, self.order)
+        return found[: steps or None]
 
     def check(self, loss: float, *, what: str = "training", exploded: bool = False) -> None:
         """Ends a run that has diverged. A single step's loss may well be large; a whole epoch's mean may not."""

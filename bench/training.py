@@ -22,8 +22,11 @@ class Training(Spec):
         lr: peak learning rate of the backbone; of the head where nothing else trains (a linear probe).
         head_lr: peak learning rate of the head otherwise: one for all methods, or the methods' own rates, which lie
             a hundredfold apart, would compare heads.
-        epochs: passes over the training part.
+        epochs: passes over the training part; validation follows each.
         batch_size: samples a step.
+        epoch_steps: steps that an epoch has whatever the size of the training part, which is passed over as often as
+            they take, the last time in part; 0 for one whole pass. So that training parts of several sizes compare
+            data, not numbers of steps.
         optimizer: "adamw" (arXiv:1711.05101) or "sgd" with momentum 0.9.
         weight_decay: of matrices and kernels; vectors (biases, norms, scales) and what the network itself exempts
             (timm's position embeddings and class tokens) have none.
@@ -40,6 +43,7 @@ class Training(Spec):
     head_lr: float = 1e-3
     epochs: int = 5
     batch_size: int = 32
+    epoch_steps: int = 0
     optimizer: str = "adamw"
     weight_decay: float = 0.01
     warmup: float = 0.1
@@ -59,7 +63,7 @@ class Training(Spec):
         for name in ("lr", "head_lr"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"{name} {getattr(self, name)}: training needs a learning rate > 0")
-        for name in ("weight_decay", "clip_norm", "patience"):
+        for name in ("weight_decay", "clip_norm", "patience", "epoch_steps"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} {getattr(self, name)}: needs a value ≥ 0")
         if not (0 <= self.warmup < 1 and 0 <= self.label_smoothing < 1):

@@ -18,6 +18,7 @@ ROWS = [
     (m.FullFineTuning(), MODELS),
     (m.LinearProbe(), MODELS),
     (m.BitFit(), MODELS),
+    (m.LayerNormTuning(), TRANSFORMERS),
     (m.LoRA(rank=4, at=("q", "v")), TRANSFORMERS),
     (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), TRANSFORMERS),
     (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT, VIT_MAPS)),

@@ -6,6 +6,7 @@ from bench.methods.branch import merge
 from bench.methods.feature_lora import FeatureLoRA
 from bench.methods.full import FullFineTuning
 from bench.methods.houlsby import Houlsby
+from bench.methods.layer_norm import LayerNormTuning
 from bench.methods.lora import LoRA
 from bench.methods.method import Method
 from bench.methods.pfeiffer import Pfeiffer

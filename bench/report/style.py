@@ -45,13 +45,14 @@ _KNOWN = {
     "LinearProbe": Look("linear probe", "#6E6E6E", "d", (0, (1, 1))),
     "LoRA": Look("LoRA", "#0072B2", "o"),
     "BitFit": Look("BitFit", "#E69F00", "^", (0, (4, 1, 1, 1))),
+    "LayerNormTuning": Look("LayerNorm tuning", "#999933", "<", (0, (1, 1, 4, 1))),
     "Houlsby": Look("Houlsby adapter", "#009E73", "v", (0, (3, 1))),
     "Pfeiffer": Look("Pfeiffer adapter", "#D55E00", "P", (0, (2, 1))),
     "AdaptFormer": Look("AdaptFormer", "#CC79A7", "X", (0, (5, 1, 1, 1, 1, 1))),
     "FeatureLoRA": Look("feature LoRA", "#56B4E9", "D", (0, (3, 1, 1, 1))),
 }
-_MORE_COLOURS = ("#882255", "#44AA99", "#999933", "#AA4499", "#661100", "#332288", "#117733")
-_MORE_MARKERS = ("<", ">", "p", "h", "*")
+_MORE_COLOURS = ("#882255", "#44AA99", "#AA4499", "#661100", "#332288", "#117733")
+_MORE_MARKERS = (">", "p", "h", "*")
 
 METRICS = {
     "top1": "top-1 accuracy",

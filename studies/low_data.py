@@ -1,0 +1,102 @@
+"""Which method is best with ten labelled samples a class, and does it stay the best with all of them?
+
+`laptop` is not measured yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.methods import (
+    AdaptFormer,
+    BitFit,
+    FeatureLoRA,
+    FullFineTuning,
+    Houlsby,
+    LayerNormTuning,
+    LinearProbe,
+    LoRA,
+    Method,
+    Pfeiffer,
+)
+from bench.models import HuggingFace, Timm
+from bench.study import Study, Tune
+from bench.tasks import Images, Task, Text
+from bench.training import Training
+
+NAME = "low-data"
+QUESTION = "Which method is best with ten labelled samples a class, and is it still with all of them?"
+METHODS: tuple[Method, ...] = (
+    LinearProbe(),
+    FullFineTuning(),
+    LoRA(rank=8),
+    BitFit(),
+    LayerNormTuning(),
+    Houlsby(width=64),
+    Pfeiffer(width=64),
+    AdaptFormer(width=64),
+    FeatureLoRA(rank=8, depth=1),
+)
+FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=8), LayerNormTuning())
+
+
+def study(scale: str) -> tuple[Study, ...]:
+    """Every method family, from ten samples a class to all; every run has the same number of steps."""
+    return (images(scale),) if scale == "laptop" else (images(scale), text(scale))
+
+
+def images(scale: str) -> Study:
+    """Pictures through a vision transformer."""
+    match scale:
+        case "smoke":
+            tasks = tuple(Images("digits", train=n, val=30, test=60) for n in (20, 100))
+            model = Timm("test_vit", weights="random", image_size=32)
+            return part(scale, *tasks, model=model, training=Training(epochs=2, epoch_steps=3))
+        case "laptop":
+            solar = tuple(Images("elpv", train=n, val=200) for n in (20, 1400))
+            tasks = (Images("mnist-5k", train=100, val=200, test=1000), *solar)
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            training = Training(epochs=4, epoch_steps=22, batch_size=16)
+            return part(scale, *tasks, model=model, training=training)
+        case _:
+            solar = tuple(Images("elpv", train=n, val=200) for n in (20, 80, 320, 1400))
+            digits = tuple(Images("mnist-5k", train=n, val=200) for n in (100, 400, 1600, 3800))
+            model = Timm("vit_small_patch14_dinov2", image_size=224)
+            training = Training(epochs=20, epoch_steps=50)
+            return part(scale, *solar, *digits, model=model, training=training)
+
+
+def text(scale: str) -> Study:
+    """Sentences through a BERT, without dropout: the frozen network has none either."""
+    match scale:
+        case "smoke":
+            tasks = tuple(Text("unicode-names", train=n, val=30, test=60) for n in (20, 100))
+            model = HuggingFace("test-bert", weights="random")
+            return part(scale, *tasks, model=model, training=Training(epochs=2, epoch_steps=3))
+        case _:
+            tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 200, 2000, 7000))
+            model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
+            return part(scale, *tasks, model=model, training=Training(epochs=10, epoch_steps=50))
+
+
+def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
+    """One family of the study. What all families share, methods, seeds and grids, is said here.
+
+    The grid of `laptop` has three points a decade apart, the ends and the middle of each method's own range.
+    """
+    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
+        "smoke": ((0, 1), 2, (1000,)),
+        "laptop": ((0, 1, 2, 3, 4), 3, (1000,)),
+        "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
+    }
+    seeds, trials, tuned = budgets[scale]
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=FEW if scale == "smoke" else METHODS,
+        training=training,
+        seeds=seeds,
+        tune=Tune(trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned),
+    )

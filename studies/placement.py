@@ -1,0 +1,138 @@
+"""Where in the network should LoRA go, if every placement may train equally many parameters?
+
+`laptop` is not measured yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.methods import FullFineTuning, LinearProbe, LoRA, Method
+from bench.models import HuggingFace, Timm
+from bench.sites import ALL, ATTENTION, MLP
+from bench.space import Range
+from bench.study import Study, Tune
+from bench.tasks import Detection, Images, Task, Text
+from bench.training import Training
+
+NAME = "placement"
+QUESTION = "Where should LoRA go, if every placement trains equally many parameters?"
+SPACES = {
+    "LoRA": {"lr": Range(1e-3, 1e-2, log=True, default=3.162e-3)},
+    "FullFineTuning": {"lr": Range(1e-5, 4e-4, log=True, default=6.325e-5)},
+}
+"""Around the best rates that the learning-rate study found on the same networks, by its validation scores."""
+
+
+def placements(per_block: int, *, width: int, blocks: int) -> dict[str, LoRA]:
+    """LoRA at every placement of a transformer with `per_block` trainable parameters a block, or just below.
+
+    A rank costs 2·width on each of q, k, v and o, and 5·width on each layer of an MLP four times as wide. A placement
+    in the last half of the blocks has twice the rank there.
+
+    Args:
+        per_block: parameters a block, if all blocks are adapted.
+        width: d of the network.
+        blocks: how many it has.
+
+    Returns:
+        By name, those for which the budget pays a rank of at least one.
+    """
+    places: dict[str, tuple[tuple[str, ...], int]] = {role: ((role,), 2) for role in ATTENTION}
+    places |= {"q+v": (("q", "v"), 4), "attention": (ATTENTION, 8), "MLP": (MLP, 10), "all": (ALL, 18)}
+    ranks = {name: per_block // (cost * width) for name, (_, cost) in places.items()}
+    found = {name: LoRA(rank=ranks[name], at=at) for name, (at, _) in places.items() if ranks[name]}
+    if "all" in found:
+        found["last half"] = LoRA(rank=2 * ranks["all"], at=ALL, blocks=-(blocks // 2))
+        found["last third"] = LoRA(rank=3 * ranks["all"], at=ALL, blocks=-(blocks // 3))
+    return found
+
+
+LARGE = placements(27_648, width=384, blocks=12)
+SMALL = {name: one for name, one in placements(7_680, width=384, blocks=12).items() if name not in ATTENTION}
+LARGE_6 = placements(27_648, width=384, blocks=6)
+SMALL_6 = {name: one for name, one in placements(7_680, width=384, blocks=6).items() if name not in ATTENTION}
+COARSE = ("q+v", "attention", "MLP", "all", "last half")
+TINY = (LoRA(rank=2, at=("q", "v")), LoRA(rank=1, at=ATTENTION), LoRA(rank=1, at=MLP))
+
+
+def study(scale: str) -> tuple[Study, ...]:
+    """Rank × placement × depth at two budgets of parameters, between linear probe and full fine-tuning."""
+    return images(scale), text(scale), detection(scale)
+
+
+def images(scale: str) -> Study:
+    """Pictures through a vision transformer: roles alone, in pairs and together, at two budgets."""
+    match scale:
+        case "smoke":
+            task = Images("digits", train=60, val=30, test=60)
+            model = Timm("test_vit", weights="random", image_size=32)
+            return part(scale, task, model=model, training=Training(epochs=1), loras=TINY)
+        case "laptop":
+            task = Images("elpv", train=400, val=200)
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            few = [SMALL[name] for name in ("q+v", "attention", "MLP", "all")]
+            return part(scale, task, model=model, training=Training(epochs=4), loras=(*LARGE.values(), *few))
+        case _:
+            tasks = (Images("elpv"), Images("mnist-5k"), Images("orl-faces"))
+            model = Timm("vit_small_patch14_dinov2", image_size=224)
+            loras = (*LARGE.values(), *SMALL.values())
+            return part(scale, *tasks, model=model, training=Training(epochs=20), loras=loras)
+
+
+def text(scale: str) -> Study:
+    """Sentences and documents through a BERT of six blocks, without dropout: the frozen network has none either."""
+    match scale:
+        case "smoke":
+            task = Text("unicode-names", train=60, val=30, test=60)
+            model = HuggingFace("test-bert", weights="random")
+            return part(scale, task, model=model, training=Training(epochs=1), loras=TINY)
+        case "laptop":
+            task = Text("rotten-tomatoes", train=1200, val=400, test=1500)
+            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
+            training = Training(epochs=2, batch_size=16)
+            return part(scale, task, model=model, training=training, loras=tuple(LARGE_6.values()))
+        case _:
+            tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets"))
+            model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
+            loras = (*LARGE_6.values(), *SMALL_6.values())
+            return part(scale, *tasks, model=model, training=Training(epochs=5), loras=loras)
+
+
+def detection(scale: str) -> Study:
+    """Boxes through a vision transformer under FCOS; the coarse placements alone on a CPU."""
+    match scale:
+        case "smoke":
+            task = Detection("composited-digits", train=16, val=8, test=8)
+            model = Timm("test_vit", weights="random", image_size=64)
+            return part(scale, task, model=model, training=Training(epochs=1, batch_size=4), loras=TINY)
+        case "laptop":
+            model = Timm("vit_small_patch14_dinov2", image_size=126)
+            loras = tuple(LARGE[name] for name in COARSE)
+            training = Training(epochs=6, batch_size=4)
+            return part(scale, Detection("tree-crowns"), model=model, training=training, loras=loras)
+        case _:
+            tasks = (Detection("tree-crowns"), Detection("composited-mnist"))
+            model = Timm("vit_small_patch14_dinov2", image_size=252)
+            training = Training(epochs=40, batch_size=8)
+            return part(scale, *tasks, model=model, training=training, loras=tuple(LARGE.values()))
+
+
+def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[Method, ...]) -> Study:
+    """One family of the study. What all families share, seeds and the grid of learning rates, is said here."""
+    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
+        "smoke": ((0, 1), 2, (1000,)),
+        "laptop": ((0, 1, 2, 3, 4), 3, (1000,)),
+        "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
+    }
+    seeds, trials, tuned = budgets[scale]
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=(LinearProbe(), FullFineTuning(), *loras),
+        training=training,
+        seeds=seeds,
+        tune=Tune(trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned, spaces=SPACES),
+    )
