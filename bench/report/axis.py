@@ -41,6 +41,7 @@ def reach(group: Group) -> Reach:
     """The scores of all methods but far outliers, then the references as far as the methods keep their room."""
     low = _floor(group)
     high = max(value for c in group.configurations for value in c.score.values)
+    low, high = _with_intervals(group, low, high)
     room = max(high - low, 0.02) / _PRESSED if len(group.configurations) > 1 else float("inf")
     shown = []
     for reference in sorted(group.references, key=lambda r: max(low - r.score.mean, r.score.mean - high)):
@@ -51,6 +52,13 @@ def reach(group: Group) -> Reach:
     margin = max(0.09 * (high - low), (0.02 - (high - low)) / 2)  # do not blow up what hardly differs
     kept = tuple(r for r in group.references if r in shown)
     return Reach(low - margin, high + margin, kept, tuple(r for r in group.references if r not in shown))
+
+
+def _with_intervals(group: Group, low: float, high: float) -> tuple[float, float]:
+    """Room for the intervals too, but no more than the scores themselves take: few seeds make long ones."""
+    ends = [end for c in group.configurations if c.score.mean >= low and c.score.interval for end in c.score.interval]
+    room = high - low
+    return max(min([low, *ends]), low - room / 2), min(max([high, *ends]), high + room / 2)
 
 
 def _floor(group: Group) -> float:

@@ -13,11 +13,15 @@ from bench.report import (
     cost_lines,
     costs,
     curves,
+    heat,
     importance,
     learning_rate,
     overview,
+    pareto,
+    profiles,
     scatter,
     style,
+    versus,
 )
 from bench.report.examples import COLOURS, examples, shows_examples
 from bench.report.groups import Group
@@ -74,8 +78,8 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class CostKind:
-    """A figure of a study of costs, which shows networks side by side; the fields are those of `Kind`."""
+class StudyKind:
+    """A figure that shows several groups side by side; the fields are those of `Kind`."""
 
     name: str
     draw: Callable[[Sequence[Group]], Sheet]
@@ -84,35 +88,67 @@ class CostKind:
 
 
 COSTS = (
-    CostKind(
+    StudyKind(
         "memory_breakdown",
         cost_bars.memory_breakdown,
         "What the memory of a training step is made of, on a GPU.",
         costs.has_memory,
     ),
-    CostKind(
+    StudyKind(
         "memory_vs_batch",
         cost_lines.memory_vs_batch,
         "How memory on a GPU grows with the batch, and which batch fits which card.",
         lambda groups: len(costs.batches(groups)) > 1,
     ),
-    CostKind(
+    StudyKind(
         "memory_vs_size",
         cost_lines.memory_vs_size,
         "How memory on a GPU grows with the network.",
         lambda groups: len(groups) > 1 and costs.has_memory(groups),
     ),
-    CostKind(
+    StudyKind(
         "step_time",
         cost_lines.step_time,
         "What training fewer parameters saves of a step's time.",
         lambda groups: bool(costs.stepped(groups)),
     ),
-    CostKind(
+    StudyKind(
         "latency",
         cost_bars.latency,
         "What a method costs at inference: as trained, and with its update folded into the weights.",
         lambda groups: any(costs.latency(c) for group in groups for c in group.configurations),
+    ),
+)
+OF_STUDY = (
+    StudyKind(
+        "differences",
+        heat.differences,
+        "What is gained and lost against full fine-tuning, and what is not told apart from it.",
+        heat.has_full,
+    ),
+    StudyKind(
+        "placements",
+        heat.placements,
+        "Where LoRA goes: placement against rank, or against the budget of parameters.",
+        heat.has_placements,
+    ),
+    StudyKind(
+        "pareto_fronts",
+        lambda groups: pareto.fronts(versus.comparable(groups)),
+        "What is worth its cost: on the line, nothing else is as good at as low a cost.",
+        lambda groups: bool(pareto.known(versus.comparable(groups))),
+    ),
+    StudyKind(
+        "performance_profiles",
+        profiles.profiles,
+        "How reliably a configuration does well over all tasks and seeds, not only in the mean.",
+        profiles.has_profiles,
+    ),
+    StudyKind(
+        "ranking",
+        profiles.ranking,
+        "Which configuration comes first over all tasks and seeds, and which cannot be told from it.",
+        profiles.has_ranking,
     ),
 )
 LEARNING_RATE = "learning_rate"
@@ -141,7 +177,7 @@ class Drawn:
         name: of its kind.
         caption: what it shows.
         group: of which group; None for the overview of all.
-        files: the PNG, and the SVG where there is one.
+        files: the PNG, then the SVG and the PDF where there are any.
         beside: groups that the figure of a study of costs shows side by side.
     """
 
@@ -170,9 +206,9 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
     drawn = list(_drawn(folder, shown)) if shown else []
     drawn += _costs(folder, costs.gathered(groups))
     kept = {path for figure in drawn for path in figure.files}
-    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *COSTS))):
+    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *OF_STUDY, *COSTS))):
         for path in folder.glob(f"{name}.*"):
-            if path not in kept and path.suffix in (".png", ".svg"):
+            if path not in kept and path.suffix in (".png", ".svg", ".pdf"):
                 path.unlink()
     return drawn
 
@@ -182,6 +218,8 @@ def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
     with style.drawing():
         if len(groups) > 1:
             yield Drawn(OVERVIEW, OVERVIEW_CAPTION, None, overview.overview(groups).save(folder, OVERVIEW))
+        for several in (kind for kind in OF_STUDY if kind.shows(groups)):
+            yield Drawn(several.name, several.caption, None, several.draw(groups).save(folder, several.name))
         ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
         for alike in learning_rate.sheets(groups):
             alone = alike[0] if len(alike) == 1 else None

@@ -49,6 +49,12 @@ class Group:
         return str(self.records[0]["task"]["name"])
 
     @property
+    def variant(self) -> str:
+        """The task's name with what its specification says more: "elpv, train=20, val=200"."""
+        _, _, rest = str(self.records[0]["task"].get("spec") or "").partition(", ")
+        return f"{self.task}, {rest.removesuffix(')')}" if rest else self.task
+
+    @property
     def subject(self) -> str:
         """Task and model."""
         return f"{self.records[0]['task']['name']}, {self.records[0]['model']['name']}"
@@ -194,7 +200,8 @@ def _configurations(records: Sequence[Record], wanted: Callable[[Record, str], b
 def _trained(record: Record) -> tuple[str, str]:
     """What a configuration's runs have in common: the method with all its fields, and how it was trained."""
     config = json.dumps(record["method"].get("config"), sort_keys=True)
-    return record["method"]["spec"] + config, json.dumps(record["training"], sort_keys=True)
+    training = {key: value for key, value in record["training"].items() if value}  # older records lack newer options
+    return record["method"]["spec"] + config, json.dumps(training, sort_keys=True)
 
 
 def _ended(record: Record) -> tuple[str, str]:

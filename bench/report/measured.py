@@ -8,10 +8,8 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-import numpy as np
-
 from bench.report.style import look
-from bench.stats import bootstrap_interval
+from bench.stats import mean_interval
 
 Record = Mapping[str, Any]
 
@@ -29,8 +27,8 @@ class Estimate:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """Bootstrap over seeds, from a generator of its own: what else is drawn does not change it."""
-        return bootstrap_interval(self.values, np.random.default_rng(0))
+        """Student's, which holds the mean as often as it says with the few seeds of a study."""
+        return mean_interval(self.values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,17 @@ from bench.report.groups import Group
 
 def slugs(groups: Sequence[Group]) -> list[str]:
     """A part of a file name for each group: its task's name; the model, device and a hash only where needed."""
-    return _shortest([(_slug(g.task), _slug(g.subject), f"{_slug(g.subject, g.device)}-{g.digest}") for g in groups])
+    return _shortest(
+        [
+            (_slug(g.task), _slug(g.variant), _slug(g.subject), f"{_slug(g.subject, g.device)}-{g.digest}")
+            for g in groups
+        ]
+    )
 
 
 def headings(groups: Sequence[Group]) -> list[str]:
     """A column's heading for each group: its task's name, and more only where that is not enough."""
-    return _shortest([(g.task, g.subject, f"{g.subject}, {g.device}", g.specs.rstrip(".")) for g in groups])
+    return _shortest([(g.task, g.variant, g.subject, f"{g.subject}, {g.device}", g.specs.rstrip(".")) for g in groups])
 
 
 def titles(groups: Sequence[Group]) -> list[str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import write_atomically
-from bench.report import style, words
+from bench.report import style, versus, words
 from bench.report.across import across
+from bench.report.answer import answer
 from bench.report.costs import costs_section, gathered
 from bench.report.figures import OF_TUNING, Drawn
 from bench.report.groups import Group, measured
@@ -44,7 +45,7 @@ def write_page(
     blocks = [f"# {title or name}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
     shown = [group for group in groups if group.configurations and not group.costs]
-    if len(shown) > 1:
+    if shown:
         blocks += _together(shown, [figure for figure in drawn if figure.group is None])
     if records:
         blocks += ["## What ran", *what_ran(records)]
@@ -62,9 +63,13 @@ def _asked(page: Path) -> str:
 
 
 def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
-    """All groups at once: one figure, one table."""
+    """The answer, and all groups at once: figures, one table."""
+    yield "## Answer"
+    yield " ".join(answer(groups))
     yield "## Overview"
     yield from _figures(drawn)
+    if len(groups) < 2:
+        return
     yield across(groups)
     said = list(dict.fromkeys(words.seeds(group) for group in groups))
     said = said if len(said) == 1 else [f"{group.subject}: {words.seeds(group)}" for group in groups]
@@ -76,9 +81,10 @@ def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
 def _figures(drawn: Sequence[Drawn]) -> Iterator[str]:
     """Each figure with its caption."""
     for figure in drawn:
-        png, *svg = (path.name for path in figure.files)
+        png, *others = (path.name for path in figure.files)
         yield f"![{figure.title}](figures/{png})"
-        yield " ".join([f"*{figure.caption}*", *(f"([SVG](figures/{name}))" for name in svg)])
+        links = ", ".join(f"[{name.rpartition('.')[2].upper()}](figures/{name})" for name in others)
+        yield f"*{figure.caption}*" + (f" ({links})" if links else "")
 
 
 def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> Iterator[str]:
@@ -179,14 +185,9 @@ def _reading(group: Group) -> str:
     return " ".join(lines)
 
 
-def _best(group: Group) -> Configuration:
-    lower = group.metric in style.LOWER_IS_BETTER
-    return (min if lower else max)(group.configurations, key=lambda c: c.score.mean)
-
-
 def _against_references(group: Group) -> Iterator[str]:
     """By how much the best method lies above or below what needs no network."""
-    best = _best(group)
+    best = versus.best(group)
     for reference in group.references:
         if pair := best.beyond(reference):
             low, high = pair.interval or (pair.mean, pair.mean)
@@ -195,21 +196,17 @@ def _against_references(group: Group) -> Iterator[str]:
 
 
 def _lead(group: Group) -> list[str]:
-    best = _best(group)
+    best = versus.best(group)
     lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
     pairs = [(c.label, pair) for c in group.configurations if c is not best and (pair := best.beyond(c))]
-    known = [(label, pair.interval, len(pair.values)) for label, pair in pairs if pair.interval]
+    known = [(label, pair.interval) for label, pair in pairs if pair.interval]
     if not known:
         return lines
-    alike = [label for label, (low, high), _ in known if low <= 0 <= high]
+    alike = [label for label, (low, high) in known if low <= 0 <= high]
     lines.append(
         f"Paired by seed, {len(alike)} of the other {len(known)} cannot be told from it (the 95% interval of the "
         f"difference holds 0){': ' * bool(alike)}{', '.join(alike)}."
     )
-    few = min(number for _, _, number in known)
-    if few <= 5:  # the bootstrap of few values is too narrow: say what it amounts to
-        lines.append(
-            f"With {few} seeds the interval leaves 0 out as soon as all seeds agree, as they do by chance alone in "
-            f"1 of {2 ** (few - 1)} pairs, and the best was picked after looking: the rest is not thereby beaten."
-        )
+    if len(alike) < len(known):
+        lines.append("The best was picked after looking, and of many intervals one in twenty leaves 0 out by chance.")
     return lines

@@ -1,4 +1,4 @@
-"""A figure with its heading and footnotes, without pyplot, saved as PNG and SVG, the same bytes each time."""
+"""A figure with its heading and footnotes, without pyplot, saved as PNG, SVG and PDF, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -83,15 +83,16 @@ class Sheet:
         self.figure.set_layout_engine("none")
 
     def save(self, folder: Path, stem: str) -> tuple[Path, ...]:
-        """Write folder/stem.png and folder/stem.svg.
+        """Write folder/stem.png, folder/stem.svg and folder/stem.pdf.
 
         Raises:
             BadInput: the folder cannot be written.
         """
-        png, svg = {"Software": None}, {"Date": None, "Creator": None}
+        png, svg, pdf = {"Software": None}, {"Date": None, "Creator": None}, {"CreationDate": None, "Creator": None}
         return (
             write_atomically(folder / f"{stem}.png", self._drawn("png", dpi=_DPI, metadata=png)),
             write_atomically(folder / f"{stem}.svg", self._drawn("svg", dpi=_DPI, metadata=svg)),
+            write_atomically(folder / f"{stem}.pdf", self._drawn("pdf", dpi=_DPI, metadata=pdf)),
         )
 
     def save_photographs(self, folder: Path, stem: str, *, exact: Sequence[str]) -> tuple[Path, ...]:

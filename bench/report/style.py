@@ -34,6 +34,13 @@ def ink(colour: Any) -> str:
     return to_hex(darker)
 
 
+def on(colour: Any) -> str:
+    """The colour of text that can be read on this one."""
+    from matplotlib.colors import to_rgb
+
+    return "#FFFFFF" if _luminance(to_rgb(colour)) < 0.18 else "#111111"
+
+
 def _luminance(colour: tuple[float, float, float]) -> float:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -180,6 +187,7 @@ def drawing() -> Iterator[None]:
         "axes.titlesize": 10,
         "legend.frameon": False,
         "svg.hashsalt": "lora-bench",
+        "pdf.fonttype": 42,  # letters stay letters: journals refuse Type 3
         "path.simplify": True,
         "text.parse_math": False,  # a "$" in a class's name is a dollar
     }

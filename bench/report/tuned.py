@@ -140,10 +140,7 @@ def _gains(found: Sequence[Search], group: Group) -> Iterator[str]:
     if few < 2:
         yield "With one seed no interval can be given: a gain may be chance."
     elif few <= 5:
-        yield (
-            f"Intervals pair {few} seeds{' (lowest to highest)' * (few <= 3)} and leave 0 out as soon as all seeds "
-            f"agree, as they do by chance alone in 1 of {2 ** (few - 1)} searches: a single gain proves little."
-        )
+        yield f"Intervals pair {few} seeds (Student's), and of many one in twenty leaves 0 out by chance."
 
 
 def _optimism(changed: Sequence[Search], group: Group) -> str:

@@ -30,9 +30,7 @@ def seeds(group: Group) -> str:
     numbers = sorted({len(configuration.runs) for configuration in group.configurations})
     if numbers == [1]:
         return "One seed: no interval can be drawn, and differences may be chance."
-    text = f"Mean over {span(numbers)} seeds with 95% bootstrap interval"
-    small = [str(number) for number in numbers if 2 <= number <= 3]
-    text += f" (with {' or '.join(small)} seeds: lowest to highest)" if small else ""
+    text = f"Mean over {span(numbers)} seeds with 95% interval (Student's)"
     return text + ("; none for a single seed." if numbers[0] == 1 else ".")
 
 

@@ -1,0 +1,93 @@
+"""The answer in three sentences, from the statistics: what is best, what differs from full fine-tuning, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.report import style, versus
+from bench.report.groups import Group
+from bench.report.measured import Configuration
+from bench.report.names import headings
+
+_NAMED = 4  # configurations, before the rest is counted
+
+
+def answer(groups: Sequence[Group]) -> list[str]:
+    """Up to three sentences; "no difference seen" where so.
+
+    Args:
+        groups: with configurations; of several devices or protocols those that most have.
+    """
+    kept = versus.comparable(groups)
+    names = headings(kept)
+    sentences = [_leaders(kept, names), _from_full(kept, names), _cheapest(kept, names)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _leaders(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """Who is first on each task, and how many cannot be told from it."""
+    parts = []
+    for group, name in zip(groups, names, strict=True):
+        best, others = versus.best(group), len(group.configurations) - 1
+        text = f"on {name} {best.label} ({best.score.mean:.3f}"
+        if not others:
+            parts.append(f"{text}), which is alone")
+            continue
+        known = [one for one in versus.against(group, best) if one.difference and one.difference.interval]
+        alike = sum(not one.difference.seen for one in known if one.difference)
+        told = (
+            f"of {len(known)} others {alike} cannot be told from it" if known else "one seed: nothing can be told apart"
+        )
+        parts.append(f"{text}; {told})")
+    return f"The best mean has {_listed(parts)}."
+
+
+def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """What is better or worse than full fine-tuning."""
+    parts = []
+    for group, name in zip(groups, names, strict=True):
+        base = versus.full(group)
+        if base is None or len(group.configurations) < 2:
+            continue
+        found = [one for one in versus.against(group, base) if one.difference and one.difference.interval]
+        better = [
+            one.configuration for one in found if one.difference and one.difference.seen and one.difference.mean > 0
+        ]
+        worse = [
+            one.configuration for one in found if one.difference and one.difference.seen and one.difference.mean < 0
+        ]
+        said = [f"{_some(better)} better"] * bool(better) + [f"{_some(worse)} worse"] * bool(worse)
+        rest = len(found) - len(better) - len(worse)
+        said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
+        parts.append(f"on {name} {', '.join(said)}" if found else f"on {name} one seed, no interval")
+    return f"Against full fine-tuning, paired by seed: {'; '.join(parts)}." if parts else ""
+
+
+def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """The fewest parameters that cannot be told from the best."""
+    parts = []
+    for group, name in zip(groups, names, strict=True):
+        best = versus.best(group)
+        alike = [one.configuration for one in versus.against(group, best) if _alike(one)]
+        smallest = min([best, *alike], key=lambda c: c.backbone)
+        size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameter"
+        memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""
+        parts.append(f"on {name} {smallest.label} with {size}{memory}")
+    return f"The smallest that cannot be told from the best: {_listed(parts)}." if parts else ""
+
+
+def _alike(one: versus.Versus) -> bool:
+    return bool(one.difference and one.difference.interval and not one.difference.seen)
+
+
+def _some(configurations: Sequence[Configuration]) -> str:
+    labels = [c.label for c in configurations]
+    kept = labels if len(labels) <= _NAMED + 1 else labels[:_NAMED]
+    rest = len(labels) - len(kept)
+    return _listed([*kept, f"{rest} more"] if rest else kept)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """a, b and c"""
+    known = list(parts)
+    return " and ".join([", ".join(known[:-1])] * (len(known) > 1) + known[-1:])

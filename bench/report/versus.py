@@ -1,0 +1,135 @@
+"""Differences that can be stood on: against full fine-tuning, against the best, over tasks; paired by seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.groups import Group
+from bench.report.measured import Configuration
+from bench.report.style import LOWER_IS_BETTER
+from bench.stats import Difference, holm, paired
+
+FULL = "FullFineTuning"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A configuration less another on one task; positive is better, whatever the metric.
+
+    Args:
+        difference: paired by seed; None where they share no seed.
+        corrected: Holm's p among all that were held against the same one; None without a difference.
+    """
+
+    configuration: Configuration
+    difference: Difference | None
+    corrected: float | None
+
+
+def sign(metric: str) -> int:
+    """-1 for metrics of which less is better."""
+    return -1 if metric in LOWER_IS_BETTER else 1
+
+
+def best(group: Group) -> Configuration:
+    """The configuration with the best mean on test."""
+    return max(group.configurations, key=lambda c: sign(group.metric) * c.score.mean)
+
+
+def full(group: Group) -> Configuration | None:
+    """Full fine-tuning, where it was run; of several trainings of it the best."""
+    return max(group.of(FULL), key=lambda c: sign(group.metric) * c.score.mean, default=None)
+
+
+def difference(one: Configuration, other: Configuration) -> Difference | None:
+    """one − other on the seeds that both have; positive is better."""
+    pairs = by_seed(one, other)
+    if not len(pairs):
+        return None
+    own, theirs = (sign(one.metric) * pairs).T
+    return paired(own, theirs, np.random.default_rng(0))
+
+
+def by_seed(one: Configuration, other: Configuration) -> NDArray[np.float64]:
+    """(seeds, 2) scores of the seeds that both have."""
+    theirs = dict(zip((run["seed"] for run in other.runs), other.score.values, strict=True))
+    own = zip((run["seed"] for run in one.runs), one.score.values, strict=True)
+    return np.array([(value, theirs[seed]) for seed, value in own if seed in theirs], dtype=float).reshape(-1, 2)
+
+
+def against(group: Group, base: Configuration) -> list[Versus]:
+    """Every other configuration of a group less `base`, corrected for their number."""
+    others = [c for c in group.configurations if c is not base]
+    found = [difference(other, base) for other in others]
+    corrected = iter(holm([one.p for one in found if one]))
+    return [Versus(o, one, next(corrected) if one else None) for o, one in zip(others, found, strict=True)]
+
+
+def comparable(groups: Sequence[Group]) -> list[Group]:
+    """Groups that may be set side by side: of the device and protocol that most of them have; no task twice."""
+    kinds = [_kind(group) for group in groups]
+    if not kinds:
+        return []
+    most = max(kinds, key=lambda kind: (Counter(kinds)[kind], -kinds.index(kind)))
+    found: dict[str, Group] = {}
+    for group, kind in zip(groups, kinds, strict=True):
+        if kind == most:
+            found.setdefault(group.specs.partition(";")[0], group)
+    return list(found.values())
+
+
+def left_out(groups: Sequence[Group]) -> str:
+    """A sentence on the groups that `comparable` leaves out; "" where there are none."""
+    kept = comparable(groups)
+    rest = [f"{group.subject} ({group.device}, protocol {_kind(group)[1]})" for group in groups if group not in kept]
+    return f"Not shown, of another device or protocol: {', '.join(rest)}." if rest else ""
+
+
+def _kind(group: Group) -> tuple[str, str]:
+    record = group.records[0]
+    return str(record["environment"].get("device_name")), str(record["protocol"])
+
+
+def key(configuration: Configuration) -> Key:
+    """What the same configuration has in common on several tasks: its label and its specification."""
+    return configuration.label, str(configuration.runs[0]["method"]["spec"])
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Scores of the configurations that all of some groups have, on the seeds that all of these have.
+
+    Args:
+        groups: tasks.
+        rows: the configurations of the first group.
+        scores: (configurations, seeds, tasks), more is better.
+    """
+
+    groups: tuple[Group, ...]
+    rows: tuple[Configuration, ...]
+    scores: NDArray[np.float64]
+
+
+def blocks(groups: Sequence[Group]) -> Blocks | None:
+    """What can be averaged over tasks; None where fewer than three configurations or two seeds are common to all."""
+    groups = comparable(groups)
+    tables = [{key(c): c for c in group.configurations} for group in groups]
+    if not tables:
+        return None
+    common = [k for k in tables[0] if all(k in table for table in tables)]
+    every = [{run["seed"] for run in table[k].runs} for table in tables for k in common]
+    seeds = sorted(set.intersection(*every)) if every else []
+    if len(common) < 3 or len(seeds) < 2:
+        return None
+    scores = np.empty((len(common), len(seeds), len(groups)))
+    for task, (group, table) in enumerate(zip(groups, tables, strict=True)):
+        for row, k in enumerate(common):
+            values = dict(zip((run["seed"] for run in table[k].runs), table[k].score.values, strict=True))
+            scores[row, :, task] = [sign(group.metric) * values[seed] for seed in seeds]
+    return Blocks(tuple(groups), tuple(tables[0][k] for k in common), scores)
