@@ -16,7 +16,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint figures mlflow-ui dashboard smoke bench clean
+.PHONY: help install test lint figures claims mlflow-ui dashboard smoke bench clean
 
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
@@ -44,7 +44,7 @@ help: ## Say what there is (this text)
 	@echo 'The first target also makes .venv and installs PyTorch into it: about 5 GB, a few minutes, once.'
 
 # studies/rank_sweep.py is `make study-rank-sweep`.
-STUDIES := $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard studies/*.py)))))
+STUDIES := $(subst _,-,$(basename $(notdir $(shell grep -l '^def study' studies/*.py))))
 
 study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
 	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS) \
@@ -64,6 +64,9 @@ lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
 
 figures: $(INSTALLED) ## Redraw every figure from the records in results/, in seconds
 	$(BIN)/bench figures --results $(RESULTS)
+
+claims: $(INSTALLED) ## Hold what others published against the records: confirmed, refuted or inconclusive
+	@$(BIN)/bench claims --scale $(SCALE) --results $(RESULTS)
 
 mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1; what is in results/ is synced first
 	$(BIN)/bench mlflow ui --results $(RESULTS)

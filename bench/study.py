@@ -170,7 +170,10 @@ def names(folder: Path = Path("studies")) -> dict[str, str]:
     """Every study by name, with the first line of its docstring."""
     found = {}
     for path in sorted(folder.glob("*.py")):
-        first = path.read_text(encoding="utf-8").lstrip().removeprefix('"""').splitlines()
+        text = path.read_text(encoding="utf-8")
+        if "\ndef study(" not in text:
+            continue  # declares something else, as claims.py does
+        first = text.lstrip().removeprefix('"""').splitlines()
         found[path.stem.replace("_", "-")] = first[0].rstrip('"') if first else ""
     return found
 

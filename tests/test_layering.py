@@ -17,7 +17,7 @@ ORDER = (
     ("sites", "asset_catalogue", "environment", "records", "space"),
     ("spec", "asset_download", "tracking"),
     ("assets", "report"),
-    ("methods",),
+    ("methods", "claims"),
     ("models",),
     ("tasks",),
     ("costs", "training"),
@@ -40,11 +40,12 @@ ORDER = (
 )
 # Parts that know less than their place allows.
 ONLY = {
+    "claims": {"errors", "records", "report", "stats"},
     "methods": {"errors", "sites", "space", "spec"},
     "report": {"errors", "records", "space", "stats", "tracking"},
     "tracking": {"errors", "records"},
 }
-WITHOUT_TORCH = ("assets", "records", "report", "stats", "tracking", "cli")
+WITHOUT_TORCH = ("assets", "claims", "records", "report", "stats", "tracking", "cli")
 TORCH = {"torch", "torchvision", "torchmetrics", "timm", "transformers", "peft", "accelerate"}
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import costs, dashboard, listing
+from bench.cli import costs, dashboard, listing, verdicts
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput
 
@@ -33,6 +33,8 @@ commands = (
     costs.memory,
     listing.check,
     dashboard.dashboard,
+    verdicts.compare,
+    verdicts.claims,
 )
 for command in commands:
     app.command()(command)

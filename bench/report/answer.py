@@ -1,4 +1,4 @@
-"""The answer in three sentences, from the statistics: what is best, what differs from full fine-tuning, at what cost."""
+"""The answer in three sentences, from the statistics: what is best, what beats full fine-tuning, at what cost."""
 
 from __future__ import annotations
 

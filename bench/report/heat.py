@@ -156,7 +156,7 @@ def _panel(ax: Axes, group: Group, table: Table, title: str) -> None:
         half = (c.score.interval[1] - c.score.interval[0]) / 2 if c.score.interval else None
         text = f"{c.score.mean:.3f}" + (f" ±{half:.3f}" if half is not None else "")
         text = f"r={c.rank}: {text}" if table.budgets else text
-        colour = style.on(image.to_rgba(c.score.mean)[:3])
+        colour = style.on(image.to_rgba(np.array(c.score.mean))[:3])
         ax.text(column, row, text, ha="center", va="center", fontsize=7.8, color=colour)
     _grid(ax, table.rows, table.columns)
     ax.set_xlabel("trainable parameters" if table.budgets else "rank", fontsize=8.5)

@@ -2,7 +2,13 @@
 
 from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
 from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank
-from bench.stats.intervals import bootstrap_interval, mean_interval, noise_floor, stratified_bootstrap
+from bench.stats.intervals import (
+    bootstrap_interval,
+    mean_interval,
+    noise_floor,
+    stratified_bootstrap,
+    stratified_interval,
+)
 from bench.stats.paired import Difference, holm, paired, sign_flip_test
 
 __all__ = [
@@ -23,4 +29,5 @@ __all__ = [
     "saturation_rank",
     "sign_flip_test",
     "stratified_bootstrap",
+    "stratified_interval",
 ]

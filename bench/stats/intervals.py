@@ -31,6 +31,30 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[floa
     return float(array.mean()) - half, float(array.mean()) + half
 
 
+def stratified_interval(values: Sequence[Sequence[float]], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Interval of the mean of several tasks' means: mean ± t·√(Σ sₜ²/nₜ)/T, each task with a variance of its own.
+
+    Degrees of freedom after Welch 1947 and Satterthwaite 1946. It speaks of these tasks, not of others.
+
+    Args:
+        values: of each of T tasks, one number a seed.
+        level: how often such an interval holds the mean.
+
+    Returns:
+        (low, high), or None where a task has fewer than two values.
+    """
+    arrays = [np.asarray(task, dtype=float) for task in values]
+    if not arrays or min(map(len, arrays)) < 2:
+        return None
+    parts = np.array([array.var(ddof=1) / len(array) for array in arrays])
+    mean, error = float(np.mean([array.mean() for array in arrays])), float(np.sqrt(parts.sum()) / len(arrays))
+    if not error:
+        return mean, mean
+    freedom = parts.sum() ** 2 / sum(part**2 / (len(array) - 1) for part, array in zip(parts, arrays, strict=True))
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    return mean - half, mean + half
+
+
 def stratified_bootstrap(
     scores: Array,
     statistic: Callable[[Array], Array],

@@ -1,0 +1,116 @@
+"""What the records say: `bench compare` and `bench claims`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.services import RESULTS, Results
+from bench.errors import BadInput, unknown
+
+if TYPE_CHECKING:
+    from bench.report.groups import Group
+
+Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.")]
+
+
+def claims(
+    scale: Scale = "laptop",
+    results: Results = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Hold published claims against the records: CONFIRMED, REFUTED or INCONCLUSIVE at this scale.
+
+    The claims, with their sources and the rules that decide, stand in studies/claims.py.
+
+    Example: `bench claims --json`
+    """
+    import json
+    import textwrap
+
+    from bench.claims import VERDICTS, Evidence, judged, load
+
+    found = judged(load(), Evidence(_folder(results), scale))
+    if as_json:
+        keys = ("name", "statement", "source", "theirs", "rule")
+        rows: list[dict[str, Any]] = [
+            {**{key: getattr(claim, key) for key in keys}, "verdict": finding.verdict, "ours": finding.ours}
+            for claim, finding in found
+        ]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for claim, finding in found:
+        print(f"{finding.verdict:<13} {claim.statement}")
+        said = (("source", claim.source), ("theirs", claim.theirs), ("ours", finding.ours), ("rule", claim.rule))
+        for name, text in said:
+            print(textwrap.fill(text, 116, initial_indent=f"{'':14}{name + ':':<8}", subsequent_indent=" " * 22))
+        print()
+    counts = [sum(finding.verdict == verdict for _, finding in found) for verdict in VERDICTS]
+    print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
+
+
+def compare(
+    one: Annotated[str, typer.Argument(help='E.g. "LoRA(rank=8)".', show_default=False)],
+    other: Annotated[str, typer.Argument(help="E.g. FullFineTuning.", show_default=False)],
+    study: Annotated[str | None, typer.Option(help="Only this study's records; by default all.")] = None,
+    scale: Scale = "laptop",
+    results: Results = RESULTS,
+) -> None:
+    """Compare two methods on every task that has records of both: the paired difference, its interval, the costs.
+
+    Examples: `bench compare "LoRA(rank=8)" FullFineTuning`, `bench compare BitFit "LoRA(rank=1)" --study rank-sweep`
+    """
+    from bench.report.compare import compared, labels
+
+    pairs = [_fields(one), _fields(other)]
+    found = False
+    parts = _groups(_folder(results), study, scale)
+    for name, group in parts:
+        first, second = (next((c for c in group.configurations if _is(c, *wanted)), None) for wanted in pairs)
+        if first and second and first is not second:
+            print(f"{name}: " + "\n".join(compared(group, first, second)) + "\n")
+            found = True
+    if not found:
+        known = ", ".join(labels([group for _, group in parts])) or "none"
+        raise BadInput(f"no task has records of both {one} and {other} at scale {scale}; there are: {known}")
+
+
+def _folder(results: Path) -> Path:
+    if not results.is_dir():
+        raise BadInput(f"no folder {str(results)!r}: name the one with the records, --results")
+    return results
+
+
+def _fields(text: str) -> tuple[str, dict[str, Any]]:
+    """A method's name and all its fields, as records have them."""
+    import json
+
+    from bench.methods import METHODS
+    from bench.spec import parse
+
+    method = parse(text, known=METHODS, kind="method")
+    return type(method).__name__, json.loads(json.dumps(method.config))
+
+
+def _is(configuration: Any, name: str, fields: dict[str, Any]) -> bool:
+    """Whether it is that method with those fields; what was tuned is not asked."""
+    own = configuration.config
+    asked = {key: value for key, value in fields.items() if key not in configuration.searched}
+    return configuration.name == name and all(own.get(key) == value for key, value in asked.items())
+
+
+def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Group]]:
+    """Every group with scores, of one study or of all."""
+    from bench.records import Records
+    from bench.report.groups import groups
+
+    folders = {folder.parent.parent.name: folder.parent for folder in sorted(results.glob(f"*/{scale}/runs"))}
+    if study is not None:
+        name = study.replace("_", "-")
+        if name not in folders:
+            raise unknown(f"study with records at scale {scale}", name, folders)
+        folders = {name: folders[name]}
+    parts = [(name, group) for name, folder in folders.items() for group in groups(Records(folder).all())]
+    return [(name, group) for name, group in parts if group.configurations and not group.costs]

@@ -1,0 +1,209 @@
+"""What others published about fine-tuning with LoRA and its rivals, and how our records decide on it.
+
+Not a study: nothing is run. `make claims` answers from the records in results/. Rules stand on 95 % intervals over
+seeds (Student's, over several tasks with Welch's degrees of freedom), in points of accuracy on test; they were written
+down before the records of placement and low-data were whole, those on rank-sweep, learning-rate and costs after. A
+margin of one point is about what the seeds of the laptop scale scatter by.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bench.claims import Claim, Contrast, Evidence, Finding, Pick, at_least, beats, differences, together, within
+from bench.report.groups import Group
+from bench.report.names import headings
+
+POINT = 0.01
+ATTENTION, MLP, ALL = ["q", "k", "v", "o"], ["up", "down"], ["q", "k", "v", "o", "up", "down"]
+LORA, FULL = Pick("LoRA"), Pick("FullFineTuning")
+CLOSE = f"confirmed if the whole interval lies within ±{100 * POINT:.0f} point, refuted if all of it lies outside"
+GREATER = "confirmed if the whole interval lies above 0, refuted if below"
+NO_WORSE = f"confirmed if the whole interval lies above −{100 * POINT:.0f} point, refuted if below 0"
+
+
+def at(*roles: str) -> Pick:
+    """LoRA at these roles, in all blocks, with the larger budget."""
+    return Pick("LoRA", {"at": list(roles)})
+
+
+def fewest(group: Group) -> bool:
+    """At most ten training samples a class; the sets in low-data have two or ten classes."""
+    found = re.search(r"train=(\d+)", group.records[0]["task"]["spec"])
+    return found is not None and int(found[1]) <= (100 if group.task == "mnist-5k" else 20)
+
+
+def best_rates(evidence: Evidence) -> list[tuple[str, dict[int, float], float, float]]:
+    """Of each task of learning-rate: LoRA's chosen rate by rank, full fine-tuning's, and the step of the grid."""
+    found = []
+    groups = evidence.of("learning-rate")
+    for group, name in zip(groups, headings(groups), strict=True):
+        loras = {c.rank: float(c.runs[0]["training"]["lr"]) for c in group.of("LoRA") if c.rank is not None}
+        full = group.of("FullFineTuning")
+        rates = sorted({t["params"]["lr"] for c in full for t in (c.runs[0].get("tuning") or {}).get("trials") or ()})
+        if loras and full and len(rates) > 1:
+            found.append((name, loras, float(full[0].runs[0]["training"]["lr"]), rates[1] / rates[0]))
+    return found
+
+
+def ten_times(evidence: Evidence) -> Finding:
+    """Each task's ratio is known to a step of the grid: half a step on either side of both rates."""
+    verdicts, said = [], []
+    for name, loras, full, step in best_rates(evidence):
+        ratios = [rate / full for rate in loras.values()]
+        low, high = min(ratios) / step, max(ratios) * step
+        verdicts.append("CONFIRMED" if low <= 10 <= high else "REFUTED")
+        said.append(f"{name} {min(ratios):.0f}–{max(ratios):.0f} ({low:.0f} to {high:.0f})")
+    if not said:
+        return Finding("INCONCLUSIVE", "no records of learning-rate")
+    verdict = verdicts[0] if len(set(verdicts)) == 1 else "INCONCLUSIVE"
+    return Finding(verdict, "times full fine-tuning's: " + ", ".join(said))
+
+
+def same_rate(evidence: Evidence) -> Finding:
+    """Confirmed on a task if all ranks' best rates lie within a step of the grid; refuted beyond two."""
+    verdicts, said = [], []
+    for name, loras, _, step in best_rates(evidence):
+        spread = max(loras.values()) / min(loras.values())
+        near, far = spread <= 1.1 * step, spread > 1.1 * step**2
+        verdicts.append("CONFIRMED" if near else "REFUTED" if far else "INCONCLUSIVE")
+        said.append(f"{name} " + ", ".join(f"r={rank} {rate:.2g}" for rank, rate in sorted(loras.items())))
+    return Finding(together(verdicts), "; ".join(said) or "no records of learning-rate")
+
+
+def memory(evidence: Evidence) -> Finding:
+    """Deterministic counts: what varies is the network, so the rule must hold on every one."""
+    shares = []
+    for group in evidence.of("costs"):
+        lora = Pick("LoRA", {"rank": 8, "at": ["q", "v"]})
+        parts = [
+            (c.runs[0]["memory"] or {}).get("cuda", {}).get("32", {}).get("breakdown")
+            for pick in (lora, FULL) if (c := pick.of(group))
+        ]  # fmt: skip
+        if len(parts) == 2 and all(parts):
+            first, second = (part["gradients"] + part["optimizer"] for part in parts)
+            shares.append((first / second, parts[0]["activations"] / parts[1]["activations"]))
+    if not shares:
+        return Finding("INCONCLUSIVE", "no records of costs")
+    state, kept = [share[0] for share in shares], [share[1] for share in shares]
+    ours = (
+        f"of full fine-tuning's, foretold for a GPU, {len(shares)} networks: gradients and optimizer "
+        f"{min(state):.1%} to {max(state):.1%}, activations {min(kept):.0%} to {max(kept):.0%}"
+    )
+    if max(state) < 1 / 3 and min(kept) > 2 / 3:
+        return Finding("CONFIRMED", ours)
+    return Finding("REFUTED" if min(state) > 1 / 3 or max(kept) < 2 / 3 else "INCONCLUSIVE", ours)
+
+
+def no_records(evidence: Evidence) -> Finding:
+    """Of what no study measures."""
+    return Finding("INCONCLUSIVE", "no records: no study measures what a network forgets yet")
+
+
+CLAIMS = (
+    Claim(
+        "rank-flat",
+        "LoRA is about as good at rank 1 as at rank 64.",
+        "Hu et al. 2021, Table 6 (arXiv:2106.09685)",
+        "WikiSQL 73.4 at r=1, 73.5 at r=64; MultiNLI 91.3 and 91.4 (GPT-3, q and v)",
+        CLOSE,
+        differences(within(POINT), Contrast("rank-sweep", Pick("LoRA", {"rank": 64}), Pick("LoRA", {"rank": 1}))),
+    ),
+    Claim(
+        "query-value",
+        "Adapting q and v together beats q or k alone with as many parameters.",
+        "Hu et al. 2021, Table 5 (arXiv:2106.09685)",
+        "WikiSQL: q 70.4, k 70.0, q and v 73.7; MultiNLI: 91.0, 90.8, 91.3 (GPT-3)",
+        GREATER,
+        differences(
+            beats,
+            Contrast("placement", at("q", "v"), at("q")),
+            Contrast("placement", at("q", "v"), at("k")),
+        ),
+    ),
+    Claim(
+        "mlp-over-attention",
+        "LoRA on the MLP beats LoRA on attention alone with as many parameters.",
+        "Schulman and Thinking Machines Lab 2025, LoRA Without Regret",
+        "MLP-only at rank 128 above attention-only at rank 256 (Llama 3.1 8B, .24 and .25 billion parameters)",
+        GREATER,
+        differences(beats, Contrast("placement", at(*MLP), at(*ATTENTION))),
+    ),
+    Claim(
+        "all-linear",
+        "LoRA on all linear layers is no worse than on attention alone with as many parameters.",
+        "Dettmers et al. 2023, section 4 and Figure 2 (arXiv:2305.14314)",
+        "only LoRA on all layers matches full fine-tuning (LLaMA 7B on Alpaca); at equal rank, not equal parameters",
+        NO_WORSE,
+        differences(at_least(POINT), Contrast("placement", at(*ALL), at(*ATTENTION))),
+    ),
+    Claim(
+        "ten-times-the-rate",
+        "LoRA's best learning rate is about ten times full fine-tuning's.",
+        "Schulman and Thinking Machines Lab 2025, LoRA Without Regret",
+        "9.8 times",
+        "confirmed if 10 lies within a grid step of the ratio on every task, refuted if on none",
+        ten_times,
+    ),
+    Claim(
+        "rate-independent-of-rank",
+        "Under the scaling alpha/r the best learning rate does not depend on the rank.",
+        "Hu et al. 2021, section 4.1 (arXiv:2106.09685); Schulman and Thinking Machines Lab 2025",
+        "no need to tune again when r varies",
+        "confirmed if all ranks' best rates lie within a grid step on every task, refuted if beyond two on one",
+        same_rate,
+    ),
+    Claim(
+        "low-data",
+        "With few samples LoRA is no worse than full fine-tuning.",
+        "Hu et al. 2021, Table 16 (arXiv:2106.09685)",
+        "MNLI with 100 samples: LoRA 63.8, full fine-tuning 60.2 (GPT-3)",
+        f"at ten samples a class: {NO_WORSE}",
+        differences(at_least(POINT), Contrast("low-data", LORA, FULL, fewest)),
+    ),
+    Claim(
+        "bitfit",
+        "Training the biases alone comes close to LoRA.",
+        "Ben Zaken et al. 2021, Table 2 (arXiv:2106.10199); Hu et al. 2021, Table 2",
+        "GLUE: BitFit 84.7, LoRA 87.2 (RoBERTa-base)",
+        CLOSE,
+        differences(within(POINT), Contrast("low-data", Pick("BitFit"), LORA)),
+    ),
+    Claim(
+        "layer-norm",
+        "Training the layer normalisations alone comes close to LoRA.",
+        "Zhao et al. 2023 (arXiv:2312.11420)",
+        "20 % above LoRA on average over five multi-modal tasks (LLaMA 2 13B)",
+        CLOSE,
+        differences(within(POINT), Contrast("low-data", Pick("LayerNormTuning"), LORA)),
+    ),
+    Claim(
+        "plain-adapter",
+        "A tuned plain adapter is on par with newer ones.",
+        "Steitz and Roth 2024, Adapters Strike Back (arXiv:2406.06820)",
+        "Adapter+ 77.6 on VTAB-1k with ViT-B, above AdaptFormer and LoRA",
+        f"Pfeiffer's against AdaptFormer's of the same width, and against LoRA: {NO_WORSE}",
+        differences(
+            at_least(POINT),
+            Contrast("rank-sweep", Pick("Pfeiffer"), Pick("AdaptFormer")),
+            Contrast("rank-sweep", Pick("Pfeiffer"), Pick("LoRA", {"rank": 8})),
+        ),
+    ),
+    Claim(
+        "forgets-less",
+        "LoRA forgets less of what the network knew than full fine-tuning.",
+        "Biderman et al. 2024 (arXiv:2405.09673)",
+        "higher accuracy on HellaSwag, ARC and WinoGrande after training on code and mathematics (Llama 2 7B)",
+        "confirmed if the interval of LoRA's loss on the old task less full fine-tuning's lies below 0",
+        no_records,
+    ),
+    Claim(
+        "memory",
+        "LoRA saves the memory of gradients and optimizer, but little of the activations'.",
+        "Hu et al. 2021, section 4.2 (arXiv:2106.09685); Zhang et al. 2023 (arXiv:2308.03303)",
+        "GPT-3: 1.2 TB to 350 GB, for no optimizer states of frozen weights",
+        "on every network: confirmed if less than a third of gradients and optimizer and more than two thirds of the "
+        "activations remain",
+        memory,
+    ),
+)
