@@ -1,3 +1,38 @@
 """LoRA Bench: which fine-tuning method, with how much rank, and where in the network?"""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 __version__ = "0.1.0"
+
+
+def load(study: str, *, scale: str = "laptop", results: str | Path = "results") -> pd.DataFrame:
+    """The records of a study as a tidy table, for notebooks: `bench.load("rank-sweep")`.
+
+    Args:
+        study: its name; "rank-sweep" and "rank_sweep" are the same.
+        scale: "smoke", "laptop" or "full".
+        results: the folder with the records.
+
+    Returns:
+        One row a run, split and metric: `bench.report.table.tidy`.
+
+    Raises:
+        BadInput: no such records (did you mean).
+    """
+    from bench.errors import BadInput, unknown  # here: `import bench` must cost nothing
+    from bench.records import Records
+    from bench.report.table import tidy
+
+    known = {path.parent.parent.name for path in Path(results).glob(f"*/{scale}/runs")}
+    name = study.replace("_", "-")
+    if not known:
+        raise BadInput(f"no records at scale {scale!r} under {str(results)!r}: run a study first, or name the folder")
+    if name not in known:
+        raise unknown(f"study with records at scale {scale}", name, known)
+    return tidy(Records(Path(results) / name / scale).all())

@@ -248,8 +248,8 @@ def test_tidy_has_a_row_a_run_split_and_metric() -> None:
 def test_table_is_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
     probe = record(seed=9, method={"spec": "LinearProbe()", "name": "LinearProbe", "config": {}})
     runs = [record(seed=s, rank=r) for s in (0, 1) for r in (1, 2, 16)] + [probe]
-    first = write_table(tmp_path, runs).read_bytes()
-    second = write_table(tmp_path, reversed(runs)).read_bytes()
+    first = write_table(tmp_path, tidy(runs)).read_bytes()
+    second = write_table(tmp_path, tidy(reversed(runs))).read_bytes()
     assert first == second
     lines = first.decode().splitlines()
     about = "run_id,study,scale,phase,family,task,model,method,spec,method.at,method.rank,search,trial,seed,lr"
@@ -260,7 +260,7 @@ def test_table_is_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
 
 
 def test_table_of_nothing_has_a_heading(tmp_path: Path) -> None:
-    assert write_table(tmp_path, []).read_text().startswith("run_id,study")
+    assert write_table(tmp_path, tidy([])).read_text().startswith("run_id,study")
 
 
 def test_records_need_no_torch() -> None:

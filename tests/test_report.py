@@ -21,7 +21,7 @@ from bench.report.names import slugs
 from bench.report.style import look
 from bench.stats import bootstrap_interval
 
-FIGURES = ("accuracy_vs_parameters", "accuracy_vs_time", "learning_curves", "trainable_parameters", "search")
+FIGURES = ("accuracy_vs_parameters", "learning_curves", "trainable_parameters", "search")
 FILES = (*FIGURES, "learning_rate")
 
 

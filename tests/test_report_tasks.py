@@ -190,7 +190,7 @@ NEAR = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["accuracy_vs_parameters", "accuracy_vs_time"])
+@pytest.mark.parametrize("name", ["accuracy_vs_parameters", "accuracy_vs_memory"])
 def test_lines_of_references_are_named_without_overlap(name: str) -> None:
     (made,) = groups([*(record(case, seed) for case in STUDY for seed in (0, 1, 2)), *NEAR])
     with drawing():

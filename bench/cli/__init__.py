@@ -139,6 +139,9 @@ def figures(
 
     Example: `bench figures rank-sweep`
     """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     from bench.report import redraw
 
     folders = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
@@ -152,9 +155,11 @@ def figures(
         folders = [folder for folder in folders if folder.parent.name == wanted]
     if not folders:
         raise BadInput(f"no records under {str(results)!r}: run a study first, e.g. bench run rank-sweep --scale smoke")
-    for folder in folders:
-        written = redraw(folder)
-        print(f"{folder}: {len(written)} files from {len(list((folder / 'runs').glob('*.json')))} records")
+    folders.sort(key=lambda folder: -len(list((folder / "runs").glob("*.json"))))  # the longest first
+    with ProcessPoolExecutor(min(len(folders), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        for folder, written in zip(folders, pool.map(redraw, folders), strict=True):
+            number = len(list((folder / "runs").glob("*.json")))
+            print(f"{folder}: {len(written)} files from {number} records; read {folder / 'report.html'}")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.records import Records
-from bench.report.table import write_table
+from bench.report.table import tidy, write_table
 
 
 def redraw(folder: Path, *, title: str | None = None, question: str | None = None) -> list[Path]:
@@ -17,19 +17,25 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
         question: what the study asks, below the heading; what the present page says without.
 
     Returns:
-        What was written: table.csv, figures/*.png and *.svg, README.md.
+        What was written: table.csv and table.parquet, tables/*.tex, figures/*.png, *.svg and *.pdf, README.md and
+        report.html.
 
     Raises:
         BadInput: the folder cannot be written.
     """
     from bench.report.figures import draw_all  # here: importing `bench.report` must not wait for matplotlib
+    from bench.report.frames import write_exports
     from bench.report.groups import groups
-    from bench.report.page import write_page
+    from bench.report.html import write_html
+    from bench.report.page import asked, write_page
 
     folder = Path(folder)
     records = Records(folder).all()
-    table = write_table(folder, records)
-    parts = groups(records)
+    title = title or (f"{records[0]['study']} ({records[0]['scale']})" if records else "No runs yet")
+    question = question or asked(folder / "README.md")
+    frame, parts = tidy(records), groups(records)
+    tables = [write_table(folder, frame), *write_exports(folder, frame, parts)]
     drawn = draw_all(folder / "figures", parts)
     page = write_page(folder, records, parts, drawn, title=title, question=question)
-    return [table, *(path for figure in drawn for path in figure.files), page]
+    report = write_html(folder, records, parts, drawn, title=title, question=question)
+    return [*tables, *(path for figure in drawn for path in figure.files), page, report]

@@ -53,7 +53,6 @@ KINDS = (
         "What a trainable backbone parameter buys. Ranks of one method are joined; the dashed and dotted "
         "lines are full fine-tuning and methods that leave the backbone as it is.",
     ),
-    Kind("accuracy_vs_time", scatter.against_time, "What a second of training buys on this device."),
     Kind(
         "accuracy_vs_memory",
         scatter.against_memory,

@@ -18,7 +18,7 @@ from bench.report.sheet import Sheet
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ORDER = {"q": 1, "k": 2, "v": 3, "o": 4, "q+v": 5, "attention": 6, "MLP": 7, "all": 8}
+_ORDER = {"q": 1, "k": 2, "v": 3, "o": 4, "q+v": 5, "attention": 6, "MLP": 7, "all linear": 8}
 _ALIKE = 1.3
 """Configurations whose parameters differ by less than this factor are of one budget."""
 
@@ -192,8 +192,7 @@ def _budgets(loras: Sequence[Configuration]) -> dict[Configuration, int]:
 
 
 def _placement(configuration: Configuration) -> str:
-    """q+v, attention, MLP or all, and in which blocks."""
+    """q+v, attention, MLP or all linear, and in which blocks."""
     at, blocks = configuration.config.get("at") or (), configuration.config.get("blocks")
-    named = {("q", "k", "v", "o"): "attention", ("up", "down"): "MLP", ("q", "k", "v", "o", "up", "down"): "all"}
-    text = named.get(tuple(at)) or "+".join(at)
+    text = style.short("at", at)
     return text + (f", {style.short('blocks', blocks)}" if blocks else "")

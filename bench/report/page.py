@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import write_atomically
-from bench.report import style, versus, words
+from bench.report import flags, style, versus, words
 from bench.report.across import across
 from bench.report.answer import answer
 from bench.report.costs import costs_section, gathered
@@ -25,8 +25,8 @@ def write_page(
     groups: Sequence[Group],
     drawn: Sequence[Drawn],
     *,
-    title: str | None = None,
-    question: str | None = None,
+    title: str,
+    question: str,
 ) -> Path:
     """Write folder/README.md.
 
@@ -34,17 +34,17 @@ def write_page(
         records: all of the study's runs, tuning and failures included.
         groups: the same runs by what may be compared.
         drawn: the figures, in the folder's `figures`.
-        title: the heading; the study's name without.
-        question: the line below it; the present page's without, so that `bench figures` need not know it.
+        title: the heading.
+        question: the line below it; none if empty.
 
     Raises:
         BadInput: the folder cannot be written.
     """
-    name = f"{records[0]['study']} ({records[0]['scale']})" if records else "No runs yet"
-    question = question or _asked(folder / "README.md")
-    blocks = [f"# {title or name}", f"> {question}" if question else ""]
+    blocks = [f"# {title}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
     shown = [group for group in groups if group.configurations and not group.costs]
+    if said := [f"- {flag}" for flag in flags.of_study(records, groups)]:
+        blocks += ["**Before you believe it**", "\n".join(said)]
     if shown:
         blocks += _together(shown, [figure for figure in drawn if figure.group is None])
     if records:
@@ -56,8 +56,8 @@ def write_page(
     return write_atomically(folder / "README.md", "\n\n".join(block for block in blocks if block) + "\n")
 
 
-def _asked(page: Path) -> str:
-    """The question on the page as it is."""
+def asked(page: Path) -> str:
+    """The question on the page as it is, so that `bench figures` need not know it."""
     lines = page.read_text().splitlines() if page.exists() else []
     return next((line[2:] for line in lines[:5] if line.startswith("> ")), "")
 

@@ -46,13 +46,6 @@ def against_parameters(group: Group) -> Sheet:
     return sheet
 
 
-def against_time(group: Group) -> Sheet:
-    """Accuracy against seconds of training; references are lines, for their time is not that of a network."""
-    timed = [(c, c.seconds.mean) for c in group.configurations if c.seconds and c.seconds.mean > 0]
-    label = "training time of one run, tuning not counted"
-    return _against(group, timed, title="training time", label=label, unit=style.seconds)
-
-
 def against_memory(group: Group) -> Sheet:
     """Accuracy against the peak memory of training, measured where it was measured and foretold otherwise."""
     bytes_of = {c: c.memory for c in group.configurations if c.memory}

@@ -58,6 +58,11 @@ _KNOWN = {
     "AdaptFormer": Look("AdaptFormer", "#CC79A7", "X", (0, (5, 1, 1, 1, 1, 1))),
     "FeatureLoRA": Look("feature LoRA", "#56B4E9", "D", (0, (3, 1, 1, 1))),
 }
+_SETS: dict[tuple[Any, ...], str] = {
+    ("q", "k", "v", "o"): "attention",
+    ("up", "down"): "MLP",
+    ("q", "k", "v", "o", "up", "down"): "all linear",
+}
 _MORE_COLOURS = ("#882255", "#44AA99", "#AA4499", "#661100", "#332288", "#117733")
 _MORE_MARKERS = (">", "p", "h", "*")
 
@@ -128,6 +133,8 @@ def metric_name(metric: str) -> str:
 def short(field: str, value: Any) -> str:
     """One field of a method's configuration on a label: r=8, width 64, q+v, last 2 blocks."""
     if isinstance(value, list | tuple):
+        if field == "at" and tuple(value) in _SETS:
+            return _SETS[tuple(value)]
         return "+".join(str(item) for item in value)
     if field == "rank":
         return f"r={value}"
@@ -187,7 +194,6 @@ def drawing() -> Iterator[None]:
         "axes.titlesize": 10,
         "legend.frameon": False,
         "svg.hashsalt": "lora-bench",
-        "pdf.fonttype": 42,  # letters stay letters: journals refuse Type 3
         "path.simplify": True,
         "text.parse_math": False,  # a "$" in a class's name is a dollar
     }

@@ -55,13 +55,13 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def write_table(folder: Path, records: Iterable[Mapping[str, Any]]) -> Path:
-    """Write `tidy(records)` to folder/table.csv, the same bytes for the same records.
+def write_table(folder: Path, frame: pd.DataFrame) -> Path:
+    """Write a `tidy` table to folder/table.csv, the same bytes for the same records.
 
     Raises:
         BadInput: the folder cannot be written.
     """
-    text = tidy(records).to_csv(index=False, lineterminator="\n")
+    text = frame.to_csv(index=False, lineterminator="\n")
     return write_atomically(Path(folder) / "table.csv", text)
 
 

@@ -1,0 +1,132 @@
+"""Tables for notebooks, papers and the page: a row a configuration, and a row a difference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.records import write_atomically
+from bench.report import costs, flags, style, versus
+from bench.report.groups import Group
+from bench.report.names import headings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def results(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a configuration: score with interval, what trains, what it costs, what to mind."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group, name in zip(groups, headings(groups), strict=True):
+        for c in group.configurations:
+            low, high = c.score.interval or (None, None)
+            rows.append({
+                "task": name, "method": c.label, "metric": style.metric_name(group.metric),
+                "score": round(c.score.mean, 4), "low": _rounded(low), "high": _rounded(high), "seeds": len(c.runs),
+                "backbone parameters": c.backbone, "head parameters": c.head,
+                "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
+                "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
+                "learning rate": c.runs[0]["training"].get("lr"), "flags": "; ".join(flags.of_configuration(c)),
+                "specification": c.runs[0]["method"]["spec"],
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def differences(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a configuration and task: less full fine-tuning, paired by seed; p of the permutation test, and Holm's."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group, name in zip(groups, headings(groups), strict=True):
+        base = versus.full(group)
+        for one in versus.against(group, base) if base else []:
+            if one.difference is None:
+                continue
+            low, high = one.difference.interval or (None, None)
+            rows.append({
+                "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, 4),
+                "low": _rounded(low), "high": _rounded(high), "pairs": one.difference.pairs,
+                "p": round(one.difference.p, 4), "p (Holm)": _rounded(one.corrected),
+                "verdict": _verdict(one),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def measured_costs(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a configuration of a study of costs, in MiB, milliseconds and multiples of the untouched network."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        n = costs.typical([group]) if costs.has_memory([group]) else 0
+        for c in group.configurations:
+            memory, step, latency = costs.foretold(c).get(n) or {}, costs.steps(c), costs.latency(c)
+            base = latency.get("base")
+            rows.append({
+                "network": group.records[0]["model"]["name"], "method": c.label, "backbone parameters": c.backbone,
+                f"GPU memory MiB (batch {n}, foretold)": _rounded((memory.get("peak") or 0) / 2**20 or None, 1),
+                "step ms": _rounded(1e3 * step["seconds"] if step.get("seconds") else None, 1),
+                "latency unmerged": _rounded(latency["unmerged"] / base if base and "unmerged" in latency else None, 3),
+                "latency merged": _rounded(latency["merged"] / base if base and "merged" in latency else None, 3),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write_exports(folder: Path, table: pd.DataFrame, groups: Sequence[Group]) -> list[Path]:
+    """Write table.parquet and, where there are results, tables/*.tex (booktabs).
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    written = [write_atomically(folder / "table.parquet", buffer.getvalue())]
+    shown = [group for group in groups if group.configurations and not group.costs]
+    for name, frame in (("results", results(shown)), ("differences", differences(shown))):
+        if len(frame):
+            written.append(write_atomically(folder / "tables" / f"{name}.tex", latex(frame, name)))
+        else:
+            (folder / "tables" / f"{name}.tex").unlink(missing_ok=True)
+    return written
+
+
+def latex(frame: pd.DataFrame, name: str) -> str:
+    """A booktabs table, ready for \\input; needs the package booktabs."""
+    interval = [_interval(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)]
+    score = "score" if name == "results" else "difference"
+    columns = {"task": frame["task"], "method": frame["method"]}
+    sign = "" if name == "results" else "+"
+    columns |= {score: [f"{value:{sign}.3f}" for value in frame[score]], "95\\% interval": interval}
+    if name == "results":
+        columns |= {
+            "seeds": frame["seeds"],
+            "parameters": [style.count(n) if n else "0" for n in frame["backbone parameters"]],
+        }
+    else:
+        columns |= {"$p$ (Holm)": [f"{p:.2f}" for p in frame["p (Holm)"]]}
+    import pandas as pd
+
+    text = pd.DataFrame(columns)
+    for column in ("task", "method"):
+        text[column] = text[column].str.translate(str.maketrans({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}))
+    styled = text.style.hide(axis="index")
+    return str(styled.to_latex(hrules=True, column_format="ll" + "r" * (len(columns) - 2)))
+
+
+def _interval(low: float, high: float) -> str:
+    return "--" if low != low else f"{low:.3f} to {high:.3f}"  # not a number: one seed
+
+
+def _verdict(one: versus.Versus) -> str:
+    found = one.difference
+    if found is None or found.interval is None:
+        return "one seed"
+    return ("better" if found.mean > 0 else "worse") if found.seen else "no difference seen"
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)
