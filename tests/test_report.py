@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from report_records import FULL, LORAS, PROBE, RIVALS, STUDY, Case, boxes, failed, keep, overlaps, record, text
 
@@ -19,10 +18,12 @@ from bench.report.groups import groups
 from bench.report.labels import spread
 from bench.report.names import slugs
 from bench.report.style import look
-from bench.stats import bootstrap_interval
 
 FIGURES = ("accuracy_vs_parameters", "learning_curves", "trainable_parameters", "search")
 FILES = (*FIGURES, "learning_rate")
+OF_STUDY = ("differences", "pareto_fronts", "ranking")
+NOTHING = ["table.csv", "table.parquet", "README.md", "report.html"]
+KINDS_OF_FILE = ("png", "svg", "pdf")
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +36,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_interval_of_three_values_is_their_range() -> None:
-    # the lowest alone is drawn three times with probability 1/27, more than 2.5 %
-    assert bootstrap_interval([0.5, 0.8, 0.6], np.random.default_rng(0)) == pytest.approx((0.5, 0.8))
-
-
-def test_interval_by_hand() -> None:
-    # a resample of 0, 0, 0, 1 holds Binomial(4, 1/4) ones: P(none) = .316, P(3 or more) = .051, P(4) = .004
-    assert bootstrap_interval([0, 0, 0, 1], np.random.default_rng(1)) == (0.0, 0.75)
-    assert bootstrap_interval([0, 0, 0, 1], np.random.default_rng(1), level=0.5) == (0.0, 0.5)
-
-
-def test_no_interval_from_one_value() -> None:
-    assert bootstrap_interval([0.8], np.random.default_rng(0)) is None
-
-
 def test_everything_is_written_and_again_the_same(study: Path) -> None:
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     written = redraw(study)  # without the question, which stays as it was
-    expected = [study / "figures" / f"{name}.{kind}" for name in FILES for kind in ("png", "svg")]
-    assert set(written) == {study / "table.csv", study / "README.md", *expected}
+    expected = [study / "figures" / f"{name}.{kind}" for name in (*FILES, *OF_STUDY) for kind in KINDS_OF_FILE]
+    beside = ["table.csv", "table.parquet", "README.md", "report.html", "tables/results.tex", "tables/differences.tex"]
+    assert set(written) == {*(study / name for name in beside), *expected}
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
     assert not any(b"202" in path.read_bytes().split(b"<defs>")[0] for path in written if path.suffix == ".svg")
 
@@ -64,12 +51,12 @@ def test_page_says_what_ran_and_what_came_of_it(study: Path) -> None:
     for said in (
         "# rank-sweep (laptop)", "> Does rank matter?", "43 final (42 ok, 1 diverged)", "EPYC (2 threads)",
         "Python 3.11.7, torch 2.15.0", "| `FullFineTuning()` | final | 7 | 0.001 | diverged | loss \\| not finite |",
-        "| linear probe | 0 | 770 | 0.814 | 0.808 to 0.820 | 3 | 1.3 | 0.001 |",
-        "| BitFit | 51,456 | 770 | 0.847 | 0.841 to 0.853 | 3 | 9.9 | 0.001 (edge) |",
-        "| LoRA r=64 | 1,179,648 | 770 | 0.858 | 0.852 to 0.864 | 3 | 11.9 | 0.001 (shared) |",
+        "| linear probe | 0 | 770 | 0.814 | 0.799 to 0.829 | 3 | 1.3 | 0.001 |",
+        "| BitFit | 51,456 | 770 | 0.847 | 0.832 to 0.862 | 3 | 9.9 | 0.001 (edge) |",
+        "| LoRA r=64 | 1,179,648 | 770 | 0.858 | 0.843 to 0.873 | 3 | 11.9 | 0.001 (shared) |",
         "3 trials each (TPE, median pruning) on 1 tuning seed, over learning rate; "
         "LoRA's tuned once at r=8 and shared over ranks under α/r.",
-        "with 3 seeds: lowest to highest", "Best mean: LoRA r=64, 0.858.", "in 1 of 4 pairs",
+        "95% interval (Student's)", "Best mean: LoRA r=64, 0.858.", "## Answer", "the edge of the space: BitFit",
     ):  # fmt: skip
         assert said in page
     for link in {part.split(")")[0] for part in page.split("](")[1:]}:
@@ -84,20 +71,20 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     keep(tmp_path, [PROBE], seeds=(0, 1))
     redraw(tmp_path)
     assert "none for a single seed" in text(tmp_path)
-    assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FILES)
+    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(FILES)
 
 
 @pytest.mark.parametrize("cases", [[PROBE], [FULL]], ids=["probe", "full"])
 def test_a_reference_alone(tmp_path: Path, cases: list[Case]) -> None:
     keep(tmp_path, cases, time={})
-    assert len(redraw(tmp_path)) == 2 * len(FILES) + 2
+    assert len(redraw(tmp_path)) == 3 * len(FILES) + 5
 
 
 def test_no_records_and_only_failures(tmp_path: Path) -> None:
-    assert [path.name for path in redraw(tmp_path / "none")] == ["table.csv", "README.md"]
+    assert [path.name for path in redraw(tmp_path / "none")] == NOTHING
     for case in STUDY[:2]:
         Records(tmp_path).write(failed(case))
-    assert [path.name for path in redraw(tmp_path)] == ["table.csv", "README.md"]
+    assert [path.name for path in redraw(tmp_path)] == NOTHING
     assert "None of 2 final runs ended well: there is nothing to draw." in text(tmp_path)
     tuning = record(PROBE, 100, phase="tune", metrics={"val": {"top1": 0.8}}, tuning=None)
     Records(tmp_path / "tuning").write(tuning)

@@ -148,7 +148,7 @@ def test_gain_is_paired_by_seed() -> None:
     (search,) = searches(one(records))
     found = gain(search, "top1").estimate
     assert found is not None and found.values == pytest.approx((0.01, 0.01, 0.04))
-    assert found.interval == pytest.approx((0.01, 0.04))
+    assert found.interval == pytest.approx((-0.0230265, 0.0630265), abs=1e-6)
 
 
 def test_no_gain_where_the_default_was_chosen_or_never_ended() -> None:
@@ -188,7 +188,7 @@ def test_the_page_says_how_tuning_went(tmp_path: Path) -> None:
         "0 (the default values were chosen) |",
         "The default values were chosen in 1 of 2 searches. Where others were, the mean difference on test is +0.010 "
         "over 1 search, 1 of them for the better; on validation, where they were chosen, it was +0.060.",
-        "by chance alone in 1 of 4 searches", "(n = 9 runs of 3 configurations", "0.0095 (edge) |",
+        "one in twenty leaves 0 out by chance", "(n = 9 runs of 3 configurations", "0.0095 (edge) |",
         "(unequal budgets)",
     ):  # fmt: skip
         assert said in page, said

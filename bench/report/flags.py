@@ -51,8 +51,8 @@ def _waited(records: Sequence[Record]) -> Iterator[str]:
     slow = [r for r in known if r["time"]["cpu"] < _BUSY * r["time"]["total"]]
     if slow:
         yield (
-            f"{len(slow)} of {len(known)} runs had the processor for less than {_BUSY:.0%} of their time, because other "
-            "work ran beside them: their seconds are too long. Scores and memory do not depend on it."
+            f"{len(slow)} of {len(known)} runs had the processor for less than {_BUSY:.0%} of their time, because "
+            "other work ran beside them: their seconds are too long. Scores and memory do not depend on it."
         )
 
 

@@ -117,8 +117,9 @@ def latex(frame: pd.DataFrame, name: str) -> str:
     return str(styled.to_latex(hrules=True, column_format="ll" + "r" * (len(columns) - 2)))
 
 
-def _interval(low: float, high: float) -> str:
-    return "--" if low != low else f"{low:.3f} to {high:.3f}"  # not a number: one seed
+def _interval(low: float | None, high: float | None) -> str:
+    """Nothing (one seed) is None, or not a number beside others."""
+    return "--" if low is None or low != low else f"{low:.3f} to {high:.3f}"
 
 
 def _verdict(one: versus.Versus) -> str:

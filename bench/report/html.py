@@ -49,7 +49,6 @@ def write_html(
         BadInput: the folder cannot be written.
     """
     from jinja2 import Environment
-    from plotly.offline import get_plotlyjs
 
     shown = [group for group in groups if group.configurations and not group.costs]
     text = Environment(autoescape=True).from_string((files("bench.report") / "report.html.jinja").read_text("utf-8"))
@@ -59,16 +58,23 @@ def write_html(
         answer=answer(shown) if shown else ["Nothing to conclude: no final run has a score."] * (not _costs(groups)),
         flags=list(flags.of_study(records, groups)),
         ran="\n".join(map(_markdown, what_ran(records))) if records else "",
-        scatters=[
-            {"title": name, "html": scatter(group, element=f"scatter-{number}"), "specs": group.specs}
-            for number, (group, name) in enumerate(zip(shown, titles(shown), strict=True))
-        ],
         tables=_tables(groups, shown),
         figures=[_figure(figure, name) for figure, name in _named(drawn, groups)],
-        plotly=get_plotlyjs() if shown else "",
         datatables=_datatables(),
+        **_interactive(shown),
     )
     return write_atomically(folder / "report.html", page)
+
+
+def _interactive(shown: Sequence[Group]) -> dict[str, Any]:
+    """A scatter a task, and the library that draws them."""
+    from plotly.offline import get_plotlyjs
+
+    scatters = [
+        {"title": name, "html": scatter(group, element=f"scatter-{number}"), "specs": group.specs}
+        for number, (group, name) in enumerate(zip(shown, titles(shown), strict=True))
+    ]
+    return {"scatters": scatters, "plotly": get_plotlyjs() if shown else ""}
 
 
 def _costs(groups: Sequence[Group]) -> list[Group]:
@@ -92,6 +98,7 @@ def _table(frame: pd.DataFrame, *, element: str) -> str:
     options: Any = {
         "connected": False, "table_id": element, "column_filters": "footer", "classes": "display compact",
         "paging": False, "maxBytes": 0, "showIndex": False, "display_logo_when_loading": False, "scrollX": True,
+        "text_in_header_can_be_selected": False,  # a click there sorts
         "layout": {"topStart": "info", "topEnd": "search", "bottomStart": None, "bottomEnd": None},
     }  # fmt: skip
     return itables.to_html_datatable(frame.astype(object).where(frame.notna(), None), **options)

@@ -66,7 +66,7 @@ def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
     """The answer, and all groups at once: figures, one table."""
     yield "## Answer"
     yield " ".join(answer(groups))
-    yield "## Overview"
+    yield "## Overview" * (len(groups) > 1)
     yield from _figures(drawn)
     if len(groups) < 2:
         return

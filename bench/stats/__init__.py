@@ -3,7 +3,6 @@
 from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
 from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank
 from bench.stats.intervals import (
-    bootstrap_interval,
     mean_interval,
     noise_floor,
     stratified_bootstrap,
@@ -13,7 +12,6 @@ from bench.stats.paired import Difference, holm, paired, sign_flip_test
 
 __all__ = [
     "Difference",
-    "bootstrap_interval",
     "holm",
     "hypervolume",
     "iqm",
