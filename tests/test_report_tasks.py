@@ -115,7 +115,9 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
     without = ("importance", "accuracy_vs_memory")  # one takes several hyper-parameters, one records of memory
     kinds = [kind.name for kind in KINDS if kind.name not in without]
     names = {f"{kind}.{task}" for kind in kinds for task in ("elpv", "reviews")} | {"overview", "learning_rate"}
-    assert {path.name for path in figures.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    names |= {"pareto_fronts", "ranking"}
+    kinds_of_file = ("png", "svg", "pdf")
+    assert {path.name for path in figures.iterdir()} == {f"{name}.{kind}" for name in names for kind in kinds_of_file}
     page = text(tmp_path)
     assert page.index("(figures/overview.png)") < page.index("## What ran") < page.index("## elpv, vit")
     for path in Records(tmp_path).runs.iterdir():
