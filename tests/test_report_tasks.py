@@ -115,7 +115,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
     without = ("importance", "accuracy_vs_memory")  # one takes several hyper-parameters, one records of memory
     kinds = [kind.name for kind in KINDS if kind.name not in without]
     names = {f"{kind}.{task}" for kind in kinds for task in ("elpv", "reviews")} | {"overview", "learning_rate"}
-    names |= {"pareto_fronts", "ranking"}
+    names |= {"pareto_fronts", "performance_profiles", "ranking"}
     kinds_of_file = ("png", "svg", "pdf")
     assert {path.name for path in figures.iterdir()} == {f"{name}.{kind}" for name in names for kind in kinds_of_file}
     page = text(tmp_path)
@@ -125,7 +125,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
             path.unlink()
     redraw(tmp_path)
     assert sorted(path.name for path in figures.glob("*.png")) == sorted(
-        f"{kind}.png" for kind in [*kinds, "learning_rate"]
+        f"{kind}.png" for kind in [*kinds, "learning_rate", "pareto_fronts", "ranking"]
     )
 
 

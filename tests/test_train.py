@@ -45,6 +45,19 @@ def test_same_seed_same_result():
     assert first.curve != train(replace(run_of(LoRA(rank=4)), seed=1)).curve
 
 
+@pytest.mark.parametrize(("steps", "sizes"), [(0, [16, 16, 16, 12]), (2, [16, 16]), (6, [16, 16, 16, 12, 16, 16])])
+def test_an_epoch_has_the_steps_asked_for_whatever_the_size(steps, sizes):
+    run = run_of(LinearProbe(), epoch_steps=steps)
+    outcome = Outcome()
+    _, network, data = prepare(run, outcome, device="cpu")
+    batches = Loop(run, network, data, outcome, "cpu").batches(data.train)
+    assert [len(batch) for batch in batches] == sizes
+    assert steps == 2 or set(torch.cat(batches[:4]).tolist()) == set(range(60))  # one whole pass before the next
+    found = train(run)
+    assert found.status == "ok" and len(found.curve) == 2
+    assert found.curve[1]["lr"] < found.curve[0]["lr"]  # the schedule ends with the last step
+
+
 @pytest.mark.parametrize(
     ("method", "flip"),
     [(LinearProbe(), None), (LinearProbe(), True), (FeatureLoRA(rank=2), None), (LoRA(rank=2, blocks=-2), True)],
