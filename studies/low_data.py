@@ -1,6 +1,17 @@
 """Which method is best with ten labelled samples a class, and does it stay the best with all of them?
 
-`laptop` is not measured yet.
+`laptop` is measured in part, on an AMD EPYC with two cores, a thread a run (records in results/low-data/laptop): ten
+samples a class; all 1,400 photos of ELPV are not run yet, so the second half of the question is open. DINOv2-S/14 at
+56 px, 88 steps of 16 for every method, three rates a decade apart, one tuning seed; three fresh seeds.
+
+- MNIST-5k, 100 digits: LoRA .732, full fine-tuning .710, LayerNorm tuning .704, BitFit .697, Houlsby .682, AdaptFormer
+  .675, linear probe .655, Pfeiffer .604, feature LoRA .602. From full fine-tuning only the probe and feature LoRA are
+  told apart, both below it. LoRA's seeds lie within .004, AdaptFormer's within .13.
+- ELPV, 20 photos: all between .716 (LoRA) and .744 (feature LoRA), about what seeds scatter by; a probe does as well as
+  anything (.732, of two seeds: at the top of its range, .1, the third diverged).
+
+A grid with steps of a decade is coarse, and many choices lie on its edge. Seconds are not to be compared: another study
+ran beside most of this one; scores and memory do not depend on that.
 """
 
 from __future__ import annotations

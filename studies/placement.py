@@ -1,6 +1,23 @@
 """Where in the network should LoRA go, if every placement may train equally many parameters?
 
-`laptop` is not measured yet.
+`laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/placement/laptop). Three rates a
+placement on a grid, one tuning seed; three fresh seeds: means of accuracy on test. 332 thousand trainable parameters in
+ViT-S of 12 blocks, 166 thousand in MiniLM of 6, at every placement (MLP 3 % fewer).
+
+- Pictures (ELPV, 400 training photos of 56 px, DINOv2-S/14): attention .819, all linear .815, all linear in the last
+  six blocks .813, MLP and q+v .812, v .809, q .804, o .803, k .789; full fine-tuning .824, probe .800. Of the others
+  not one can be told from all linear at this budget. A quarter of the parameters: all linear .818, MLP .811, q+v .807;
+  nothing lost that could be seen.
+- Text (Rotten Tomatoes, 1,200 snippets, MiniLM-L6): all linear .798, MLP .791, attention .787, all linear in the last
+  three blocks .781, v .780, q+v .774, o .767, k .766, q .748; full fine-tuning .796, probe .741. All linear is above
+  MLP, the last three blocks, o and k by intervals that leave out 0; the others, full fine-tuning among them, are not
+  told apart from it.
+
+So, where anything is seen, it is better to spread the parameters over all layers than to put them into one role. The
+best rate of most placements lies on the edge of the grid (.001), so lower ones may do better.
+
+Boxes are not measured yet. Seconds are not to be compared: for the first half of pictures another study ran beside this
+one, and the page says how many runs had to wait for the processor. Scores and memory do not depend on that.
 """
 
 from __future__ import annotations

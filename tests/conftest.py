@@ -50,6 +50,15 @@ def asset() -> Callable[[str], Path]:
     return get
 
 
+@pytest.fixture(autouse=True, scope="session")
+def few_formats_and_rounds() -> Iterator[None]:
+    """Figures as PNG and SVG, latencies of few rounds: a test of the third format or of more rounds asks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.report.sheet.FORMATS", ("png", "svg"))
+        patch.setattr("bench.costs.time.MOST", 3)
+        yield
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Small layers on several threads wait for one another where other tests take the cores."""

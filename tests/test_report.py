@@ -23,7 +23,7 @@ FIGURES = ("accuracy_vs_parameters", "learning_curves", "trainable_parameters", 
 FILES = (*FIGURES, "learning_rate")
 OF_STUDY = ("differences", "pareto_fronts", "ranking")
 NOTHING = ["table.csv", "table.parquet", "README.md", "report.html"]
-KINDS_OF_FILE = ("png", "svg", "pdf")
+KINDS_OF_FILE = ("png", "svg")
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +71,13 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     keep(tmp_path, [PROBE], seeds=(0, 1))
     redraw(tmp_path)
     assert "none for a single seed" in text(tmp_path)
-    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(FILES)
+    assert len(list((tmp_path / "figures").iterdir())) == 2 * len([*FILES, "pareto_fronts"])
 
 
 @pytest.mark.parametrize("cases", [[PROBE], [FULL]], ids=["probe", "full"])
 def test_a_reference_alone(tmp_path: Path, cases: list[Case]) -> None:
     keep(tmp_path, cases, time={})
-    assert len(redraw(tmp_path)) == 3 * len(FILES) + 5
+    assert len(redraw(tmp_path)) == 2 * len(FILES) + 5
 
 
 def test_no_records_and_only_failures(tmp_path: Path) -> None:
@@ -162,6 +162,18 @@ def test_a_method_far_below_does_not_press_the_others_together() -> None:
         figure = against_parameters(part).figure
     assert figure.axes[0].get_ylim()[0] > 0.8
     assert any("0.447 ↓" in said or "0.450 ↓" in said or "0.453 ↓" in said for said, _ in boxes(figure))
+
+
+def test_figures_are_pdf_too_and_again_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.report.bars import parameter_bars
+    from bench.report.style import drawing
+
+    monkeypatch.setattr("bench.report.sheet.FORMATS", ("png", "svg", "pdf"))
+    (part,) = groups([record(case, seed) for case in STUDY[:3] for seed in (0, 1)])
+    with drawing():
+        twice = [[path.read_bytes() for path in parameter_bars(part).save(tmp_path, "bars")] for _ in range(2)]
+    assert [content[:5] for content in twice[0]] == [b"\x89PNG\r", b"<?xml", b"%PDF-"]
+    assert twice[0] == twice[1]
 
 
 def test_names_are_spread_by_the_least_that_is_needed() -> None:

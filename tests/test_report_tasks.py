@@ -116,7 +116,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
     kinds = [kind.name for kind in KINDS if kind.name not in without]
     names = {f"{kind}.{task}" for kind in kinds for task in ("elpv", "reviews")} | {"overview", "learning_rate"}
     names |= {"pareto_fronts", "performance_profiles", "ranking"}
-    kinds_of_file = ("png", "svg", "pdf")
+    kinds_of_file = ("png", "svg")
     assert {path.name for path in figures.iterdir()} == {f"{name}.{kind}" for name in names for kind in kinds_of_file}
     page = text(tmp_path)
     assert page.index("(figures/overview.png)") < page.index("## What ran") < page.index("## elpv, vit")

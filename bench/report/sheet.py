@@ -14,6 +14,7 @@ from bench.report.style import NOTE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FORMATS = ("png", "svg", "pdf")
 _DPI = 200
 _DPI_PHOTOGRAPHS = 110  # they take far more bytes than lines do
 _INCH = 100.0  # pixels an inch while labels are placed
@@ -83,17 +84,18 @@ class Sheet:
         self.figure.set_layout_engine("none")
 
     def save(self, folder: Path, stem: str) -> tuple[Path, ...]:
-        """Write folder/stem.png, folder/stem.svg and folder/stem.pdf.
+        """Write folder/stem.png, folder/stem.svg and folder/stem.pdf, without dates.
 
         Raises:
             BadInput: the folder cannot be written.
         """
-        png, svg, pdf = {"Software": None}, {"Date": None, "Creator": None}, {"CreationDate": None, "Creator": None}
-        return (
-            write_atomically(folder / f"{stem}.png", self._drawn("png", dpi=_DPI, metadata=png)),
-            write_atomically(folder / f"{stem}.svg", self._drawn("svg", dpi=_DPI, metadata=svg)),
-            write_atomically(folder / f"{stem}.pdf", self._drawn("pdf", dpi=_DPI, metadata=pdf)),
-        )
+        without: dict[str, dict[str, None]] = {
+            "png": {"Software": None},
+            "svg": {"Date": None, "Creator": None},
+            "pdf": {"CreationDate": None, "Creator": None},
+        }
+        drawn = ((kind, self._drawn(kind, dpi=_DPI, metadata=without[kind])) for kind in FORMATS)
+        return tuple(write_atomically(folder / f"{stem}.{kind}", content) for kind, content in drawn)
 
     def save_photographs(self, folder: Path, stem: str, *, exact: Sequence[str]) -> tuple[Path, ...]:
         """Write folder/stem.png with 256 colours; no SVG, which would hold the pictures of every panel whole.
