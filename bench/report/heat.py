@@ -133,7 +133,7 @@ def placements(groups: Sequence[Group]) -> Sheet:
     across = min(3, len(shown))
     rows = max(len(table.rows) for _, table in shown)
     wide = max(len(table.columns) for _, table in shown)
-    width = max(5.5, across * (1.5 + 1.15 * wide))
+    width = max(6.5, across * (2.1 + 1.3 * wide))
     sheet = Sheet(width, ceil(len(shown) / across) * (1.1 + 0.34 * rows) + 1.3, "LoRA by placement and rank", "")
     panels = sheet.figure.subplots(ceil(len(shown) / across), across, squeeze=False)
     for ax in panels.flat[len(shown) :]:
@@ -161,7 +161,7 @@ def _panel(ax: Axes, group: Group, table: Table, title: str) -> None:
     _grid(ax, table.rows, table.columns)
     ax.set_xlabel("trainable parameters" if table.budgets else "rank", fontsize=8.5)
     ax.xaxis.set_label_position("top")
-    ax.set_title(f"{title}: {axis.score_name(group)}", fontsize=9, color=style.NOTE)
+    ax.set_title(f"{title}\n{axis.score_name(group)}", fontsize=8.5, color=style.NOTE)
 
 
 def _table(group: Group) -> Table | None:
@@ -195,4 +195,4 @@ def _placement(configuration: Configuration) -> str:
     """q+v, attention, MLP or all linear, and in which blocks."""
     at, blocks = configuration.config.get("at") or (), configuration.config.get("blocks")
     text = style.short("at", at)
-    return text + (f", {style.short('blocks', blocks)}" if blocks else "")
+    return text + (f",\n{style.short('blocks', blocks)}" if blocks else "")
