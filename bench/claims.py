@@ -12,10 +12,10 @@ from typing import Any
 
 from bench.errors import BadInput
 from bench.records import Records
-from bench.report.groups import Group, groups
+from bench.report.groups import Group, groups, scored
 from bench.report.measured import Configuration
 from bench.report.names import headings
-from bench.report.versus import by_seed, comparable, sign
+from bench.report.versus import comparable, sign
 from bench.stats import mean_interval, stratified_interval
 
 VERDICTS = ("CONFIRMED", "REFUTED", "INCONCLUSIVE")
@@ -65,9 +65,8 @@ class Evidence:
 
 @lru_cache(maxsize=32)
 def _groups(folder: Path) -> tuple[Group, ...]:
-    found = groups(Records(folder).all()) if (folder / "runs").is_dir() else []
-    costs = [group for group in found if group.costs]
-    return tuple(costs or comparable([group for group in found if group.configurations]))
+    found = groups(Records(folder).all())
+    return tuple([group for group in found if group.costs] or comparable(scored(found)))
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,8 @@ class Contrast:
             pair = self.one.of(group), self.other.of(group)
             if pair[0] is None or pair[1] is None:
                 continue
-            both = by_seed(pair[0], pair[1])
-            if len(both):
-                values.append((sign(group.metric) * (both[:, 0] - both[:, 1])).tolist())
+            if difference := pair[0].beyond(pair[1]):
+                values.append([sign(group.metric) * value for value in difference.values])
                 points = _points(mean(values[-1]), mean_interval(values[-1]))
                 said.append(f"{name} {pair[0].label} − {pair[1].label} {points}")
         if not values:

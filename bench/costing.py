@@ -21,7 +21,7 @@ from bench.costs.units import readable
 from bench.environment import environment
 from bench.forecast import Forecast, forecast_once
 from bench.hands import available
-from bench.ledger import DONE, Record, made, memory
+from bench.ledger import DONE, Record, keep, made, memory
 from bench.methods import LinearProbe
 from bench.models.prefix import frozen_prefix
 from bench.plan import Row, Speed, trainable
@@ -192,7 +192,7 @@ class Costing:
             if record is None:
                 self.watcher.started(run)
                 record = self.made(run, rid, stepped=stepped)
-                self.keep(record)
+                keep(self.records, record)
             found.append(record)
             self.watcher.finished(run, record, fresh)
             if fresh and cell.method == self.study.methods[-1]:
@@ -225,13 +225,6 @@ class Costing:
             of_gpu[str(n)] = each["forecast"]
         here = record["memory"] or memory(run, {}, device=self.device)
         return record | {"run_id": rid, "memory": here | {FORETOLD_FOR: of_gpu}, "tuning": None}
-
-    def keep(self, record: Record) -> None:
-        """Writes a record. A sound one of another device is moved aside, not lost."""
-        there = self.records.read(record["run_id"])
-        if there is not None and there["status"] in DONE:
-            self.records.retire([there["run_id"]])
-        self.records.write(record)
 
     def retire(self, current: set[str]) -> None:
         """Moves aside what the study as it is now would not measure of its tasks."""

@@ -40,6 +40,14 @@ def usable(record: Record, run: Run, device: str) -> bool:
     return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
 
 
+def keep(records: Records, record: Record) -> None:
+    """Writes a record. A sound one in its place, of another device or other data, is moved aside, not lost."""
+    there = records.read(record["run_id"])
+    if there is not None and there["status"] in DONE:
+        records.retire([there["run_id"]])
+    records.write(record)
+
+
 def describe(run: Run) -> Record:
     """Task, model and method as a record names them."""
     return {

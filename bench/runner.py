@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bench.ledger import DONE, Record, describe, identity, made, usable
+from bench.ledger import Record, describe, identity, keep, made, usable
 from bench.records import Records
 from bench.references import measure, retire
 from bench.run import Run
@@ -234,10 +234,7 @@ class Runner:
             self.watcher.cell(work.cell, list(work.records.values()))
 
     def keep(self, job: Job, outcome: Outcome, started: datetime | None = None) -> Record:
-        """Writes a record. One of another device, other data or a sounder day is moved aside, not lost."""
-        there = self.records.read(identity(job.run))
-        if there is not None and there["status"] in DONE:
-            self.records.retire([there["run_id"]])
+        """Makes the record of a run and writes it."""
         trials = job.work.search.trials
         of_trial = {"trial": trials.about(job.trial)} if job.trial else {}
         record = made(
@@ -245,7 +242,7 @@ class Runner:
             phase=job.phase, started=started or datetime.now(UTC), device=self.device, jobs=self.jobs,
         )  # fmt: skip
         record |= {"tuning": None if job.trial else trials.summary(job.work.cell), **of_trial}
-        self.records.write(record)
+        keep(self.records, record)
         return record
 
     def retire(self, cell: Cell, current: set[str]) -> None:

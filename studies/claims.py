@@ -13,9 +13,9 @@ import re
 from bench.claims import Claim, Contrast, Evidence, Finding, Pick, at_least, beats, differences, together, within
 from bench.report.groups import Group
 from bench.report.names import headings
+from bench.sites import ALL, ATTENTION, MLP
 
 POINT = 0.01
-ATTENTION, MLP, ALL = ["q", "k", "v", "o"], ["up", "down"], ["q", "k", "v", "o", "up", "down"]
 LORA, FULL = Pick("LoRA"), Pick("FullFineTuning")
 CLOSE = f"confirmed if the whole interval lies within ±{100 * POINT:.0f} point, refuted if all of it lies outside"
 GREATER = "confirmed if the whole interval lies above 0, refuted if below"

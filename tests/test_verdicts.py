@@ -37,7 +37,9 @@ def test_differences_are_paired_by_seed_and_corrected() -> None:
     assert base.name == "FullFineTuning"
     found = {one.configuration.name: one for one in versus.against(group, base)}
     assert set(found) == {"LinearProbe", "LoRA", "BitFit"}
-    pairs = versus.by_seed(found["BitFit"].configuration, base)
+    values = dict(zip((run["seed"] for run in base.runs), base.score.values, strict=True))
+    bitfit = found["BitFit"].configuration
+    pairs = np.array([(own, values[r["seed"]]) for r, own in zip(bitfit.runs, bitfit.score.values, strict=True)])
     difference = found["BitFit"].difference
     assert difference is not None
     assert difference.interval == mean_interval((pairs[:, 0] - pairs[:, 1]).tolist())

@@ -104,7 +104,7 @@ def _is(configuration: Any, name: str, fields: dict[str, Any]) -> bool:
 def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Group]]:
     """Every group with scores, of one study or of all."""
     from bench.records import Records
-    from bench.report.groups import groups
+    from bench.report.groups import groups, scored
 
     folders = {folder.parent.parent.name: folder.parent for folder in sorted(results.glob(f"*/{scale}/runs"))}
     if study is not None:
@@ -112,5 +112,4 @@ def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Gro
         if name not in folders:
             raise unknown(f"study with records at scale {scale}", name, folders)
         folders = {name: folders[name]}
-    parts = [(name, group) for name, folder in folders.items() for group in groups(Records(folder).all())]
-    return [(name, group) for name, group in parts if group.configurations and not group.costs]
+    return [(name, group) for name, folder in folders.items() for group in scored(groups(Records(folder).all()))]

@@ -24,7 +24,7 @@ from bench.report import (
     versus,
 )
 from bench.report.examples import COLOURS, examples, shows_examples
-from bench.report.groups import Group
+from bench.report.groups import Group, scored
 from bench.report.names import slugs
 from bench.report.sheet import Sheet
 
@@ -201,7 +201,7 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
         folder: results/<study>/<scale>/figures.
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
-    shown = [group for group in groups if group.configurations and not group.costs]
+    shown = scored(groups)
     drawn = list(_drawn(folder, shown)) if shown else []
     drawn += _costs(folder, costs.gathered(groups))
     kept = {path for figure in drawn for path in figure.files}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bench.report.groups import Group
+from bench.report.groups import Group, scored
 from bench.report.measured import Configuration, Record
 from bench.report.names import headings
 from bench.report.versus import FULL
@@ -30,7 +30,7 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
         yield "No records yet."
         return
     trained = [group for group in groups if not group.costs]
-    shown = [group for group in trained if group.configurations]
+    shown = scored(groups)
     if trained and not shown:
         yield "No final run has a score: there is nothing to conclude."
     for group, name in zip(shown, headings(shown), strict=True):

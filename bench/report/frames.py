@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
 from bench.report import costs, flags, style, versus
-from bench.report.groups import Group
+from bench.report.groups import Group, scored
 from bench.report.names import headings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def write_exports(folder: Path, table: pd.DataFrame, groups: Sequence[Group]) ->
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     written = [write_atomically(folder / "table.parquet", buffer.getvalue())]
-    shown = [group for group in groups if group.configurations and not group.costs]
+    shown = scored(groups)
     for name, frame in (("results", results(shown)), ("differences", differences(shown))):
         if len(frame):
             written.append(write_atomically(folder / "tables" / f"{name}.tex", latex(frame, name)))

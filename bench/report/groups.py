@@ -104,6 +104,11 @@ def groups(records: Iterable[Record]) -> list[Group]:
     return [_group(alike, _references(baselines[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
 
 
+def scored(groups: Iterable[Group]) -> list[Group]:
+    """Those in which something was tested: neither of costs alone, nor without a score."""
+    return [group for group in groups if group.configurations and not group.costs]
+
+
 def _group(records: Sequence[Record], references: tuple[Reference, ...]) -> Group:
     if records[0]["phase"] == "costs":
         return Group(tuple(records), _configurations(records, _costed), references)

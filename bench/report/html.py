@@ -13,7 +13,7 @@ from bench.records import write_atomically
 from bench.report import flags, frames
 from bench.report.answer import answer
 from bench.report.figures import Drawn
-from bench.report.groups import Group
+from bench.report.groups import Group, scored
 from bench.report.interactive import scatter
 from bench.report.measured import Record
 from bench.report.names import headings, titles
@@ -50,7 +50,7 @@ def write_html(
     """
     from jinja2 import Environment
 
-    shown = [group for group in groups if group.configurations and not group.costs]
+    shown = scored(groups)
     text = Environment(autoescape=True).from_string((files("bench.report") / "report.html.jinja").read_text("utf-8"))
     page = text.render(
         title=title,

@@ -24,7 +24,7 @@ def scatter(group: Group, *, element: str) -> str:
     """
     import plotly.graph_objects as go
 
-    costs = [cost for cost in pareto.COSTS if sum(bool(cost.of(c)) for c in group.configurations)]
+    costs = [cost for cost in pareto.COSTS if cost.priced(group)]
     if not costs:
         return ""
     names = list(dict.fromkeys(c.name for c in group.configurations))

@@ -12,7 +12,7 @@ from bench.report.across import across
 from bench.report.answer import answer
 from bench.report.costs import costs_section, gathered
 from bench.report.figures import OF_TUNING, Drawn
-from bench.report.groups import Group, measured
+from bench.report.groups import Group, measured, scored
 from bench.report.markdown import cell, number, table
 from bench.report.measured import Configuration, Estimate, Record, Reference, on_test
 from bench.report.ran import what_ran
@@ -42,7 +42,7 @@ def write_page(
     """
     blocks = [f"# {title}", f"> {question}" if question else ""]
     blocks.append("*Made from the records in `runs/` by `bench figures`; the numbers stand in `table.csv`.*")
-    shown = [group for group in groups if group.configurations and not group.costs]
+    shown = scored(groups)
     if said := [f"- {flag}" for flag in flags.of_study(records, groups)]:
         blocks += ["**Before you believe it**", "\n".join(said)]
     if shown:
@@ -198,11 +198,11 @@ def _against_references(group: Group) -> Iterator[str]:
 def _lead(group: Group) -> list[str]:
     best = versus.best(group)
     lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
-    pairs = [(c.label, pair) for c in group.configurations if c is not best and (pair := best.beyond(c))]
-    known = [(label, pair.interval) for label, pair in pairs if pair.interval]
+    pairs = [(one.configuration.label, one.difference) for one in versus.against(group, best)]
+    known = [(label, difference) for label, difference in pairs if difference and difference.interval]
     if not known:
         return lines
-    alike = [label for label, (low, high) in known if low <= 0 <= high]
+    alike = [label for label, difference in known if not difference.seen]
     lines.append(
         f"Paired by seed, {len(alike)} of the other {len(known)} cannot be told from it (the 95% interval of the "
         f"difference holds 0){': ' * bool(alike)}{', '.join(alike)}."

@@ -37,6 +37,10 @@ class Cost:
     of: Callable[[Configuration], float | None]
     unit: Callable[[float], str]
 
+    def priced(self, group: Group) -> list[tuple[float, Configuration]]:
+        """The configurations of a group for which it is known, and not nothing."""
+        return [(value, c) for c in group.configurations if (value := self.of(c))]
+
 
 COSTS = (
     Cost("trainable backbone parameters", lambda c: float(c.backbone) or None, style.count),
@@ -47,12 +51,12 @@ COSTS = (
 
 def known(groups: Sequence[Group]) -> list[Cost]:
     """The costs that every group knows of two configurations or more."""
-    return [cost for cost in COSTS if all(sum(bool(cost.of(c)) for c in g.configurations) > 1 for g in groups)]
+    return [cost for cost in COSTS if all(len(cost.priced(g)) > 1 for g in groups)]
 
 
 def front(group: Group, cost: Cost) -> list[Configuration]:
     """The configurations that no other beats in accuracy and cost, from cheap to dear."""
-    priced = [(value, c) for c in group.configurations if (value := cost.of(c))]
+    priced = cost.priced(group)
     if not priced:
         return []
     sign = versus.sign(group.metric)
@@ -72,7 +76,7 @@ def fronts(groups: Sequence[Group]) -> Sheet:
         for column, cost in enumerate(costs):
             ax = panels[row, column]
             ax.set_ylim(reaches[row].low, reaches[row].high)
-            axis.log_axis(ax, [value for c in group.configurations if (value := cost.of(c))])
+            axis.log_axis(ax, [value for value, _ in cost.priced(group)])
             ax.xaxis.set_major_formatter(lambda value, _, cost=cost: cost.unit(value))
             ax.tick_params(labelsize=8)
             if row + 1 == len(groups):
@@ -92,8 +96,7 @@ def fronts(groups: Sequence[Group]) -> Sheet:
 
 
 def _fill(ax: Axes, group: Group, cost: Cost, floor: float) -> None:
-    priced = [(value, c) for c in group.configurations if (value := cost.of(c))]
-    points = [Point(c, value, floor) for value, c in priced]
+    points = [Point(c, value, floor) for value, c in cost.priced(group)]
     covered = draw(ax, points, _PEN)
     best = front(group, cost)
     at = {point.configuration: (point.x, point.y) for point in points}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.report.groups import Group
 from bench.report.measured import Configuration
 from bench.report.style import LOWER_IS_BETTER
-from bench.stats import Difference, holm, paired
+from bench.stats import Difference, holm, mean_difference
 
 FULL = "FullFineTuning"
 Key = tuple[str, str]
@@ -49,18 +49,10 @@ def full(group: Group) -> Configuration | None:
 
 def difference(one: Configuration, other: Configuration) -> Difference | None:
     """one − other on the seeds that both have; positive is better."""
-    pairs = by_seed(one, other)
-    if not len(pairs):
+    found = one.beyond(other)
+    if found is None:
         return None
-    own, theirs = (sign(one.metric) * pairs).T
-    return paired(own, theirs, np.random.default_rng(0))
-
-
-def by_seed(one: Configuration, other: Configuration) -> NDArray[np.float64]:
-    """(seeds, 2) scores of the seeds that both have."""
-    theirs = dict(zip((run["seed"] for run in other.runs), other.score.values, strict=True))
-    own = zip((run["seed"] for run in one.runs), one.score.values, strict=True)
-    return np.array([(value, theirs[seed]) for seed, value in own if seed in theirs], dtype=float).reshape(-1, 2)
+    return mean_difference([sign(one.metric) * value for value in found.values], np.random.default_rng(0))
 
 
 def against(group: Group, base: Configuration) -> list[Versus]:

@@ -8,13 +8,14 @@ from bench.stats.intervals import (
     stratified_bootstrap,
     stratified_interval,
 )
-from bench.stats.paired import Difference, holm, paired, sign_flip_test
+from bench.stats.paired import Difference, holm, mean_difference, paired, sign_flip_test
 
 __all__ = [
     "Difference",
     "holm",
     "hypervolume",
     "iqm",
+    "mean_difference",
     "mean_interval",
     "noise_floor",
     "normalised",

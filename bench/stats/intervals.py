@@ -11,7 +11,7 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 
-def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float] | Array, *, level: float = 0.95) -> tuple[float, float] | None:
     """Student's interval of a mean: mean ± t·s/√n with n − 1 degrees of freedom (Student 1908).
 
     With the three to five seeds of a study it holds what it promises, if seeds scatter about normally; a percentile

@@ -48,9 +48,13 @@ def paired(first: Sequence[float], second: Sequence[float], rng: np.random.Gener
     """
     if len(first) != len(second) or not len(first):
         raise ValueError(f"{len(first)} and {len(second)} scores: needs the same seeds of both")
-    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    p = sign_flip_test(differences, rng)
-    return Difference(float(differences.mean()), mean_interval(differences), p, len(differences))
+    return mean_difference(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), rng)
+
+
+def mean_difference(differences: Sequence[float] | np.ndarray, rng: np.random.Generator) -> Difference:
+    """The same from the differences themselves, one a seed, at least one."""
+    array = np.asarray(differences, dtype=float)
+    return Difference(float(array.mean()), mean_interval(array), sign_flip_test(array, rng), len(array))
 
 
 def sign_flip_test(
