@@ -35,17 +35,18 @@ from bench.training import Training
 NAME = "placement"
 QUESTION = "Where should LoRA go, if every placement trains equally many parameters?"
 SPACES = {
-    "LoRA": {"lr": Range(1e-3, 1e-2, log=True, default=3.162e-3)},
-    "FullFineTuning": {"lr": Range(1e-5, 4e-4, log=True, default=6.325e-5)},
+    "LoRA": {"lr": Range(3.1623e-4, 1e-2, log=True, default=3.162e-3)},
+    "FullFineTuning": {"lr": Range(3e-6, 4e-4, log=True, default=6.325e-5)},
 }
-"""Around the best rates that the learning-rate study found on the same networks, by its validation scores."""
+"""Around the best rates that the learning-rate study found on the same networks, and below: all linear layers together
+want a lower rate than q and v alone."""
 
 
 def placements(per_block: int, *, width: int, blocks: int) -> dict[str, LoRA]:
     """LoRA at every placement of a transformer with `per_block` trainable parameters a block, or just below.
 
     A rank costs 2·width on each of q, k, v and o, and 5·width on each layer of an MLP four times as wide. A placement
-    in the last half of the blocks has twice the rank there.
+    in the last half of the blocks has twice the rank there, one in the last quarter four times.
 
     Args:
         per_block: parameters a block, if all blocks are adapted.
@@ -59,8 +60,9 @@ def placements(per_block: int, *, width: int, blocks: int) -> dict[str, LoRA]:
     places |= {"q+v": (("q", "v"), 4), "attention": (ATTENTION, 8), "MLP": (MLP, 10), "all": (ALL, 18)}
     ranks = {name: per_block // (cost * width) for name, (_, cost) in places.items()}
     found = {name: LoRA(rank=ranks[name], at=at) for name, (at, _) in places.items() if ranks[name]}
-    if "all" in found:
-        found["last half"] = LoRA(rank=2 * ranks["all"], at=ALL, blocks=-(blocks // 2))
+    for name, share in (("last half", 2), ("last quarter", 4)):
+        if ranks["all"] and blocks % share == 0:
+            found[name] = LoRA(rank=share * ranks["all"], at=ALL, blocks=-(blocks // share))
     return found
 
 
@@ -138,7 +140,7 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[
     """One family of the study. What all families share, seeds and the grid of learning rates, is said here."""
     budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
         "smoke": ((0, 1), 2, (1000,)),
-        "laptop": ((0, 1, 2), 3, (1000,)),
+        "laptop": ((0, 1, 2), 4, (1000,)),
         "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
     }
     seeds, trials, tuned = budgets[scale]
