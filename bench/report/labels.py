@@ -113,6 +113,8 @@ def _places(point: Array, size: Array, frame: Array, obstacles: Array) -> _Place
     centres = point + directions * (gaps[:, None] + size / 2)
     boxes = np.concatenate([centres - size / 2, centres + size / 2], axis=1)
     nearest = np.clip(point, boxes[:, :2], boxes[:, 2:])
+    near = (obstacles > boxes[:, :2].min(axis=0)) & (obstacles < boxes[:, 2:].max(axis=0))
+    obstacles = obstacles[near[:, 0] & near[:, 1]]  # no others can be covered
     away = np.hypot(*(nearest - point).T)[:, None]
     starts = point + (nearest - point) * np.minimum(1.0, 5.0 / np.maximum(away, 1e-9))  # outside the marker
     leaders = starts[:, None] + np.linspace(0, 1, 14)[None, :, None] * (nearest - starts)[:, None]
@@ -139,8 +141,9 @@ def _conflicts(own: _Places, others: Sequence[tuple[Array, Array]]) -> Array:
 
 def _inside(points: Array, boxes: Array) -> NDArray[np.int64]:
     """(c,) how many of the points lie in each of the boxes."""
-    inside = (points[None] > boxes[:, None, :2]) & (points[None] < boxes[:, None, 2:])
-    return np.asarray(inside.all(axis=2).sum(axis=1))
+    x, y = points[None, :, 0], points[None, :, 1]
+    left, bottom, right, top = (boxes[:, at, None] for at in range(4))
+    return np.asarray(((x > left) & (x < right) & (y > bottom) & (y < top)).sum(axis=1))
 
 
 def spread(

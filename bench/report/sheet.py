@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class Sheet:
         text = "\n".join(textwrap.wrap(" ".join(note for note in notes if note), int(self.width * 17.3)))
         self.figure.supxlabel(text, x=0.012, ha="left", fontsize=7.5, color=NOTE, linespacing=1.3)
         self.figure.set_layout_engine("constrained")
-        self.figure.draw_without_rendering()
+        self.figure.get_layout_engine().execute(self.figure)
         self.figure.set_layout_engine("none")
 
     def save(self, folder: Path, stem: str) -> tuple[Path, ...]:
@@ -122,7 +122,14 @@ class Sheet:
         colours.crop((0, 0, wide, high)).save(buffer, "png", optimize=True)
         return (write_atomically(folder / f"{stem}.png", buffer.getvalue()),)
 
-    def _drawn(self, kind: str, **options: Any) -> bytes:
+    def _drawn(self, kind: str, *, dpi: int, metadata: Mapping[str, None] | None = None) -> bytes:
+        """The figure's bytes. `savefig` would draw everything once more beforehand, to see how large it is."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_pdf import FigureCanvasPdf
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        canvas: Any = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG, "pdf": FigureCanvasPdf}[kind](self.figure)
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format=kind, **options)
+        self.figure.dpi = dpi
+        getattr(canvas, f"print_{kind}")(buffer, metadata=metadata or {})
         return buffer.getvalue()
