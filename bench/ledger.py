@@ -27,8 +27,8 @@ def identity(run: Run) -> str:
     who changes a default, or what an option means, raises `PROTOCOL`.
     """
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
-    trial = {"trial": run.trial} if run.trial else {}
-    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **trial})
+    said = {**({"trial": run.trial} if run.trial else {}), **({"retained": repr(run.retained)} if run.retained else {})}
+    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said})
 
 
 def usable(record: Record, run: Run, device: str) -> bool:
@@ -37,6 +37,7 @@ def usable(record: Record, run: Run, device: str) -> bool:
     known, weights = record["provenance"], run.model.fingerprint()
     same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
     same = same and (weights is None or known.get("weights_sha256") == weights)
+    same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())
     return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
 
 
@@ -49,8 +50,9 @@ def keep(records: Records, record: Record) -> None:
 
 
 def describe(run: Run) -> Record:
-    """Task, model and method as a record names them."""
+    """Task, model, method and, if any, the old task, as a record names them."""
     return {
+        **({"retained": description(run.retained)} if run.retained else {}),
         "task": description(run.task),
         "model": {"spec": repr(run.model), "name": run.model.name},
         "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},
@@ -99,6 +101,7 @@ def made(
     found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
     resolved = found.pop("precision") or run.training.precision
     provenance = {**commit(), **found.pop("provenance")}
+    provenance |= {"retained_sha256": run.retained.fingerprint()} if run.retained else {}
     provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
     shown = [each | {"picture": records.keep_picture(each["picture"])} for each in found.pop("examples")]
     return {

@@ -19,7 +19,8 @@ from bench.training import Training
 class Run:
     """What determines a result. `test` is False while tuning: then the test part is never looked at.
 
-    A run of a trial names it in `trial`: whether it is pruned depends on the trials before.
+    A run of a trial names it in `trial`: whether it is pruned depends on the trials before. With an old task,
+    `retained`, a tested run also tells what the network still knows of that.
     """
 
     task: Task
@@ -29,6 +30,7 @@ class Run:
     seed: int
     test: bool = True
     trial: str = ""
+    retained: Task | None = None
 
 
 class Network(nn.Module):

@@ -68,6 +68,8 @@ class Study:
         seeds: of the final runs, each tested once.
         tune: how hyper-parameters are chosen.
         costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
+        retained: an old task; what a network trained on the study's tasks still knows of it is measured in the final
+            runs (`bench.retained`). Nothing is chosen by it.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
     tune: Tune = field(default_factory=Tune)
     costs: Costs | None = None
+    retained: Task | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "seeds"):
@@ -107,6 +110,8 @@ class Study:
             self.tune.check(cell.task, self.tune.representative(cell.method), self.training)
         for task in self.tasks:
             self._check_apart(task)
+            if self.retained and (task.family, task.output) != (self.retained.family, "pooled"):
+                raise BadInput(f"retained={self.retained!r}: give a classification task of the family of {task!r}")
 
     def _declared(self, task: Task, method: Method) -> list[str]:
         return [*replace(self.tune, over=(), share={}).space(task, method)]

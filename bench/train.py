@@ -17,6 +17,7 @@ from bench.costs.memory import Allocated
 from bench.costs.time import Clock
 from bench.models import Backbone, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
+from bench.retained import retained
 from bench.run import Network, Run, assemble
 from bench.tasks import Data, Example, Shows, Split
 from bench.tasks.precomputed import Precomputed
@@ -79,6 +80,8 @@ def train(
 ) -> Outcome:
     """Trains, keeps the weights of the epoch that is best on validation, tests them once, and measures their costs.
 
+    Where the run names an old task, what the network still knows of that is measured last.
+
     Args:
         run: what to do.
         device: torch device.
@@ -107,6 +110,8 @@ def train(
     if run.test and outcome.status == "ok":
         outcome.checkpoint = inference.stored(network)
         outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
+        if run.retained is not None:
+            outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
     return outcome
 
 

@@ -191,7 +191,8 @@ class Trials:
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
         """A cell's reported runs with certain values."""
         method, training = configured(cell.method, self.study.training, params)
-        return [Run(cell.task, cell.model, method, training, seed) for seed in self.study.seeds]
+        old = self.study.retained
+        return [Run(cell.task, cell.model, method, training, seed, retained=old) for seed in self.study.seeds]
 
 
 def of_cells(study: Study, device: str) -> dict[Cell, Trials]:

@@ -22,7 +22,7 @@ ORDER = (
     ("tasks",),
     ("costs", "training"),
     ("run",),
-    ("inference",),
+    ("inference", "retained"),
     ("train", "tune"),
     ("conformance", "study", "forecast"),
     ("ledger", "workers"),

@@ -17,8 +17,8 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
         question: what the study asks, below the heading; what the present page says without.
 
     Returns:
-        What was written: table.csv and table.parquet, tables/*.tex, figures/*.png, *.svg and *.pdf, README.md and
-        report.html.
+        What was written: table.csv and table.parquet, tables/*.tex, figures/*.png, *.svg and *.pdf,
+        figures/column/*.pdf, README.md and report.html.
 
     Raises:
         BadInput: the folder cannot be written.
@@ -38,4 +38,4 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     drawn = draw_all(folder / "figures", parts)
     page = write_page(folder, records, parts, drawn, title=title, question=question)
     report = write_html(folder, records, parts, drawn, title=title, question=question)
-    return [*tables, *(path for figure in drawn for path in figure.files), page, report]
+    return [*tables, *(path for figure in drawn for path in figure.written), page, report]

@@ -8,6 +8,7 @@ from bench.report import style, versus
 from bench.report.groups import Group
 from bench.report.measured import Configuration
 from bench.report.names import headings
+from bench.report.saturation import saturation
 
 _NAMED = 4  # configurations, before the rest is counted
 
@@ -20,7 +21,7 @@ def answer(groups: Sequence[Group]) -> list[str]:
     """
     kept = versus.comparable(groups)
     names = headings(kept)
-    sentences = [_leaders(kept, names), _from_full(kept, names), _cheapest(kept, names)]
+    sentences = [_leaders(kept, names), _from_full(kept, names), _enough(kept, names) or _cheapest(kept, names)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -61,6 +62,14 @@ def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
         said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
         parts.append(f"on {name} {', '.join(said)}" if found else f"on {name} one seed, no interval")
     return f"Against full fine-tuning, paired by seed: {'; '.join(parts)}." if parts else ""
+
+
+def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """How much rank is enough, where ranks were swept."""
+    found = [(name, one) for group, name in zip(groups, names, strict=True) if (one := saturation(group))]
+    said = [f"on {name} {one}" for name, one in found]
+    sure = "in parentheses the range over resampled seeds"
+    return f"The smallest rank within the noise floor of the best rank ({sure}): {_listed(said)}." if said else ""
 
 
 def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:

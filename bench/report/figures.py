@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.report import (
     bars,
@@ -19,6 +20,7 @@ from bench.report import (
     overview,
     pareto,
     profiles,
+    samples,
     scatter,
     style,
     versus,
@@ -38,12 +40,14 @@ class Kind:
         draw: what draws it.
         caption: what it shows.
         shows: whether a group has what it takes; every group with results has without.
+        column: what draws it for one column of a paper, where it fits there.
     """
 
     name: str
     draw: Callable[[Group], Sheet]
     caption: str
     shows: Callable[[Group], bool] | None = None
+    column: Callable[[Group], Sheet] | None = None
 
 
 KINDS = (
@@ -52,6 +56,7 @@ KINDS = (
         scatter.against_parameters,
         "What a trainable backbone parameter buys. Ranks of one method are joined; the dashed and dotted "
         "lines are full fine-tuning and methods that leave the backbone as it is.",
+        column=lambda group: overview.overview([group]),
     ),
     Kind(
         "accuracy_vs_memory",
@@ -78,12 +83,17 @@ KINDS = (
 
 @dataclass(frozen=True)
 class StudyKind:
-    """A figure that shows several groups side by side; the fields are those of `Kind`."""
+    """A figure that shows several groups side by side; the fields are those of `Kind`.
+
+    Args:
+        narrow: whether it can be drawn for one column of a paper too.
+    """
 
     name: str
     draw: Callable[[Sequence[Group]], Sheet]
     caption: str
     shows: Callable[[Sequence[Group]], bool]
+    narrow: bool = False
 
 
 COSTS = (
@@ -120,6 +130,21 @@ COSTS = (
 )
 OF_STUDY = (
     StudyKind(
+        "overview",
+        overview.overview,
+        "Every task and model at once, a panel each with its own scale: what a trainable backbone parameter buys. "
+        "Ranks of one method are joined; thin bars are intervals over seeds.",
+        lambda groups: len(groups) > 1,
+        narrow=True,
+    ),
+    StudyKind(
+        "accuracy_vs_samples",
+        samples.against_samples,
+        "What a training sample buys, and whether the order of the methods changes with their number.",
+        samples.has_sizes,
+        narrow=True,
+    ),
+    StudyKind(
         "differences",
         heat.differences,
         "What is gained and lost against full fine-tuning, and what is not told apart from it.",
@@ -142,12 +167,14 @@ OF_STUDY = (
         profiles.profiles,
         "How reliably a configuration does well over all tasks and seeds, not only in the mean.",
         profiles.has_profiles,
+        narrow=True,
     ),
     StudyKind(
         "ranking",
         profiles.ranking,
         "Which configuration comes first over all tasks and seeds, and which cannot be told from it.",
         profiles.has_ranking,
+        narrow=True,
     ),
 )
 LEARNING_RATE = "learning_rate"
@@ -161,11 +188,6 @@ EXAMPLES_CAPTION = (
     "What the detectors see: true boxes, and the predictions of a few configurations that are not chosen by their "
     "score, on test pictures that are the same for all."
 )
-OVERVIEW = "overview"
-OVERVIEW_CAPTION = (
-    "Every task and model at once, a panel each with its own scale: what a trainable backbone parameter buys. "
-    "Ranks of one method are joined; thin bars are intervals over seeds."
-)
 
 
 @dataclass(frozen=True)
@@ -178,6 +200,7 @@ class Drawn:
         group: of which group; None for the overview of all.
         files: the PNG, then the SVG and the PDF where there are any.
         beside: groups that the figure of a study of costs shows side by side.
+        column: the PDF for one column of a paper, if any.
     """
 
     name: str
@@ -185,6 +208,12 @@ class Drawn:
     group: Group | None
     files: tuple[Path, ...]
     beside: tuple[Group, ...] = ()
+    column: Path | None = None
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """All of its files."""
+        return (*self.files, *([self.column] if self.column else []))
 
     @property
     def title(self) -> str:
@@ -195,7 +224,7 @@ class Drawn:
 
 
 def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
-    """Draw the overview and every figure of every group that has results; figures that no longer exist go.
+    """Draw the figures of the study and of every group that has results; figures that no longer exist go.
 
     Args:
         folder: results/<study>/<scale>/figures.
@@ -204,21 +233,21 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
     shown = scored(groups)
     drawn = list(_drawn(folder, shown)) if shown else []
     drawn += _costs(folder, costs.gathered(groups))
-    kept = {path for figure in drawn for path in figure.files}
-    for name in (OVERVIEW, EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *OF_STUDY, *COSTS))):
-        for path in folder.glob(f"{name}.*"):
-            if path not in kept and path.suffix in (".png", ".svg", ".pdf"):
-                path.unlink()
+    kept = {path for figure in drawn for path in figure.written}
+    names = (EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *OF_STUDY, *COSTS)))
+    for path in (path for name in names for where in (folder, folder / "column") for path in where.glob(f"{name}.*")):
+        if path not in kept and path.suffix in (".png", ".svg", ".pdf"):
+            path.unlink()
     return drawn
 
 
 def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
     """The figures one by one, as they are written."""
     with style.drawing():
-        if len(groups) > 1:
-            yield Drawn(OVERVIEW, OVERVIEW_CAPTION, None, overview.overview(groups).save(folder, OVERVIEW))
         for several in (kind for kind in OF_STUDY if kind.shows(groups)):
-            yield Drawn(several.name, several.caption, None, several.draw(groups).save(folder, several.name))
+            files = several.draw(groups).save(folder, several.name)
+            narrow = _column(folder, several.name, several.draw, groups) if several.narrow else None
+            yield Drawn(several.name, several.caption, None, files, column=narrow)
         ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
         for alike in learning_rate.sheets(groups):
             alone = alike[0] if len(alike) == 1 else None
@@ -227,11 +256,19 @@ def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
             yield Drawn(LEARNING_RATE, LEARNING_RATE_CAPTION, alone, files)
         for group, end in ends.items():
             for kind in (kind for kind in KINDS if kind.shows is None or kind.shows(group)):
-                yield Drawn(kind.name, kind.caption, group, kind.draw(group).save(folder, kind.name + end))
+                files = kind.draw(group).save(folder, kind.name + end)
+                narrow = _column(folder, kind.name + end, kind.column, group) if kind.column else None
+                yield Drawn(kind.name, kind.caption, group, files, column=narrow)
             if shows_examples(group):
                 sheet = examples(group, folder.parent / "pictures")
                 files = sheet.save_photographs(folder, EXAMPLES + end, exact=COLOURS)
                 yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
+
+
+def _column(folder: Path, stem: str, draw: Callable[[Any], Sheet], of: Group | Sequence[Group]) -> Path:
+    """The figure for one column of a paper: folder/column/stem.pdf."""
+    with style.column():
+        return draw(of).save(folder / "column", stem, formats=("pdf",))[0]
 
 
 def _costs(folder: Path, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 from bench.records import write_atomically
 from bench.report import costs, flags, style, versus
 from bench.report.groups import Group, scored
+from bench.report.measured import Configuration
 from bench.report.names import headings
+from bench.stats import ppt
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ABOUT_PPT = (
+    "PPT: score · exp(−log10(P / 10⁷ + 1)), P the trainable parameters of the backbone, which rates a score by how few "
+    "it took (Xin et al. 2024, V-PETL Bench)."
+)
 
 
 def results(groups: Sequence[Group]) -> pd.DataFrame:
@@ -27,7 +35,7 @@ def results(groups: Sequence[Group]) -> pd.DataFrame:
             rows.append({
                 "task": name, "method": c.label, "metric": style.metric_name(group.metric),
                 "score": round(c.score.mean, 4), "low": _rounded(low), "high": _rounded(high), "seeds": len(c.runs),
-                "backbone parameters": c.backbone, "head parameters": c.head,
+                "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
                 "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
                 "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
                 "learning rate": c.runs[0]["training"].get("lr"), "flags": "; ".join(flags.of_configuration(c)),
@@ -115,6 +123,11 @@ def latex(frame: pd.DataFrame, name: str) -> str:
         text[column] = text[column].str.translate(str.maketrans({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}))
     styled = text.style.hide(axis="index")
     return str(styled.to_latex(hrules=True, column_format="ll" + "r" * (len(columns) - 2)))
+
+
+def _ppt(of: Configuration) -> float | None:
+    """Of scores of which more is better."""
+    return None if of.metric in style.LOWER_IS_BETTER else round(ppt(of.score.mean, of.backbone), 4)
 
 
 def _interval(low: float | None, high: float | None) -> str:

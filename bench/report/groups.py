@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.measured import Configuration, Record, Reference, label_of, searched
+from bench.report.measured import Configuration, Record, Reference, label_of, samples, searched
 from bench.report.style import short
 
 
@@ -58,6 +58,11 @@ class Group:
     def subject(self) -> str:
         """Task and model."""
         return f"{self.records[0]['task']['name']}, {self.records[0]['model']['name']}"
+
+    @property
+    def samples(self) -> int | None:
+        """Of the training part; None where no record says."""
+        return next((known for record in self.records if (known := samples(record)) is not None), None)
 
     @property
     def device(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
-from bench.report import flags, frames
+from bench.report import aggregates, flags, frames
 from bench.report.answer import answer
 from bench.report.figures import Drawn
 from bench.report.groups import Group, scored
@@ -84,11 +84,17 @@ def _costs(groups: Sequence[Group]) -> list[Group]:
 def _tables(groups: Sequence[Group], shown: Sequence[Group]) -> list[dict[str, str]]:
     """Every table that has rows, with what it shows."""
     options = (
-        ("results", "Results on test", frames.results(shown)),
-        ("differences", "Differences from full fine-tuning, paired by seed", frames.differences(shown)),
-        ("costs", "What each method costs", frames.measured_costs(_costs(groups))),
+        ("results", "Results on test", frames.results(shown), frames.ABOUT_PPT),
+        ("differences", "Differences from full fine-tuning, paired by seed", frames.differences(shown), ""),
+        ("aggregates", "Aggregates over tasks", aggregates.over_tasks(shown), aggregates.ABOUT),
+        ("shares", "Shares of the Pareto fronts, per cent", aggregates.shares(shown), aggregates.ABOUT_FRONTS),
+        ("costs", "What each method costs", frames.measured_costs(_costs(groups)), ""),
     )
-    return [{"title": title, "html": _table(frame, element=name)} for name, title, frame in options if len(frame)]
+    return [
+        {"title": title, "html": _table(frame, element=name), "note": note}
+        for name, title, frame, note in options
+        if len(frame)
+    ]
 
 
 def _table(frame: pd.DataFrame, *, element: str) -> str:

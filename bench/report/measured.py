@@ -82,11 +82,15 @@ class Configuration:
         """The headline metric on test, a value a seed."""
         return _score(self.runs, self.metric)
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The headline metric on test of every seed."""
+        return _by_seed(self.runs, self.metric)
+
     def beyond(self, other: Configuration | Reference) -> Estimate | None:
         """By how much it scores higher than another or a reference, paired by seed; None where they share no seed."""
-        theirs = {run["seed"]: value for run, value in zip(other.runs, other.score.values, strict=True)}
-        own = zip(self.runs, self.score.values, strict=True)
-        differences = tuple(value - theirs[run["seed"]] for run, value in own if run["seed"] in theirs)
+        theirs = other.by_seed
+        differences = tuple(value - theirs[seed] for seed, value in self.by_seed.items() if seed in theirs)
         return Estimate(differences) if differences else None
 
     @cached_property
@@ -132,6 +136,18 @@ class Reference:
         """The headline metric on test, a value a seed."""
         return _score(self.runs, self.metric)
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The headline metric on test of every seed."""
+        return _by_seed(self.runs, self.metric)
+
+
+def samples(record: Record) -> int | None:
+    """Of the training part, where the record says so."""
+    provenance = record.get("provenance") or {}
+    known = provenance.get("train_samples", provenance.get("train_images"))  # as the first records call it
+    return None if known is None else int(known)
+
 
 def searched(record: Record) -> frozenset[str]:
     """The names of what a search chose for a run."""
@@ -139,7 +155,11 @@ def searched(record: Record) -> frozenset[str]:
 
 
 def _score(runs: Sequence[Record], metric: str) -> Estimate:
-    return Estimate(tuple(float(run["metrics"]["test"][metric]) for run in runs))
+    return Estimate(tuple(_by_seed(runs, metric).values()))
+
+
+def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:
+    return {run["seed"]: float(run["metrics"]["test"][metric]) for run in runs}
 
 
 def on_test(of: Configuration | Reference, metric: str) -> Estimate | None:

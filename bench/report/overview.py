@@ -14,7 +14,7 @@ from bench.report.groups import Group
 from bench.report.labels import Array, Label, along, place
 from bench.report.measured import Configuration
 from bench.report.names import titles
-from bench.report.points import SMALL, Point, curves, draw, side_by_side
+from bench.report.points import SMALL, Point, curves, draw, series, side_by_side
 from bench.report.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -25,31 +25,33 @@ _EDGE = 8.0  # pixels from the left edge to what has no place on a log axis
 
 
 def overview(groups: Sequence[Group]) -> Sheet:
-    """Each group's headline metric against trainable backbone parameters.
+    """Each group's headline metric against trainable backbone parameters; in a column one below the other.
 
     Args:
         groups: with configurations, in the order of the panels.
     """
-    rows = ceil(len(groups) / _COLUMNS)
+    rows = len(groups) if style.in_column() else ceil(len(groups) / _COLUMNS)
     columns = ceil(len(groups) / rows)
     reaches = [axis.reach(group) for group in groups]
     methods, baselines = _method_keys(groups), _reference_keys(groups, reaches)
-    width = 8.8 if columns <= 2 else 11.0
+    width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
     lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
-    inches = 0.19 * lines + 0.1
+    inches = style.pt(0.19 * lines + 0.1)
     heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
     notes = _notes(groups, reaches)
     room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines
-    sheet = Sheet(width, 2.9 * rows + inches + 1.1 + room, heading, "")
-    panels, below = sheet.panels(rows, columns, below=inches / 2.6)
+    high = 2.2 * rows + inches if style.in_column() else 2.9 * rows + inches + 1.1 + room
+    sheet = Sheet(width, high, heading, "")
+    panels, below = sheet.panels(rows, columns, below=inches / style.pt(2.6))
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
     xs = [float(c.backbone) for group in groups for c in group.configurations if c.backbone] or [1e4, 1e7]
     for number, (ax, group, title) in enumerate(zip(panels, groups, titles(groups), strict=False)):
         _frame(ax, group, reaches[number], xs)
-        ax.set_title("\n".join(textwrap.wrap(title, 46)), fontsize=9.5, fontweight="bold", color="#222222")
+        title = "\n".join(textwrap.wrap(title, 46))
+        ax.set_title(title, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
         if number + columns >= len(groups):
-            ax.set_xlabel("trainable backbone parameters (log scale)", fontsize=9)
+            ax.set_xlabel("trainable backbone parameters (log scale)", fontsize=style.pt(9))
     _legend(below, methods, baselines, across=_across(width))
     sheet.finish(notes)
     for ax, group, reach in zip(panels, groups, reaches, strict=False):
@@ -59,7 +61,7 @@ def overview(groups: Sequence[Group]) -> Sheet:
 
 def _across(width: float) -> int:
     """How many methods stand side by side in the legend."""
-    return int(width / 2.1)
+    return int(width / style.pt(2.1))
 
 
 def _headline(groups: Sequence[Group]) -> str:
@@ -72,11 +74,11 @@ def _frame(ax: Axes, group: Group, reach: axis.Reach, xs: Sequence[float]) -> No
     from matplotlib.ticker import MaxNLocator
 
     ax.set_ylim(reach.low, reach.high)
-    ax.set_ylabel(axis.score_name(group), fontsize=9)
+    ax.set_ylabel(axis.score_name(group), fontsize=style.pt(9))
     axis.log_axis(ax, xs)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
-    ax.tick_params(labelsize=8.5)
+    ax.tick_params(labelsize=style.pt(8.5))
 
 
 def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
@@ -99,7 +101,9 @@ def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
     obstacles += draw(ax, points, SMALL)
     ends = [point for curve in curves(points) for point in (curve[0], curve[-1])]
     ink = [style.look(point.configuration.name).ink for point in ends]
-    labels = [Label(p.x, p.y, f"r={p.configuration.rank}", colour, 8.0) for p, colour in zip(ends, ink, strict=True)]
+    labels = [
+        Label(p.x, p.y, f"r={p.configuration.rank}", colour, style.pt(8.0)) for p, colour in zip(ends, ink, strict=True)
+    ]
     place(ax, labels, np.concatenate(obstacles))
 
 
@@ -121,7 +125,7 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
     for group in groups:
         for configuration in group.configurations:
             found.setdefault(configuration.name, []).append(configuration)
-    joined = {point.configuration.name for group in groups for curve in curves(_unplaced(group)) for point in curve}
+    joined = {c.name for group in groups for one in series(group.configurations) for c in one}
     keys = []
     for name, configurations in found.items():
         look = style.look(name)
@@ -137,11 +141,6 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
     return keys
 
 
-def _unplaced(group: Group) -> list[Point]:
-    """Its configurations as points, for what does not depend on where they stand."""
-    return [Point(configuration, 0.0, 0.0) for configuration in group.configurations]
-
-
 def _reference_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[Any]:
     """One key for every reference that a panel shows, and whose task it is on if not on all."""
     from matplotlib.lines import Line2D
@@ -155,14 +154,16 @@ def _reference_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> l
         look = style.reference_look(number)
         dash: Any = look.dash
         text = label if len(where) == len(groups) else f"{label} ({', '.join(dict.fromkeys(where))})"
-        text = "\n".join(textwrap.wrap(text, 100))
+        text = "\n".join(textwrap.wrap(text, 50 if style.in_column() else 100))
         keys.append(Line2D([], [], color=look.colour, linestyle=dash, linewidth=1.2, label=text))
     return keys
 
 
 def _legend(ax: Axes, methods: Sequence[Any], baselines: Sequence[Any], *, across: int) -> None:
     """Methods side by side, references below them, a line each."""
-    common: dict[str, Any] = {"fontsize": 8.5, "handlelength": 3.4, "borderaxespad": 0.0, "labelspacing": 0.45}
+    common: dict[str, Any] = {
+        "fontsize": style.pt(8.5), "handlelength": 3.4, "borderaxespad": 0.0, "labelspacing": 0.45,
+    }  # fmt: skip
     above = ax.legend(handles=methods, loc="upper left", ncols=across, columnspacing=1.6, **common)
     if baselines:
         ax.add_artist(above)
@@ -193,7 +194,7 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
 
 def _loose(group: Group) -> bool:
     """Whether some method has several marks that are not all on one curve."""
-    joined = [{point.configuration for point in curve} for curve in curves(_unplaced(group))]
+    joined = [set(one) for one in series(group.configurations)]
     methods = {configuration.name for configuration in group.configurations}
     alike = [set(group.of(name)) for name in methods]
     return any(len(own) > 1 and own not in joined for own in alike)

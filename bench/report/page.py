@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import write_atomically
-from bench.report import flags, style, versus, words
+from bench.report import aggregates, flags, style, versus, words
 from bench.report.across import across
 from bench.report.answer import answer
 from bench.report.costs import costs_section, gathered
@@ -16,6 +16,7 @@ from bench.report.groups import Group, measured, scored
 from bench.report.markdown import cell, number, table
 from bench.report.measured import Configuration, Estimate, Record, Reference, on_test
 from bench.report.ran import what_ran
+from bench.report.saturation import saturation
 from bench.report.tuned import tuning_section
 
 
@@ -76,6 +77,19 @@ def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
     yield " ".join(
         [*said, "On test; to be compared within a column. What can be told apart is said task by task below."]
     )
+    yield from _over_tasks(groups)
+
+
+def _over_tasks(groups: Sequence[Group]) -> Iterator[str]:
+    """Aggregates, and what each method's front is worth."""
+    for heading, frame, about in (
+        ("### Aggregates over tasks", aggregates.over_tasks(groups), aggregates.ABOUT),
+        ("### Shares of the Pareto fronts, per cent", aggregates.shares(groups), aggregates.ABOUT_FRONTS),
+    ):
+        if len(frame):
+            yield heading
+            yield table(list(frame.columns), frame.astype(object).where(frame.notna(), "–").values.tolist())
+            yield about
 
 
 def _figures(drawn: Sequence[Drawn]) -> Iterator[str]:
@@ -84,6 +98,7 @@ def _figures(drawn: Sequence[Drawn]) -> Iterator[str]:
         png, *others = (path.name for path in figure.files)
         yield f"![{figure.title}](figures/{png})"
         links = ", ".join(f"[{name.rpartition('.')[2].upper()}](figures/{name})" for name in others)
+        links += f", [PDF for one column](figures/column/{figure.column.name})" if figure.column else ""
         yield f"*{figure.caption}*" + (f" ({links})" if links else "")
 
 
@@ -176,13 +191,22 @@ def _chosen(record: Record) -> str:
 
 def _reading(group: Group) -> str:
     """How to read the table: who leads, who cannot be told from the leader, and what the marks mean."""
-    lines = [*_lead(group), *_against_references(group)]
+    lines = [*_lead(group), *_against_references(group), *_saturated(group)]
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
         lines.append("(edge): chosen at the edge of what was searched, so a better one may lie outside.")
     if any("shared" in note for note in notes):
         lines.append("(shared): tuned for another configuration of the method and taken over.")
     return " ".join(lines)
+
+
+def _saturated(group: Group) -> Iterator[str]:
+    """How much rank is enough."""
+    if found := saturation(group):
+        yield (
+            f"Saturation: {found} is the smallest rank within the noise floor of these ranks ({found.delta:.3f}) of "
+            "the best of them; in parentheses the range that 95% of resampled seeds give."
+        )
 
 
 def _against_references(group: Group) -> Iterator[str]:

@@ -120,13 +120,19 @@ def _disc() -> Array:
 
 
 def curves(points: Sequence[Point]) -> list[list[Point]]:
-    """Points that differ in nothing but rank, the alpha that may go with it, and what was tuned, in order of rank."""
-    families: dict[str, list[Point]] = defaultdict(list)
-    for point in points:
-        if point.configuration.rank is not None:
-            free = {"rank", "alpha"} | point.configuration.searched
-            fixed = {k: v for k, v in point.configuration.config.items() if k not in free}
-            families[json.dumps([point.configuration.name, fixed], sort_keys=True)].append(point)
-    found = [sorted(family, key=lambda p: p.configuration.rank or 0) for family in families.values()]
-    ranks = [[point.configuration.rank for point in curve] for curve in found]
-    return [curve for curve, known in zip(found, ranks, strict=True) if 1 < len(set(known)) == len(known)]
+    """Points of one `series`, in order of rank."""
+    at = {point.configuration: point for point in points}
+    return [[at[configuration] for configuration in one] for one in series(list(at))]
+
+
+def series(configurations: Sequence[Configuration]) -> list[list[Configuration]]:
+    """What differs in nothing but rank, the alpha that may go with it, and what was tuned, in order of rank."""
+    families: dict[str, list[Configuration]] = defaultdict(list)
+    for c in configurations:
+        if c.rank is not None:
+            free = {"rank", "alpha"} | c.searched
+            fixed = {k: v for k, v in c.config.items() if k not in free}
+            families[json.dumps([c.name, fixed], sort_keys=True)].append(c)
+    found = [sorted(family, key=lambda c: c.rank or 0) for family in families.values()]
+    ranks = [[c.rank for c in one] for one in found]
+    return [one for one, known in zip(found, ranks, strict=True) if 1 < len(set(known)) == len(known)]

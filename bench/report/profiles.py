@@ -10,36 +10,42 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.report import style, versus
+from bench.report.aggregates import scaled, several
 from bench.report.groups import Group
 from bench.report.measured import Configuration
+from bench.report.names import headings
 from bench.report.sheet import Sheet
-from bench.stats import normalised, performance_profile, stratified_bootstrap
-
-_RESAMPLES = 2_000
+from bench.stats import performance_profile, stratified_interval
 
 
 def has_profiles(groups: Sequence[Group]) -> bool:
     """Whether several tasks have configurations and seeds in common."""
-    found = versus.blocks(groups)
-    return found is not None and len(found.groups) > 1 and not _flat(found.scores).any()
+    return several(groups) is not None
 
 
 def profiles(groups: Sequence[Group]) -> Sheet:
     """The share of runs above each score, tasks put on one scale. Agarwal et al. 2021 (arXiv:2108.13264)."""
     found = versus.blocks(groups)
     assert found is not None  # asked for only where there are common configurations
-    scores = _scaled(found.scores)
+    scores = scaled(found)
     thresholds = np.linspace(-0.2, 1.2, 281)
-    sheet = Sheet(8.4, 4.8, "Performance profiles over tasks", ", ".join(g.subject for g in found.groups))
+    narrow = style.in_column()
+    size = (style.COLUMN, 2.4 + 0.13 * len(found.rows)) if narrow else (8.4, 4.8)
+    sheet = Sheet(*size, "Performance profiles over tasks", _tasks(found.groups))
     ax = sheet.axes()
     for configuration, (colour, dash), own in zip(found.rows, _looks(found.rows), scores, strict=True):
         share = performance_profile(own, thresholds)
         ax.step(thresholds, share, where="post", color=colour, linestyle=dash, label=configuration.label, linewidth=1.5)
-    ax.set_xlabel("τ: score, from the task's worst configuration (0) to its best (1) by their means")
-    ax.set_ylabel("share of runs that score above τ")
+    words = "τ: score, from the task's worst configuration (0) to its best (1) by their means"
+    ax.set_xlabel("τ: score, worst configuration (0) to best (1)" if narrow else words, fontsize=style.pt(10))
+    ax.set_ylabel("share of runs that score above τ", fontsize=style.pt(10))
+    ax.tick_params(labelsize=style.pt(9.5))
     ax.set_xlim(-0.2, 1.2)
     ax.set_ylim(-0.02, 1.02)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, handlelength=3.2)
+    if narrow:
+        sheet.figure.legend(loc="outside lower center", ncols=2, fontsize=style.pt(8.5), handlelength=3.2)
+    else:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, handlelength=3.2)
     seeds = found.scores.shape[1]
     sheet.finish([
         f"{len(found.groups)} tasks × {seeds} seeds = {len(found.groups) * seeds} runs a curve: a step is one run. The "
@@ -64,50 +70,43 @@ def ranking(groups: Sequence[Group]) -> Sheet:
     order = np.argsort(means, kind="stable")
     first = ranks[order[0]]
     tasks, seeds = len(found.groups), found.scores.shape[1]
-    names = ", ".join(g.subject for g in found.groups)
-    sheet = Sheet(
-        7.4, 1.9 + 0.27 * len(order), "Mean rank over tasks and seeds", names if tasks < 3 else f"{tasks} tasks"
-    )
+    size = (style.COLUMN, 0.8 + 0.19 * len(order)) if style.in_column() else (7.4, 1.9 + 0.27 * len(order))
+    sheet = Sheet(*size, "Mean rank over tasks and seeds", _tasks(found.groups))
     ax = sheet.axes()
     for at, row in enumerate(order):
         look = style.look(found.rows[row].name)
-        low, high = _interval(ranks[row])
+        low, high = np.clip(_interval(ranks[row]), 1, len(order))
         alike = row != order[0] and _interval(ranks[row] - first)[0] <= 0
         ax.plot([low, high], [at, at], color=look.colour, linewidth=1.6)
         ax.plot(
-            [means[row]], [at], marker=look.marker, color=look.colour, markersize=7, markeredgewidth=1.3,
+            [means[row]], [at], marker=look.marker, color=look.colour, markersize=style.pt(7), markeredgewidth=1.3,
             fillstyle="none" if alike else "full",
         )  # fmt: skip
-    ax.set_yticks(range(len(order)), [found.rows[row].label for row in order])
+    ax.set_yticks(range(len(order)), [found.rows[row].label for row in order], fontsize=style.pt(9.5))
+    ax.tick_params(axis="x", labelsize=style.pt(9.5))
     ax.invert_yaxis()
     ax.set_xlim(0.5, len(order) + 0.5)
-    ax.set_xlabel(f"mean rank among {len(order)} configurations (1: best)")
+    ax.set_xlabel(f"mean rank among {len(order)} configurations (1: best)", fontsize=style.pt(10))
     sheet.finish([
-        f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% bootstrap over "
-        f"seeds within tasks, with {seeds} seeds too narrow by about {1 - np.sqrt(1 - 1 / seeds):.0%}. Hollow: "
-        "the rank less that of the first has an interval that holds 0. Only configurations that every task has.",
+        f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% intervals of "
+        "the mean (Student's, after Welch over tasks). Hollow: the rank less that of the first has an interval that "
+        "holds 0. Only configurations that every task has.",
         versus.left_out(groups),
     ])  # fmt: skip
     return sheet
 
 
+def _tasks(groups: Sequence[Group]) -> str:
+    """Their names, where these fit on a line."""
+    names = ", ".join(headings(groups))
+    return names if len(names) < 40 else f"{len(groups)} tasks"
+
+
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Of a mean over (seeds, tasks)."""
-    return stratified_bootstrap(
-        values, lambda drawn: drawn.mean(axis=(1, 2)), np.random.default_rng(0), resamples=_RESAMPLES
-    )
-
-
-def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(configurations, seeds, tasks), 0 at a task's worst mean and 1 at its best."""
-    means = scores.mean(axis=1, keepdims=True)
-    return normalised(scores, means.min(axis=0, keepdims=True), means.max(axis=0, keepdims=True))
-
-
-def _flat(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """On which tasks all configurations are alike."""
-    means = scores.mean(axis=1)
-    return np.asarray(means.max(axis=0) == means.min(axis=0))
+    """Of a mean over (seeds, tasks): bootstrapped ranks of three seeds would scatter too little."""
+    found = stratified_interval(list(values.T))
+    assert found is not None  # there are two seeds or more
+    return found
 
 
 def _looks(configurations: Sequence[Configuration]) -> list[tuple[Any, Any]]:

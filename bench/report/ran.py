@@ -10,7 +10,7 @@ from typing import Any
 from bench.records import STATUSES
 from bench.report import style
 from bench.report.markdown import cell, listed, number, table
-from bench.report.measured import Record, searched
+from bench.report.measured import Record, samples, searched
 from bench.report.words import span
 
 _FAILURES = 30  # rows; more would bury the results
@@ -105,8 +105,7 @@ def _budget(record: Record, keys: Sequence[str]) -> str:
 
 
 def _samples(record: Record) -> str:
-    provenance = _provenance(record)
-    known = provenance.get("train_samples", provenance.get("train_images"))  # as the first records call it
+    known = samples(record)
     return "" if known is None else f"{known:,}"
 
 

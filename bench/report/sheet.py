@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
-from bench.report.style import NOTE
+from bench.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,14 +37,15 @@ class Sheet:
         self.width, self.height = width, height
         self.figure: Any = Figure(figsize=(width, height), dpi=_INCH, layout="constrained")
         FigureCanvasAgg(self.figure)
-        heading = "\n".join(textwrap.wrap(heading, int(width * 10.5)))
-        self.figure.suptitle(heading, x=0.012, ha="left", fontsize=12, fontweight="bold")
+        if not style.in_column():
+            heading = "\n".join(textwrap.wrap(heading, int(width * 10.5)))
+            self.figure.suptitle(heading, x=0.012, ha="left", fontsize=12, fontweight="bold")
         self._subject = subject
 
     def axes(self) -> Axes:
         """The only axes, titled with the subject."""
         ax: Axes = self.figure.add_subplot()
-        ax.set_title(self._subject, fontsize=10, color=NOTE)
+        ax.set_title(self._subject, fontsize=style.pt(10), color=style.NOTE)
         return ax
 
     def grid(self, rows: int, columns: int, *, alike: bool = True) -> list[Axes]:
@@ -77,14 +78,15 @@ class Sheet:
 
     def finish(self, notes: Sequence[str]) -> None:
         """Write the footnotes and fix the layout: from here on, pixels are final."""
-        text = "\n".join(textwrap.wrap(" ".join(note for note in notes if note), int(self.width * 17.3)))
-        self.figure.supxlabel(text, x=0.012, ha="left", fontsize=7.5, color=NOTE, linespacing=1.3)
+        if not style.in_column():
+            text = "\n".join(textwrap.wrap(" ".join(note for note in notes if note), int(self.width * 17.3)))
+            self.figure.supxlabel(text, x=0.012, ha="left", fontsize=7.5, color=style.NOTE, linespacing=1.3)
         self.figure.set_layout_engine("constrained")
         self.figure.get_layout_engine().execute(self.figure)
         self.figure.set_layout_engine("none")
 
-    def save(self, folder: Path, stem: str) -> tuple[Path, ...]:
-        """Write folder/stem.png, folder/stem.svg and folder/stem.pdf, without dates.
+    def save(self, folder: Path, stem: str, *, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
+        """Write folder/stem.png, folder/stem.svg and folder/stem.pdf, or some of them, without dates.
 
         Raises:
             BadInput: the folder cannot be written.
@@ -94,7 +96,7 @@ class Sheet:
             "svg": {"Date": None, "Creator": None},
             "pdf": {"CreationDate": None, "Creator": None},
         }
-        drawn = ((kind, self._drawn(kind, dpi=_DPI, metadata=without[kind])) for kind in FORMATS)
+        drawn = ((kind, self._drawn(kind, dpi=_DPI, metadata=without[kind])) for kind in formats)
         return tuple(write_atomically(folder / f"{stem}.{kind}", content) for kind, content in drawn)
 
     def save_photographs(self, folder: Path, stem: str, *, exact: Sequence[str]) -> tuple[Path, ...]:

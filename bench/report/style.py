@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,31 @@ def size(number: float) -> str:
         if number >= 2**power:
             return f"{number / 2**power:.3g} {unit}" if number < 100 * 2**power else f"{number / 2**power:.0f} {unit}"
     return f"{number / 1024:.3g} KiB"
+
+
+COLUMN = 3.4
+"""Width in inches of a figure for one column of a paper."""
+_in_column: ContextVar[bool] = ContextVar("in_column", default=False)
+
+
+@contextmanager
+def column() -> Iterator[None]:
+    """What is drawn is for one column of a paper: narrow, without heading and footnotes, which its caption has."""
+    token = _in_column.set(True)
+    try:
+        yield
+    finally:
+        _in_column.reset(token)
+
+
+def in_column() -> bool:
+    """Whether what is drawn is for one column of a paper."""
+    return _in_column.get()
+
+
+def pt(size: float) -> float:
+    """A size of letters in points, a fifth smaller in a column."""
+    return 0.8 * size if in_column() else size
 
 
 @contextmanager

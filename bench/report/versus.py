@@ -115,13 +115,13 @@ def blocks(groups: Sequence[Group]) -> Blocks | None:
     if not tables:
         return None
     common = [k for k in tables[0] if all(k in table for table in tables)]
-    every = [{run["seed"] for run in table[k].runs} for table in tables for k in common]
+    every = [set(table[k].by_seed) for table in tables for k in common]
     seeds = sorted(set.intersection(*every)) if every else []
     if len(common) < 3 or len(seeds) < 2:
         return None
     scores = np.empty((len(common), len(seeds), len(groups)))
     for task, (group, table) in enumerate(zip(groups, tables, strict=True)):
         for row, k in enumerate(common):
-            values = dict(zip((run["seed"] for run in table[k].runs), table[k].score.values, strict=True))
+            values = table[k].by_seed
             scores[row, :, task] = [sign(group.metric) * values[seed] for seed in seeds]
     return Blocks(tuple(groups), tuple(tables[0][k] for k in common), scores)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median, stdev
 from typing import Any
 
 from bench.report.groups import Group
 from bench.report.measured import Configuration, Reference
 from bench.report.style import look
+from bench.stats import noise_floor
 
 UNDEFINED = "not defined"
 PARTS = {"lr": "learning rate", "head_lr": "the head's learning rate"}
@@ -36,10 +36,8 @@ def seeds(group: Group) -> str:
 
 def noise(group: Group) -> str:
     """The noise floor: by how much the same configuration differs from seed to seed."""
-    spreads = [stdev(c.score.values) for c in group.configurations if len(c.runs) > 1]
-    if not spreads:
-        return ""
-    return f"Noise floor (median standard deviation from seed to seed): {median(spreads):.3f}."
+    floor = noise_floor([c.score.values for c in group.configurations])
+    return "" if floor is None else f"Noise floor (pooled standard deviation from seed to seed): {floor:.3f}."
 
 
 def tuning(group: Group) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def ppt(accuracy: float, parameters: float) -> float:
 
 
 def saturation_rank(
-    scores: dict[int, Sequence[float]], *, delta: float, rng: np.random.Generator, resamples: int = 2_000
+    scores: Mapping[int, Sequence[float]], *, delta: float, rng: np.random.Generator, resamples: int = 2_000
 ) -> tuple[int, tuple[int, int] | None]:
     """The smallest rank whose mean score is within `delta` of the best rank's, with an interval over seeds.
 

@@ -65,15 +65,20 @@ def stratified_bootstrap(
 ) -> tuple[float, float]:
     """Percentile interval of an aggregate, runs resampled within each task. Agarwal et al. 2021, arXiv:2108.13264.
 
+    With the three to five runs of a task the plain interval is too narrow (of three tasks of three runs it holds the
+    mean 86 times in 100), so it is smoothed, with noise of a run's standard deviation over √n, and expanded: its ends
+    are the quantiles that lie t instead of z from the middle (Hesterberg 2015, section 5, arXiv:1411.5279). Then it
+    holds the mean or the interquartile mean in 91 to 96 of 100 draws; of one task it does not: use `mean_interval`.
+
     Args:
         scores: (runs, tasks).
         statistic: (resamples, runs, tasks) → (resamples,), such as `iqm`.
         rng: where the resamples come from.
-        level: how much of the resampled aggregates the interval holds.
+        level: how often such an interval shall hold the aggregate.
         resamples: how many are drawn.
 
     Returns:
-        (low, high). With n runs a task it is too narrow by about √(1 − 1/n).
+        (low, high).
 
     Raises:
         ValueError: fewer than two runs, or a score that is missing.
@@ -83,7 +88,9 @@ def stratified_bootstrap(
     runs, tasks = scores.shape
     chosen = rng.integers(runs, size=(resamples, runs, tasks))
     drawn = np.take_along_axis(np.broadcast_to(scores, (resamples, runs, tasks)), chosen, axis=1)
-    low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
+    drawn = drawn + rng.normal(size=drawn.shape) * scores.std(axis=0, ddof=1) / np.sqrt(runs)
+    tail = stats.norm.sf(stats.t.ppf((1 + level) / 2, tasks * (runs - 1)))
+    low, high = np.quantile(statistic(drawn), [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -1,0 +1,124 @@
+"""Over all tasks at once, as tables: aggregates of scores on one scale, and what each family's front is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats as scipy_stats
+
+from bench.report import pareto, style, versus
+from bench.report.groups import Group
+from bench.report.measured import Configuration
+from bench.report.names import headings
+from bench.stats import (
+    hypervolume,
+    iqm,
+    normalised,
+    optimality_gap,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+ABOUT = (
+    "Scores of a task go from its worst configuration (0) to its best (1) by their means; configurations that every "
+    "task has. IQM: the mean of the middle half of all runs. Optimality gap: by how much 1 is missed. P(better): that "
+    "a run beats one of full fine-tuning on the same task, ties half. 95% intervals: stratified bootstrap over seeds "
+    "within tasks, smoothed and expanded for few seeds (bench.stats.stratified_bootstrap)."
+)
+ABOUT_FRONTS = (
+    "Which part of the area under the Pareto front of all methods a method has by itself (hypervolume; costs by their "
+    "logarithm, from the dearest configuration and the worst mean on): 100% has nothing to gain from the others. "
+    "Methods without trainable backbone parameters have no place in the first column."
+)
+
+
+def scaled(found: versus.Blocks) -> Array:
+    """(configurations, seeds, tasks), 0 at a task's worst mean and 1 at its best.
+
+    Raises:
+        ValueError: on some task all are alike.
+    """
+    means = found.scores.mean(axis=1, keepdims=True)
+    return normalised(found.scores, means.min(axis=0, keepdims=True), means.max(axis=0, keepdims=True))
+
+
+def several(groups: Sequence[Group]) -> versus.Blocks | None:
+    """What may be averaged over two tasks or more that each tell configurations apart; None where there is nothing."""
+    found = versus.blocks(groups)
+    if found is None or len(found.groups) < 2:
+        return None
+    means = found.scores.mean(axis=1)
+    return None if (means.max(axis=0) == means.min(axis=0)).any() else found
+
+
+def over_tasks(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a configuration: IQM, optimality gap, probability of improvement over full fine-tuning, mean rank."""
+    import pandas as pd
+
+    found = several(groups)
+    if found is None:
+        return pd.DataFrame()
+    scores, ranks = scaled(found), scipy_stats.rankdata(-found.scores, axis=0).mean(axis=(1, 2))
+    base = next((own for c, own in zip(found.rows, scores, strict=True) if c.name == versus.FULL), None)
+    rows = []
+    for at in np.argsort(ranks, kind="stable"):
+        row: dict[str, Any] = {"method": found.rows[at].label, "mean rank": round(float(ranks[at]), 2)}
+        for name, statistic in (("IQM", iqm), ("optimality gap", optimality_gap)):
+            row |= _sure(name, scores[at], statistic)
+        if base is not None and base is not scores[at]:
+            row |= _sure("P(better)", np.concatenate([scores[at], base], axis=1), _improvement)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _improvement(both: Array) -> Array:
+    """Of the first half of the columns over the second."""
+    return probability_of_improvement(*np.split(both, 2, axis=-1))
+
+
+def _sure(name: str, scores: Array, statistic: Callable[[Array], Array]) -> dict[str, float]:
+    """An aggregate with the ends of its interval."""
+    low, high = stratified_bootstrap(scores, statistic, np.random.default_rng(0))
+    values = (float(statistic(scores)), low, high)
+    ends = (name, f"{name}: low", f"{name}: high")
+    return {key: round(value, 3) for key, value in zip(ends, values, strict=True)}
+
+
+def shares(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a task and method: its share of the area that all methods' front dominates, for every cost."""
+    import pandas as pd
+
+    rows = []
+    kept = [group for group in versus.comparable(groups) if len({c.name for c in group.configurations}) > 1]
+    for group, name in zip(kept, headings(kept), strict=True):
+        parts = {cost.label: _shares(group, cost) for cost in pareto.known([group])}
+        for method in dict.fromkeys(c.name for c in group.configurations):
+            found = {label: part.get(method) for label, part in parts.items()}
+            if any(value is not None for value in found.values()):
+                rows.append({"task": name, "method": style.look(method).name, **found})
+    return pd.DataFrame(rows)
+
+
+def _shares(group: Group, cost: pareto.Cost) -> dict[str, float]:
+    """Per cent, by method."""
+    priced = cost.priced(group)
+    sign = versus.sign(group.metric)
+    worst, dearest = min(sign * c.score.mean for _, c in priced), max(value for value, _ in priced)
+    whole = _area(priced, sign, dearest, worst)
+    if not whole:
+        return {}
+    own = {c.name: [pair for pair in priced if pair[1].name == c.name] for _, c in priced}
+    return {name: round(100 * _area(pairs, sign, dearest, worst) / whole, 1) for name, pairs in own.items()}
+
+
+def _area(priced: Sequence[tuple[float, Configuration]], sign: int, dearest: float, worst: float) -> float:
+    """The corner lies a tenth of a decade beyond the dearest, so that a good score there counts too."""
+    costs, scores = [float(np.log10(value)) for value, _ in priced], [sign * c.score.mean for _, c in priced]
+    return hypervolume(costs, scores, cost=float(np.log10(dearest)) + 0.1, score=worst)
