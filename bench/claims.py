@@ -15,7 +15,7 @@ from bench.records import Records
 from bench.report.groups import Group, groups, scored
 from bench.report.measured import Configuration
 from bench.report.names import headings
-from bench.report.versus import comparable, sign
+from bench.report.versus import comparable
 from bench.stats import mean_interval, stratified_interval
 
 VERDICTS = ("CONFIRMED", "REFUTED", "INCONCLUSIVE")
@@ -98,12 +98,14 @@ class Contrast:
         study: whose records.
         one, other: what is compared.
         tasks: which tasks count, by their group; all without.
+        score: of each seed; the accuracy on test without.
     """
 
     study: str
     one: Pick
     other: Pick
     tasks: Callable[[Group], bool] = lambda group: True
+    score: Callable[[Configuration], Mapping[int, float]] = lambda configuration: configuration.by_seed
 
     def found(self, evidence: Evidence) -> tuple[Interval | None, str]:
         """The 95 % interval of the mean difference over tasks, and the differences in words, in points."""
@@ -114,8 +116,9 @@ class Contrast:
             pair = self.one.of(group), self.other.of(group)
             if pair[0] is None or pair[1] is None:
                 continue
-            if difference := pair[0].beyond(pair[1]):
-                values.append([sign(group.metric) * value for value in difference.values])
+            own, others = map(self.score, (pair[0], pair[1]))
+            if common := sorted(own.keys() & others.keys()):
+                values.append([own[seed] - others[seed] for seed in common])
                 points = _points(mean(values[-1]), mean_interval(values[-1]))
                 said.append(f"{name} {pair[0].label} − {pair[1].label} {points}")
         if not values:

@@ -80,8 +80,6 @@ def train(
 ) -> Outcome:
     """Trains, keeps the weights of the epoch that is best on validation, tests them once, and measures their costs.
 
-    Where the run names an old task, what the network still knows of that is measured last.
-
     Args:
         run: what to do.
         device: torch device.
@@ -108,11 +106,16 @@ def train(
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
     outcome.time |= {"total": time.perf_counter() - clocks[0], "cpu": time.process_time() - clocks[1]}
     if run.test and outcome.status == "ok":
-        outcome.checkpoint = inference.stored(network)
-        outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
-        if run.retained is not None:
-            outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
+        after(run, backbone, network, outcome, device=device)
     return outcome
+
+
+def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, device: str) -> None:
+    """What is measured of a tested network: what it costs and, where there is an old task, what is left of that."""
+    outcome.checkpoint = inference.stored(network)
+    outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
+    if run.retained is not None:
+        outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
 
 
 def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:

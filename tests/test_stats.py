@@ -21,15 +21,15 @@ def test_intervals_hold_a_known_mean_as_often_as_they_say(seeds):
     assert 0.93 <= np.mean(held) <= 0.97
 
 
-def test_the_bootstrap_of_an_aggregate_holds_it_too():
-    rng = np.random.default_rng(0)
-    tasks = np.linspace(0.3, 0.9, 5)
+@pytest.mark.parametrize(("runs", "tasks"), [(3, 3), (5, 3), (3, 6), (20, 5)])
+def test_the_bootstrap_of_an_aggregate_holds_it_too(runs, tasks):
+    rng = np.random.default_rng(runs)
+    means = np.linspace(0.3, 0.9, tasks)
     held = 0
     for _ in range(2000):
-        low, high = stats.stratified_bootstrap(
-            rng.normal(tasks, 0.02, size=(20, 5)), lambda x: x.mean(axis=(-2, -1)), rng, resamples=300
-        )
-        held += low <= tasks.mean() <= high
+        scores = rng.normal(means, 0.02, size=(runs, tasks))
+        low, high = stats.stratified_bootstrap(scores, lambda x: x.mean(axis=(-2, -1)), rng, resamples=500)
+        held += low <= means.mean() <= high
     assert 0.93 <= held / 2000 <= 0.97
 
 

@@ -163,7 +163,7 @@ def test_the_claims_are_answered_from_the_committed_records_and_without_any(tmp_
     assert all("no records" in finding.ours for _, finding in nothing)
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("tasks", [1, 2, 3, 6])
 def test_the_interval_over_tasks_holds_their_mean_as_often_as_it_says(tasks: int) -> None:
     rng = np.random.default_rng(3)
     scale = 0.01 * (1 + np.arange(tasks))[:, None]
@@ -171,7 +171,7 @@ def test_the_interval_over_tasks_holds_their_mean_as_often_as_it_says(tasks: int
     for _ in range(2_000):
         low, high = stratified_interval(list(rng.normal(size=(tasks, 3)) * scale + 0.5)) or (0.0, 0.0)
         inside += low <= 0.5 <= high
-    assert 0.93 <= inside / 2_000 <= 0.985  # Welch's degrees of freedom are somewhat cautious with three seeds
+    assert 0.93 <= inside / 2_000 <= 0.97
     assert stratified_interval([[1.0, 2.0, 4.0]]) == pytest.approx(mean_interval([1.0, 2.0, 4.0]))
     assert stratified_interval([[1.0, 2.0], [1.0]]) is None
 

@@ -66,14 +66,14 @@ def over_tasks(groups: Sequence[Group]) -> pd.DataFrame:
     if found is None:
         return pd.DataFrame()
     scores, ranks = scaled(found), scipy_stats.rankdata(-found.scores, axis=0).mean(axis=(1, 2))
-    base = next((own for c, own in zip(found.rows, scores, strict=True) if c.name == versus.FULL), None)
+    base = next((at for at, c in enumerate(found.rows) if c.name == versus.FULL), None)
     rows = []
     for at in np.argsort(ranks, kind="stable"):
         row: dict[str, Any] = {"method": found.rows[at].label, "mean rank": round(float(ranks[at]), 2)}
         for name, statistic in (("IQM", iqm), ("optimality gap", optimality_gap)):
             row |= _sure(name, scores[at], statistic)
-        if base is not None and base is not scores[at]:
-            row |= _sure("P(better)", np.concatenate([scores[at], base], axis=1), _improvement)
+        if base is not None and at != base:
+            row |= _sure("P(better)", np.concatenate([scores[at], scores[base]], axis=1), _improvement)
         rows.append(row)
     return pd.DataFrame(rows)
 

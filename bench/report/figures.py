@@ -14,6 +14,7 @@ from bench.report import (
     cost_lines,
     costs,
     curves,
+    forgetting,
     heat,
     importance,
     learning_rate,
@@ -142,6 +143,13 @@ OF_STUDY = (
         samples.against_samples,
         "What a training sample buys, and whether the order of the methods changes with their number.",
         samples.has_sizes,
+        narrow=True,
+    ),
+    StudyKind(
+        "learning_vs_forgetting",
+        forgetting.learning_vs_forgetting,
+        "What is learned of the new task, and what is left of the old one.",
+        forgetting.has_old_task,
         narrow=True,
     ),
     StudyKind(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
@@ -36,6 +37,7 @@ def results(groups: Sequence[Group]) -> pd.DataFrame:
                 "task": name, "method": c.label, "metric": style.metric_name(group.metric),
                 "score": round(c.score.mean, 4), "low": _rounded(low), "high": _rounded(high), "seeds": len(c.runs),
                 "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
+                **_retained(c),
                 "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
                 "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
                 "learning rate": c.runs[0]["training"].get("lr"), "flags": "; ".join(flags.of_configuration(c)),
@@ -123,6 +125,14 @@ def latex(frame: pd.DataFrame, name: str) -> str:
         text[column] = text[column].str.translate(str.maketrans({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}))
     styled = text.style.hide(axis="index")
     return str(styled.to_latex(hrules=True, column_format="ll" + "r" * (len(columns) - 2)))
+
+
+def _retained(of: Configuration) -> dict[str, float]:
+    """What is left of an old task, and what there was, where there is one."""
+    if not of.retained:
+        return {}
+    pair = {"after": of.retained, "before": of.untouched}
+    return {f"{of.old_task} {when}": round(mean(values.values()), 4) for when, values in pair.items()}
 
 
 def _ppt(of: Configuration) -> float | None:

@@ -93,6 +93,26 @@ class Configuration:
         differences = tuple(value - theirs[seed] for seed, value in self.by_seed.items() if seed in theirs)
         return Estimate(differences) if differences else None
 
+    @property
+    def old_task(self) -> str:
+        """The name of the task of which it is known what the network still knows; "" without one."""
+        return str((self.runs[0].get("retained") or {}).get("name") or "")
+
+    @property
+    def retained(self) -> dict[int, float]:
+        """By seed, the old task's headline metric after training on the new one, under the untouched network's head."""
+        return self._of_old("retained")
+
+    @property
+    def untouched(self) -> dict[int, float]:
+        """By seed, the same of the untouched network."""
+        return self._of_old("untouched")
+
+    def _of_old(self, split: str) -> dict[int, float]:
+        metric = str((self.runs[0].get("retained") or {}).get("metric"))
+        found = {run["seed"]: (run["metrics"].get(split) or {}).get(metric) for run in self.runs}
+        return {seed: float(value) for seed, value in found.items() if value is not None}
+
     @cached_property
     def seconds(self) -> Estimate | None:
         """Training time, a value a seed; None where none was recorded."""

@@ -36,7 +36,7 @@ def overview(groups: Sequence[Group]) -> Sheet:
     methods, baselines = _method_keys(groups), _reference_keys(groups, reaches)
     width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
     lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
-    inches = style.pt(0.19 * lines + 0.1)
+    inches = (0.17 if style.in_column() else 0.19) * lines + 0.1
     heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
     notes = _notes(groups, reaches)
     room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines

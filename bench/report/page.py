@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import mean
+from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
 from bench.report import aggregates, flags, style, versus, words
@@ -18,6 +19,9 @@ from bench.report.measured import Configuration, Estimate, Record, Reference, on
 from bench.report.ran import what_ran
 from bench.report.saturation import saturation
 from bench.report.tuned import tuning_section
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_page(
@@ -80,10 +84,21 @@ def _together(groups: Sequence[Group], drawn: Sequence[Drawn]) -> Iterator[str]:
     yield from _over_tasks(groups)
 
 
+def _folded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Aggregates with their intervals in one cell each."""
+    text = frame.copy()
+    for name in (name.removesuffix(": low") for name in frame.columns if name.endswith(": low")):
+        low, high = f"{name}: low", f"{name}: high"
+        rows = zip(frame[name], frame[low], frame[high], strict=True)
+        text[name] = [f"{at:.2f} ({a:.2f} to {b:.2f})" if at == at else "–" for at, a, b in rows]
+        text = text.drop(columns=[low, high])
+    return text
+
+
 def _over_tasks(groups: Sequence[Group]) -> Iterator[str]:
     """Aggregates, and what each method's front is worth."""
     for heading, frame, about in (
-        ("### Aggregates over tasks", aggregates.over_tasks(groups), aggregates.ABOUT),
+        ("### Aggregates over tasks", _folded(aggregates.over_tasks(groups)), aggregates.ABOUT),
         ("### Shares of the Pareto fronts, per cent", aggregates.shares(groups), aggregates.ABOUT_FRONTS),
     ):
         if len(frame):
@@ -150,23 +165,41 @@ def _summary(group: Group) -> str:
     every: tuple[Configuration | Reference, ...] = (*group.configurations, *group.undefined, *group.references)
     beside = [second] if second and any(on_test(one, second) for one in every) else []
     scores = [f"{style.metric_name(group.metric)} (test)", "95% interval", *map(style.metric_name, beside)]
-    known = ["peak memory"] * any(c.memory for c in group.configurations)
+    known = _known(group)
     heading = ("method", "backbone parameters", "head parameters", *scores,
                "seeds", "train seconds", *known, "learning rate", "specification")  # fmt: skip
-    return table(heading, [_row(one, beside, known) for one in every])
+    return table(heading, [_row(one, beside, list(known.values())) for one in every])
 
 
-def _row(of: Configuration | Reference, beside: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def _known(group: Group) -> dict[str, Callable[[Configuration], str]]:
+    """Columns that some studies have: the cell of each by its heading."""
+    found: dict[str, Callable[[Configuration], str]] = {}
+    if any(c.memory for c in group.configurations):
+        found["peak memory"] = lambda c: style.size(c.memory) if c.memory else ""
+    for old in dict.fromkeys(c.old_task for c in group.configurations if c.retained):
+        found[f"{old}: before → after"] = _left
+    return found
+
+
+def _left(of: Configuration) -> str:
+    """What the untouched network reached on the old task, and what the trained one does."""
+    pair = (of.untouched.values(), of.retained.values())
+    return " → ".join(f"{mean(values):.3f}" for values in pair) if all(pair) else ""
+
+
+def _row(
+    of: Configuration | Reference, beside: Sequence[str], known: Sequence[Callable[[Configuration], str]]
+) -> tuple[str, ...]:
     """A baseline has no parameters, training time or learning rate that could stand beside those of networks."""
     first: tuple[str, ...] = (f"*{cell(of.label)}* (reference)", "", "")
-    seconds = learning_rate = memory = ""
+    seconds = learning_rate = ""
+    costs = [""] * len(known)
     if isinstance(of, Configuration):
         first = of.label, f"{of.backbone:,}", f"{of.head:,}"
         seconds, learning_rate = f"{of.seconds.mean:.1f}" if of.seconds else "", _chosen(of.runs[0])
-        memory = style.size(of.memory) if of.memory else ""
+        costs = [each(of) for each in known]
     scores = [*_score(of), *(_mean(on_test(of, metric)) for metric in beside)]
-    costs = (seconds, *[memory] * len(known))
-    return (*first, *scores, str(len(of.runs)), *costs, learning_rate, f"`{of.runs[0]['method']['spec']}`")
+    return (*first, *scores, str(len(of.runs)), seconds, *costs, learning_rate, f"`{of.runs[0]['method']['spec']}`")
 
 
 def _mean(score: Estimate | None) -> str:

@@ -86,7 +86,8 @@ def ranking(groups: Sequence[Group]) -> Sheet:
     ax.tick_params(axis="x", labelsize=style.pt(9.5))
     ax.invert_yaxis()
     ax.set_xlim(0.5, len(order) + 0.5)
-    ax.set_xlabel(f"mean rank among {len(order)} configurations (1: best)", fontsize=style.pt(10))
+    among = f"among {len(order)}" if style.in_column() else f"among {len(order)} configurations"
+    ax.set_xlabel(f"mean rank {among} (1: best)", fontsize=style.pt(10))
     sheet.finish([
         f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% intervals of "
         "the mean (Student's, after Welch over tasks). Hollow: the rank less that of the first has an interval that "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3  # panels side by side
-_ASIDE = 1.035  # factor between neighbours that would cover each other
+_ASIDE = 1.05  # factor between neighbours that would cover each other
 
 
 def sizes(groups: Sequence[Group]) -> list[dict[int, Group]]:
