@@ -1,17 +1,20 @@
 """Which method is best with ten labelled samples a class, and does it stay the best with all of them?
 
-`laptop` is measured in part, on an AMD EPYC with two cores, a thread a run (records in results/low-data/laptop): ten
-samples a class; all 1,400 photos of ELPV are not run yet, so the second half of the question is open. DINOv2-S/14 at
-56 px, 88 steps of 16 for every method, three rates a decade apart, one tuning seed; three fresh seeds.
+`laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/low-data/laptop): pictures alone.
+DINOv2-S/14 at 56 px, 88 steps of 16 for every method and size, three rates a decade apart, one tuning seed; three fresh
+seeds.
 
 - MNIST-5k, 100 digits: LoRA .732, full fine-tuning .710, LayerNorm tuning .704, BitFit .697, Houlsby .682, AdaptFormer
   .675, linear probe .655, Pfeiffer .604, feature LoRA .602. From full fine-tuning only the probe and feature LoRA are
   told apart, both below it. LoRA's seeds lie within .004, AdaptFormer's within .13.
 - ELPV, 20 photos: all between .716 (LoRA) and .744 (feature LoRA), about what seeds scatter by; a probe does as well as
   anything (.732, of two seeds: at the top of its range, .1, the third diverged).
+- ELPV, all 1,400 photos, each seen about once: AdaptFormer .823, Pfeiffer .819, LoRA .816, LayerNorm tuning .811,
+  BitFit .807, Houlsby .800, full fine-tuning .799, feature LoRA .783, linear probe .778. The order of the means is
+  another one than with 20 (LoRA was last), but nothing is told apart from full fine-tuning at either size.
 
-A grid with steps of a decade is coarse, and many choices lie on its edge. Seconds are not to be compared: another study
-ran beside most of this one; scores and memory do not depend on that.
+A grid with steps of a decade is coarse, and many choices lie on its edge. Text is not measured at `laptop`. Seconds are
+not to be compared: other work ran beside most of this; scores and memory do not depend on that.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=8), LayerNormTuning())
 
 def study(scale: str) -> tuple[Study, ...]:
     """Every method family, from ten samples a class to all; every run has the same number of steps."""
-    return images(scale), text(scale)
+    return (images(scale),) if scale == "laptop" else (images(scale), text(scale))
 
 
 def images(scale: str) -> Study:
@@ -84,11 +87,6 @@ def text(scale: str) -> Study:
             tasks = tuple(Text("unicode-names", train=n, val=30, test=60) for n in (20, 100))
             model = HuggingFace("test-bert", weights="random")
             return part(scale, *tasks, model=model, training=Training(epochs=2, epoch_steps=3))
-        case "laptop":
-            tasks = tuple(Text("rotten-tomatoes", train=n, val=400, test=1500) for n in (20, 1400))
-            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            training = Training(epochs=4, epoch_steps=22, batch_size=16)
-            return part(scale, *tasks, model=model, training=training)
         case _:
             tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 200, 2000, 7000))
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
