@@ -9,6 +9,7 @@ from bench.report.groups import Group
 from bench.report.measured import Configuration
 from bench.report.names import headings
 from bench.report.saturation import saturation
+from bench.stats import noise_floor
 
 _NAMED = 4  # configurations, before the rest is counted
 
@@ -73,20 +74,26 @@ def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
 
 
 def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """The fewest parameters that cannot be told from the best."""
+    """The fewest parameters with a mean within the noise floor of the best, and not told apart from it.
+
+    Not told apart is not enough: with wide intervals that holds of what is six points worse.
+    """
     parts = []
     for group, name in zip(groups, names, strict=True):
         best = versus.best(group)
-        alike = [one.configuration for one in versus.against(group, best) if _alike(one)]
+        floor = noise_floor([c.score.values for c in group.configurations]) or 0.0
+        alike = [one.configuration for one in versus.against(group, best) if _alike(one, floor)]
         smallest = min([best, *alike], key=lambda c: c.backbone)
         size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameter"
         memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""
         parts.append(f"on {name} {smallest.label} with {size}{memory}")
-    return f"The smallest that cannot be told from the best: {_listed(parts)}." if parts else ""
+    said = "The smallest within the noise floor of the best mean, and not told apart from it"
+    return f"{said}: {_listed(parts)}." if parts else ""
 
 
-def _alike(one: versus.Versus) -> bool:
-    return bool(one.difference and one.difference.interval and not one.difference.seen)
+def _alike(one: versus.Versus, floor: float) -> bool:
+    found = one.difference
+    return bool(found and found.interval and not found.seen and found.mean >= -floor)
 
 
 def _some(configurations: Sequence[Configuration]) -> str:
