@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ABOUT_DIFFERENCES = (
+    "Positive: better than full fine-tuning. The verdict is by Student's 95% interval, one by one: of twenty, one "
+    "leaves 0 out by chance. p: permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); "
+    "Holm's holds for all rows of a task together. With few seeds the p can tell nothing apart, the interval can."
+)
 ABOUT_PPT = (
     "PPT: score · exp(−log10(P / 10⁷ + 1)), P the trainable parameters of the backbone, which rates a score by how few "
     "it took (Xin et al. 2024, V-PETL Bench)."

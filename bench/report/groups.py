@@ -57,7 +57,12 @@ class Group:
     @property
     def subject(self) -> str:
         """Task and model."""
-        return f"{self.records[0]['task']['name']}, {self.records[0]['model']['name']}"
+        return f"{self.task}, {self.model}"
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.records[0]["model"]["name"])
 
     @property
     def samples(self) -> int | None:

@@ -85,7 +85,12 @@ def _tables(groups: Sequence[Group], shown: Sequence[Group]) -> list[dict[str, s
     """Every table that has rows, with what it shows."""
     options = (
         ("results", "Results on test", frames.results(shown), frames.ABOUT_PPT),
-        ("differences", "Differences from full fine-tuning, paired by seed", frames.differences(shown), ""),
+        (
+            "differences",
+            "Differences from full fine-tuning, paired by seed",
+            frames.differences(shown),
+            frames.ABOUT_DIFFERENCES,
+        ),
         ("aggregates", "Aggregates over tasks", aggregates.over_tasks(shown), aggregates.ABOUT),
         ("shares", "Shares of the Pareto fronts, per cent", aggregates.shares(shown), aggregates.ABOUT_FRONTS),
         ("costs", "What each method costs", frames.measured_costs(_costs(groups)), ""),

@@ -25,11 +25,14 @@ def headings(groups: Sequence[Group]) -> list[str]:
 
 
 def titles(groups: Sequence[Group]) -> list[str]:
-    """A panel's title for each group: task and model; the device where the panels' devices differ."""
-    devices = len({group.device for group in groups}) > 1
-    return _shortest(
-        [(f"{g.subject}, {g.device}" if devices else g.subject, g.specs.rstrip(".")) for g in groups],
-    )
+    """A panel's title for each group: task and model, or what of the task differs; where devices differ, the device."""
+    device = len({group.device for group in groups}) > 1
+    options = [(g.subject, f"{g.variant}, {g.model}") for g in groups]
+    ends = [f", {g.device}" * device for g in groups]
+    return _shortest([
+        (f"{short}{end}", f"{long}{end}", g.specs.rstrip("."))
+        for (short, long), end, g in zip(options, ends, groups, strict=True)
+    ])  # fmt: skip
 
 
 def _slug(*parts: str) -> str:

@@ -82,7 +82,7 @@ def fronts(groups: Sequence[Group]) -> Sheet:
             if row + 1 == len(groups):
                 ax.set_xlabel(f"{cost.label} (log scale)", fontsize=8.5)
         panels[row, 0].set_ylabel(axis.score_name(group), fontsize=8.5)
-        panels[row, 0].set_title(title, fontsize=9.5, fontweight="bold", color="#222222")
+        panels[row, 0].set_title(title, fontsize=9.5, fontweight="bold", color="#222222").set_in_layout(False)
     notes = [
         "On a front: no other configuration has as high a mean at as low a cost. Neighbours on it may not be told "
         "apart: thin bars are 95% intervals (Student's).",
