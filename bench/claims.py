@@ -1,14 +1,15 @@
-"""Published claims against our own records: a claim, the figure it states, a rule fixed beforehand, and the answer."""
+"""Published claims against our own records: a claim, the figure it states, a rule on intervals, and the answer."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import BadInput
 from bench.records import Records
@@ -66,7 +67,8 @@ class Evidence:
 @lru_cache(maxsize=32)
 def _groups(folder: Path) -> tuple[Group, ...]:
     found = groups(Records(folder).all())
-    return tuple([group for group in found if group.costs] or comparable(scored(found)))
+    costs = [group for group in found if group.costs and group.configurations]
+    return tuple(comparable(costs or scored(found)))
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,20 @@ class Pick:
         return max(fits, key=lambda c: c.backbone, default=None)
 
 
+class Found(NamedTuple):
+    """What a contrast found.
+
+    Args:
+        interval: 95 %, of the mean difference over tasks; None without records, or with one seed.
+        said: the differences in words, in points.
+        each: the interval of each task.
+    """
+
+    interval: Interval | None
+    said: str
+    each: tuple[Interval | None, ...]
+
+
 @dataclass(frozen=True)
 class Contrast:
     """One configuration less another on every task of a study that has both and is scored by accuracy.
@@ -107,8 +123,8 @@ class Contrast:
     tasks: Callable[[Group], bool] = lambda group: True
     score: Callable[[Configuration], Mapping[int, float]] = lambda configuration: configuration.by_seed
 
-    def found(self, evidence: Evidence) -> tuple[Interval | None, str]:
-        """The 95 % interval of the mean difference over tasks, and the differences in words, in points."""
+    def found(self, evidence: Evidence) -> Found:
+        """The differences over tasks."""
         groups = [g for g in evidence.of(self.study) if g.metric == "top1" and self.tasks(g)]
         values: list[list[float]] = []
         said = []
@@ -122,11 +138,12 @@ class Contrast:
                 points = _points(mean(values[-1]), mean_interval(values[-1]))
                 said.append(f"{name} {pair[0].label} − {pair[1].label} {points}")
         if not values:
-            return None, f"no records of both in {self.study} at {evidence.scale}"
+            return Found(None, f"no records of both in {self.study} at {evidence.scale}", ())
         interval = stratified_interval(values)
         text = "; ".join(said)
         over = _points(mean(map(mean, values)), interval)
-        return interval, text if len(values) == 1 else f"{over} over {len(values)} tasks ({text})"
+        text = text if len(values) == 1 else f"{over} over {len(values)} tasks ({text})"
+        return Found(interval, text, tuple(mean_interval(each) for each in values))
 
 
 def _points(difference: float, interval: Interval | None) -> str:
@@ -141,10 +158,10 @@ def beats(interval: Interval) -> str:
 
 
 def at_least(margin: float) -> Callable[[Interval], str]:
-    """No worse by more than `margin`: refuted where the whole interval lies below 0."""
+    """No worse by more than `margin`: refuted where the whole interval lies below −`margin`."""
 
     def rule(interval: Interval) -> str:
-        return "REFUTED" if interval[1] < 0 else "CONFIRMED" if interval[0] >= -margin else "INCONCLUSIVE"
+        return "REFUTED" if interval[1] < -margin else "CONFIRMED" if interval[0] >= -margin else "INCONCLUSIVE"
 
     return rule
 
@@ -161,14 +178,26 @@ def within(margin: float) -> Callable[[Interval], str]:
 
 
 def differences(rule: Callable[[Interval], str], *contrasts: Contrast) -> Callable[[Evidence], Finding]:
-    """Decides by a rule on each contrast: confirmed if all are, refuted if one is."""
+    """Decides by a rule on each contrast, by the mean over tasks: confirmed if all are, refuted if one is.
+
+    Tasks must not cancel: what is refuted on one task alone is not confirmed by the mean.
+    """
+
+    def decided(found: Found) -> str:
+        verdict = _ruled(rule, found.interval)
+        against = verdict == "CONFIRMED" and any(_ruled(rule, own) == "REFUTED" for own in found.each)
+        return "INCONCLUSIVE" if against else verdict
 
     def decide(evidence: Evidence) -> Finding:
         found = [contrast.found(evidence) for contrast in contrasts]
-        verdicts = [rule(interval) if interval else "INCONCLUSIVE" for interval, _ in found]
-        return Finding(together(verdicts), "; ".join(text for _, text in found))
+        return Finding(together([decided(one) for one in found]), "; ".join(one.said for one in found))
 
     return decide
+
+
+def _ruled(rule: Callable[[Interval], str], interval: Interval | None) -> str:
+    """Undecided without an interval, or with one of no width: seeds that agree to the last sample are few samples."""
+    return rule(interval) if interval and interval[0] < interval[1] else "INCONCLUSIVE"
 
 
 def together(verdicts: Sequence[str]) -> str:
@@ -188,7 +217,7 @@ def load(path: Path = Path("studies/claims.py")) -> tuple[Claim, ...]:
         raise BadInput(f"no {str(path)!r} here: run this in the repository, where the studies are")
     spec = importlib.util.spec_from_file_location("studies.claims", path)
     assert spec is not None and spec.loader is not None  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it
     spec.loader.exec_module(module)
     return tuple(module.CLAIMS)
 

@@ -114,8 +114,12 @@ def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, d
     """What is measured of a tested network: what it costs and, where there is an old task, what is left of that."""
     outcome.checkpoint = inference.stored(network)
     outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
-    if run.retained is not None:
+    if run.retained is None:
+        return
+    try:
         outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
+    except ValueError as error:  # features that no head can be fitted to: the run itself went well
+        outcome.provenance["retained_failed"] = str(error)
 
 
 def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:

@@ -1,15 +1,20 @@
 """What others published about fine-tuning with LoRA and its rivals, and how our records decide on it.
 
 Not a study: nothing is run. `make claims` answers from the records in results/. Rules stand on 95 % intervals over
-seeds (Student's, over several tasks with Welch's degrees of freedom), in points of accuracy on test; they were written
-down before the records of placement and low-data were whole, those on rank-sweep, learning-rate and costs after. A
-margin of one point is about what the seeds of the laptop scale scatter by.
+seeds (Student's, of the mean over tasks with Welch's degrees of freedom), in points of accuracy on test. They were
+written down before the records of placement, low-data and forgetting were whole, those on rank-sweep, learning-rate and
+costs after. After a review that had seen the records, three became laxer or stricter: "no worse" is refuted below minus
+the margin and not below 0, the margin of BitFit is the distance of its source, and LayerNorm tuning may be better.
+
+Three seeds decide little: they scatter by .7 to 3.9 points within a configuration, so that a margin of one point is
+reached only where differences happen to agree. Most answers at the laptop scale are, and should be, INCONCLUSIVE.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bench.claims import Claim, Contrast, Evidence, Finding, Pick, at_least, beats, differences, together, within
 from bench.report.groups import Group
@@ -21,7 +26,7 @@ POINT = 0.01
 LORA, FULL = Pick("LoRA"), Pick("FullFineTuning")
 CLOSE = f"confirmed if the whole interval lies within ±{100 * POINT:.0f} point, refuted if all of it lies outside"
 GREATER = "confirmed if the whole interval lies above 0, refuted if below"
-NO_WORSE = f"confirmed if the whole interval lies above −{100 * POINT:.0f} point, refuted if below 0"
+NO_WORSE = f"confirmed if the whole interval lies above −{100 * POINT:.0f} point, refuted if below that"
 
 
 def at(*roles: str) -> Pick:
@@ -40,41 +45,67 @@ def retained(configuration: Configuration) -> Mapping[int, float]:
     return configuration.retained
 
 
-def best_rates(evidence: Evidence) -> list[tuple[str, dict[int, float], float, float]]:
-    """Of each task of learning-rate: LoRA's chosen rate by rank, full fine-tuning's, and the step of the grid."""
+@dataclass(frozen=True)
+class Rates:
+    """The learning rates that were chosen on a task of learning-rate.
+
+    Args:
+        task: its name.
+        loras: LoRA's by rank.
+        full: full fine-tuning's.
+        step: factor between neighbours of full fine-tuning's grid.
+        edge: whether one of them lies at the edge of what was searched.
+    """
+
+    task: str
+    loras: dict[int, float]
+    full: float
+    step: float
+    edge: bool
+
+    def verdict(self, confirmed: bool, refuted: bool) -> str:
+        """A rate at the edge of its grid decides nothing: the best one may lie outside."""
+        return "INCONCLUSIVE" if self.edge else "CONFIRMED" if confirmed else "REFUTED" if refuted else "INCONCLUSIVE"
+
+
+def best_rates(evidence: Evidence) -> list[Rates]:
+    """Of each task of learning-rate with full fine-tuning and LoRA."""
     found = []
     groups = evidence.of("learning-rate")
     for group, name in zip(groups, headings(groups), strict=True):
-        loras = {c.rank: float(c.runs[0]["training"]["lr"]) for c in group.of("LoRA") if c.rank is not None}
-        full = group.of("FullFineTuning")
-        rates = sorted({t["params"]["lr"] for c in full for t in (c.runs[0].get("tuning") or {}).get("trials") or ()})
-        if loras and full and len(rates) > 1:
-            found.append((name, loras, float(full[0].runs[0]["training"]["lr"]), rates[1] / rates[0]))
+        loras, fulls = [c for c in group.of("LoRA") if c.rank is not None], group.of("FullFineTuning")
+        trails = [c.runs[0].get("tuning") or {} for c in (*loras, *fulls)]
+        rates = sorted({t["params"]["lr"] for t in trails[-1].get("trials") or ()}) if fulls else []
+        if loras and len(rates) > 1:
+            chosen = {c.rank or 0: float(c.runs[0]["training"]["lr"]) for c in loras}
+            full, edge = float(fulls[-1].runs[0]["training"]["lr"]), any(trail.get("edge") for trail in trails)
+            found.append(Rates(name, chosen, full, rates[1] / rates[0], edge))
     return found
 
 
 def ten_times(evidence: Evidence) -> Finding:
-    """Each task's ratio is known to a step of the grid: half a step on either side of both rates."""
+    """Each rank's ratio is known to a step of the grid: half a step on either side of both rates."""
     verdicts, said = [], []
-    for name, loras, full, step in best_rates(evidence):
-        ratios = [rate / full for rate in loras.values()]
-        low, high = min(ratios) / step, max(ratios) * step
-        verdicts.append("CONFIRMED" if low <= 10 <= high else "REFUTED")
-        said.append(f"{name} {min(ratios):.0f}–{max(ratios):.0f} ({low:.0f} to {high:.0f})")
+    for one in best_rates(evidence):
+        ratios = [rate / one.full for rate in one.loras.values()]
+        near = [ratio / one.step <= 10 <= ratio * one.step for ratio in ratios]
+        verdicts.append(one.verdict(all(near), not any(near)))
+        said.append(f"{one.task} {min(ratios):.0f} to {max(ratios):.0f}{' (edge)' * one.edge}")
     if not said:
         return Finding("INCONCLUSIVE", "no records of learning-rate")
     verdict = verdicts[0] if len(set(verdicts)) == 1 else "INCONCLUSIVE"
-    return Finding(verdict, "times full fine-tuning's: " + ", ".join(said))
+    return Finding(verdict, "times full fine-tuning's, over ranks: " + ", ".join(said))
 
 
 def same_rate(evidence: Evidence) -> Finding:
     """Confirmed on a task if all ranks' best rates lie within a step of the grid; refuted beyond two."""
     verdicts, said = [], []
-    for name, loras, _, step in best_rates(evidence):
-        spread = max(loras.values()) / min(loras.values())
-        near, far = spread <= 1.1 * step, spread > 1.1 * step**2
-        verdicts.append("CONFIRMED" if near else "REFUTED" if far else "INCONCLUSIVE")
-        said.append(f"{name} " + ", ".join(f"r={rank} {rate:.2g}" for rank, rate in sorted(loras.items())))
+    for one in best_rates(evidence):
+        spread = max(one.loras.values()) / min(one.loras.values())
+        near, far = len(one.loras) > 1 and spread <= 1.1 * one.step, spread > 1.1 * one.step**2
+        verdicts.append(one.verdict(near, far))
+        rates = ", ".join(f"r={rank} {rate:.2g}" for rank, rate in sorted(one.loras.items()))
+        said.append(f"{one.task} {rates}{' (edge)' * one.edge}")
     return Finding(together(verdicts), "; ".join(said) or "no records of learning-rate")
 
 
@@ -144,15 +175,17 @@ CLAIMS = (
         "LoRA's best learning rate is about ten times full fine-tuning's.",
         "Schulman and Thinking Machines Lab 2025, LoRA Without Regret",
         "9.8 times",
-        "confirmed if 10 lies within a grid step of the ratio on every task, refuted if on none",
+        "confirmed if 10 lies within a grid step of every rank's ratio on every task, refuted if of none; an optimum "
+        "at the edge of its grid decides nothing",
         ten_times,
     ),
     Claim(
         "rate-independent-of-rank",
         "Under the scaling alpha/r the best learning rate does not depend on the rank.",
         "Hu et al. 2021, section 4.1 (arXiv:2106.09685); Schulman and Thinking Machines Lab 2025",
-        "no need to tune again when r varies",
-        "confirmed if all ranks' best rates lie within a grid step on every task, refuted if beyond two on one",
+        'alpha/r "helps to reduce the need to retune hyperparameters when we vary r"',
+        "confirmed if the best rates of two ranks or more lie within a grid step on every task, refuted if beyond two "
+        "on one; an optimum at the edge of its grid decides nothing",
         same_rate,
     ),
     Claim(
@@ -168,16 +201,16 @@ CLAIMS = (
         "Training the biases alone comes close to LoRA.",
         "Ben Zaken et al. 2021, Table 2 (arXiv:2106.10199); Hu et al. 2021, Table 2",
         "GLUE: BitFit 84.7, LoRA 87.2 (RoBERTa-base)",
-        CLOSE,
-        differences(within(POINT), Contrast("low-data", Pick("BitFit"), LORA)),
+        "confirmed if the whole interval lies above −2.5 points, the distance of the source, refuted if below that",
+        differences(at_least(2.5 * POINT), Contrast("low-data", Pick("BitFit"), LORA)),
     ),
     Claim(
         "layer-norm",
-        "Training the layer normalisations alone comes close to LoRA.",
+        "Training the layer normalisations alone comes close to LoRA, or above.",
         "Zhao et al. 2023 (arXiv:2312.11420)",
         "20 % above LoRA on average over five multi-modal tasks (LLaMA 2 13B)",
-        CLOSE,
-        differences(within(POINT), Contrast("low-data", Pick("LayerNormTuning"), LORA)),
+        NO_WORSE,
+        differences(at_least(POINT), Contrast("low-data", Pick("LayerNormTuning"), LORA)),
     ),
     Claim(
         "plain-adapter",

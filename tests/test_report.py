@@ -21,7 +21,7 @@ from bench.report.style import look
 
 FIGURES = ("accuracy_vs_parameters", "learning_curves", "trainable_parameters", "search")
 FILES = (*FIGURES, "learning_rate")
-OF_STUDY = ("differences", "pareto_fronts", "ranking")
+OF_STUDY = ("differences", "pareto_fronts")
 NOTHING = ["table.csv", "table.parquet", "README.md", "report.html"]
 KINDS_OF_FILE = ("png", "svg")
 
@@ -41,7 +41,8 @@ def test_everything_is_written_and_again_the_same(study: Path) -> None:
     written = redraw(study)  # without the question, which stays as it was
     expected = [study / "figures" / f"{name}.{kind}" for name in (*FILES, *OF_STUDY) for kind in KINDS_OF_FILE]
     beside = ["table.csv", "table.parquet", "README.md", "report.html", "tables/results.tex", "tables/differences.tex"]
-    assert set(written) == {*(study / name for name in beside), *expected}
+    column = study / "figures" / "column" / "accuracy_vs_parameters.pdf"
+    assert set(written) == {*(study / name for name in beside), *expected, column}
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
     assert not any(b"202" in path.read_bytes().split(b"<defs>")[0] for path in written if path.suffix == ".svg")
 
@@ -71,13 +72,13 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     keep(tmp_path, [PROBE], seeds=(0, 1))
     redraw(tmp_path)
     assert "none for a single seed" in text(tmp_path)
-    assert len(list((tmp_path / "figures").iterdir())) == 2 * len([*FILES, "pareto_fronts"])
+    assert len(list((tmp_path / "figures").glob("*.*"))) == 2 * len([*FILES, "pareto_fronts"])
 
 
 @pytest.mark.parametrize("cases", [[PROBE], [FULL]], ids=["probe", "full"])
 def test_a_reference_alone(tmp_path: Path, cases: list[Case]) -> None:
     keep(tmp_path, cases, time={})
-    assert len(redraw(tmp_path)) == 2 * len(FILES) + 5
+    assert len(redraw(tmp_path)) == 2 * len(FILES) + 6  # and a figure for a paper's column
 
 
 def test_no_records_and_only_failures(tmp_path: Path) -> None:

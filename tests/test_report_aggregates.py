@@ -124,18 +124,17 @@ GONE = (
 def test_what_some_records_lack_breaks_no_page(
     path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Older records have fewer fields: as one half of them, then all of them."""
+    """Older records have fewer fields."""
     import bench.report.sheet
 
-    monkeypatch.setattr(bench.report.sheet, "FORMATS", ("svg",))
+    monkeypatch.setattr(bench.report.sheet, "FORMATS", ("png",))
     known = [record(case, seed) for case in (PROBE, FULL, LORAS[3]) for seed in (0, 1)]
-    for every in (2, 1):
-        for one in known[::every]:
-            part: Any = one
-            for key in path[:-1]:
-                part = part.get(key) or {}
+    for number, one in enumerate(known):
+        part: Any = one
+        for key in path[:-1]:
+            part = part.get(key) or {}
+        if number % 2:
             part.pop(path[-1], None)
-        for one in known:
-            Records(tmp_path).write(one)
-        redraw(tmp_path)
-        assert (tmp_path / "report.html").stat().st_size > 0
+        Records(tmp_path).write(one)
+    redraw(tmp_path)
+    assert (tmp_path / "report.html").stat().st_size > 0

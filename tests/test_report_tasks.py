@@ -117,7 +117,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
     names = {f"{kind}.{task}" for kind in kinds for task in ("elpv", "reviews")} | {"overview", "learning_rate"}
     names |= {"pareto_fronts", "performance_profiles", "ranking"}
     kinds_of_file = ("png", "svg")
-    assert {path.name for path in figures.iterdir()} == {f"{name}.{kind}" for name in names for kind in kinds_of_file}
+    assert {path.name for path in figures.glob("*.*")} == {f"{name}.{kind}" for name in names for kind in kinds_of_file}
     page = text(tmp_path)
     assert page.index("(figures/overview.png)") < page.index("## What ran") < page.index("## elpv, vit")
     for path in Records(tmp_path).runs.iterdir():
@@ -125,7 +125,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
             path.unlink()
     redraw(tmp_path)
     assert sorted(path.name for path in figures.glob("*.png")) == sorted(
-        f"{kind}.png" for kind in [*kinds, "learning_rate", "pareto_fronts", "ranking"]
+        f"{kind}.png" for kind in [*kinds, "learning_rate", "pareto_fronts"]
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.report.names import headings
 from bench.stats import (
     hypervolume,
     iqm,
+    noise_floor,
     normalised,
     optimality_gap,
     probability_of_improvement,
@@ -30,7 +32,8 @@ ABOUT = (
     "Scores of a task go from its worst configuration (0) to its best (1) by their means; configurations that every "
     "task has. IQM: the mean of the middle half of all runs. Optimality gap: by how much 1 is missed. P(better): that "
     "a run beats one of full fine-tuning on the same task, ties half. 95% intervals: stratified bootstrap over seeds "
-    "within tasks, smoothed and expanded for few seeds (bench.stats.stratified_bootstrap)."
+    "within tasks, smoothed and expanded for few seeds (bench.stats.stratified_bootstrap); they take the ends of the "
+    "scale as given, and where P is 0 or 1 there is none."
 )
 ABOUT_FRONTS = (
     "Which part of the area under the Pareto front of all methods a method has by itself (hypervolume; costs by their "
@@ -50,12 +53,30 @@ def scaled(found: versus.Blocks) -> Array:
 
 
 def several(groups: Sequence[Group]) -> versus.Blocks | None:
-    """What may be averaged over two tasks or more that each tell configurations apart; None where there is nothing."""
+    """What may be averaged over two tasks or more; None where there is nothing.
+
+    Tasks on which the means span less than twice the noise floor are left out: there noise would be the scale.
+    """
     found = versus.blocks(groups)
-    if found is None or len(found.groups) < 2:
+    if found is None:
         return None
-    means = found.scores.mean(axis=1)
-    return None if (means.max(axis=0) == means.min(axis=0)).any() else found
+    spans = np.ptp(found.scores.mean(axis=1), axis=0)
+    floors = [noise_floor(list(found.scores[:, :, task])) or 0.0 for task in range(len(found.groups))]
+    kept = [task for task, floor in enumerate(floors) if spans[task] > 2 * floor]
+    if len(kept) < 2:
+        return None
+    return replace(found, groups=tuple(found.groups[task] for task in kept), scores=found.scores[:, :, kept])
+
+
+def about(groups: Sequence[Group]) -> str:
+    """What the aggregates are, and what they leave out."""
+    found, every = several(groups), versus.comparable(groups)
+    if found is None:
+        return ABOUT
+    names = dict(zip(every, headings(every), strict=True))
+    flat = [name for group, name in names.items() if group not in found.groups]
+    noisy = f"Left out, as their configurations differ by little more than seeds do: {', '.join(flat)}." if flat else ""
+    return " ".join(part for part in (ABOUT, noisy, found.left, versus.left_out(groups)) if part)
 
 
 def over_tasks(groups: Sequence[Group]) -> pd.DataFrame:
@@ -85,10 +106,12 @@ def _improvement(both: Array) -> Array:
 
 def _sure(name: str, scores: Array, statistic: Callable[[Array], Array]) -> dict[str, float]:
     """An aggregate with the ends of its interval."""
-    low, high = stratified_bootstrap(scores, statistic, np.random.default_rng(0))
-    values = (float(statistic(scores)), low, high)
-    ends = (name, f"{name}: low", f"{name}: high")
-    return {key: round(value, 3) for key, value in zip(ends, values, strict=True)}
+    value = float(statistic(scores))
+    found = {name: round(value, 3)}
+    if statistic is not _improvement or 0 < value < 1:  # where every run wins, resampled ones do too
+        low, high = stratified_bootstrap(scores, statistic, np.random.default_rng(0))
+        found |= {f"{name}: low": round(low, 3), f"{name}: high": round(high, 3)}
+    return found
 
 
 def shares(groups: Sequence[Group]) -> pd.DataFrame:

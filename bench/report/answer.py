@@ -62,7 +62,8 @@ def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
         rest = len(found) - len(better) - len(worse)
         said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
         parts.append(f"on {name} {', '.join(said)}" if found else f"on {name} one seed, no interval")
-    return f"Against full fine-tuning, paired by seed: {'; '.join(parts)}." if parts else ""
+    sure = "paired by seed, 95% intervals one by one, of which one in twenty leaves 0 out by chance"
+    return f"Against full fine-tuning ({sure}): {'; '.join(parts)}." if parts else ""
 
 
 def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
@@ -82,7 +83,10 @@ def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:
     for group, name in zip(groups, names, strict=True):
         best = versus.best(group)
         floor = noise_floor([c.score.values for c in group.configurations]) or 0.0
-        alike = [one.configuration for one in versus.against(group, best) if _alike(one, floor)]
+        found = versus.against(group, best)
+        if not any(one.difference and one.difference.interval for one in found):
+            continue  # one seed: nothing can be told apart
+        alike = [one.configuration for one in found if _alike(one, floor)]
         smallest = min([best, *alike], key=lambda c: c.backbone)
         size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameter"
         memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""

@@ -14,7 +14,8 @@ def compared(group: Group, one: Configuration, other: Configuration) -> Iterator
     yield f"{group.subject} ({group.device})"
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
-    yield f"  Difference: {_difference(group, one, other)}"
+    less = " (positive: less, which is better)" if versus.sign(group.metric) < 0 else ""
+    yield f"  Difference{less}: {_difference(group, one, other)}"
     if costs := [text for text in _costs(one, other) if text]:
         yield f"  Costs of {one.label} against {other.label}: {'; '.join(costs)}"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bench.report.groups import Group, scored
 from bench.report.measured import Configuration, Record
 from bench.report.names import headings
-from bench.report.versus import FULL
+from bench.report.versus import FULL, whole
 
 _BUSY = 0.85
 _ENDS = {"diverged": "diverged", "out_of_memory": "ran out of memory", "failed": "failed"}
@@ -45,13 +45,17 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
         yield f"{number} run{'s' * (number > 1)} of phase {phase} {_ENDS[status]}."
 
 
-def _waited(records: Sequence[Record]) -> Iterator[str]:
-    """Runs of one thread that had the processor for less time than they took: others had it."""
+def waited(records: Iterable[Record]) -> tuple[int, int]:
+    """How many runs of one thread had the processor for less time than they took, and of how many that is known."""
     known = [r for r in records if r["environment"].get("threads") == 1 and (r.get("time") or {}).get("cpu")]
-    slow = [r for r in known if r["time"]["cpu"] < _BUSY * r["time"]["total"]]
+    return sum(r["time"]["cpu"] < _BUSY * r["time"]["total"] for r in known), len(known)
+
+
+def _waited(records: Sequence[Record]) -> Iterator[str]:
+    slow, known = waited(records)
     if slow:
         yield (
-            f"{len(slow)} of {len(known)} runs had the processor for less than {_BUSY:.0%} of their time, because "
+            f"{slow} of {known} runs had the processor for less than {_BUSY:.0%} of their time, because "
             "other work ran beside them: their seconds are too long. Scores and memory do not depend on it."
         )
 
@@ -63,6 +67,10 @@ def _of_group(group: Group) -> Iterator[str]:
     single = [c.label for c in group.configurations if len(c.runs) == 1]
     if single:
         yield f"one seed, so no interval: {', '.join(single)}."
+    full = whole(group.configurations)
+    fewer = [f"{c.label} ({len(c.runs)})" for c in group.configurations if c not in full and len(c.runs) > 1]
+    if fewer:
+        yield f"fewer seeds than the others' {len(full[0].runs)}, so never called the best: {', '.join(fewer)}."
     if len(group.configurations) == 1:
         yield "one configuration alone: nothing to hold it against."
     elif not group.of(FULL):

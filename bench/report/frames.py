@@ -114,6 +114,8 @@ def latex(frame: pd.DataFrame, name: str) -> str:
     interval = [_interval(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)]
     score = "score" if name == "results" else "difference"
     columns = {"task": frame["task"], "method": frame["method"]}
+    metric = ["metric"] if name == "results" and frame["metric"].nunique() > 1 else []
+    columns |= {column: frame[column] for column in metric}
     sign = "" if name == "results" else "+"
     columns |= {score: [f"{value:{sign}.3f}" for value in frame[score]], "95\\% interval": interval}
     if name == "results":
@@ -126,15 +128,15 @@ def latex(frame: pd.DataFrame, name: str) -> str:
     import pandas as pd
 
     text = pd.DataFrame(columns)
-    for column in ("task", "method"):
-        text[column] = text[column].str.translate(str.maketrans({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}))
-    styled = text.style.hide(axis="index")
-    return str(styled.to_latex(hrules=True, column_format="ll" + "r" * (len(columns) - 2)))
+    styled = text.style.hide(axis="index").format(escape="latex", subset=["task", "method", *metric])
+    return str(
+        styled.to_latex(hrules=True, column_format="l" * (2 + len(metric)) + "r" * (len(columns) - 2 - len(metric)))
+    )
 
 
 def _retained(of: Configuration) -> dict[str, float]:
     """What is left of an old task, and what there was, where there is one."""
-    if not of.retained:
+    if not of.retained or not of.untouched:
         return {}
     pair = {"after": of.retained, "before": of.untouched}
     return {f"{of.old_task} {when}": round(mean(values.values()), 4) for when, values in pair.items()}

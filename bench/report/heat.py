@@ -177,6 +177,8 @@ def _table(group: Group) -> Table | None:
     ]
     columns, of, by_budget = min(options, key=lambda option: len(option[0]))
     cells = {(places.index(_placement(c)), columns.index(of[c])): c for c in loras}
+    if len(cells) < len(loras):
+        return None  # two in one place: they differ in more than rank and placement
     names = [style.count(column) if by_budget else str(column) for column in columns]
     return Table(tuple(places), tuple(names), cells, by_budget)
 

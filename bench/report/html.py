@@ -91,7 +91,7 @@ def _tables(groups: Sequence[Group], shown: Sequence[Group]) -> list[dict[str, s
             frames.differences(shown),
             frames.ABOUT_DIFFERENCES,
         ),
-        ("aggregates", "Aggregates over tasks", aggregates.over_tasks(shown), aggregates.ABOUT),
+        ("aggregates", "Aggregates over tasks", aggregates.over_tasks(shown), aggregates.about(shown)),
         ("shares", "Shares of the Pareto fronts, per cent", aggregates.shares(shown), aggregates.ABOUT_FRONTS),
         ("costs", "What each method costs", frames.measured_costs(_costs(groups)), ""),
     )

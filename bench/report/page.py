@@ -90,7 +90,7 @@ def _folded(frame: pd.DataFrame) -> pd.DataFrame:
     for name in (name.removesuffix(": low") for name in frame.columns if name.endswith(": low")):
         low, high = f"{name}: low", f"{name}: high"
         rows = zip(frame[name], frame[low], frame[high], strict=True)
-        text[name] = [f"{at:.2f} ({a:.2f} to {b:.2f})" if at == at else "–" for at, a, b in rows]
+        text[name] = ["–" if at != at else f"{at:.2f}" + f" ({a:.2f} to {b:.2f})" * (a == a) for at, a, b in rows]
         text = text.drop(columns=[low, high])
     return text
 
@@ -98,7 +98,7 @@ def _folded(frame: pd.DataFrame) -> pd.DataFrame:
 def _over_tasks(groups: Sequence[Group]) -> Iterator[str]:
     """Aggregates, and what each method's front is worth."""
     for heading, frame, about in (
-        ("### Aggregates over tasks", _folded(aggregates.over_tasks(groups)), aggregates.ABOUT),
+        ("### Aggregates over tasks", _folded(aggregates.over_tasks(groups)), aggregates.about(groups)),
         ("### Shares of the Pareto fronts, per cent", aggregates.shares(groups), aggregates.ABOUT_FRONTS),
     ):
         if len(frame):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report import axis, style, versus, words
+from bench.report import axis, flags, style, versus, words
 from bench.report.groups import Group
 from bench.report.labels import Label, along, place
 from bench.report.measured import Configuration
@@ -88,6 +88,9 @@ def fronts(groups: Sequence[Group]) -> Sheet:
         "apart: thin bars are 95% intervals (Student's).",
         "Methods without trainable backbone parameters have no place on the first axis." if len(costs) else "",
     ]
+    slow, measured = flags.waited(run for g in groups for c in g.configurations for run in c.runs)
+    if slow:
+        notes.append(f"Other work ran beside {slow} of {measured} runs: their times are too long.")
     sheet.finish([*notes, words.tunings(groups), groups[0].device + "."])
     for row, group in enumerate(groups):
         for column, cost in enumerate(costs):

@@ -25,7 +25,7 @@ def has_profiles(groups: Sequence[Group]) -> bool:
 
 def profiles(groups: Sequence[Group]) -> Sheet:
     """The share of runs above each score, tasks put on one scale. Agarwal et al. 2021 (arXiv:2108.13264)."""
-    found = versus.blocks(groups)
+    found = several(groups)
     assert found is not None  # asked for only where there are common configurations
     scores = scaled(found)
     thresholds = np.linspace(-0.2, 1.2, 281)
@@ -51,14 +51,15 @@ def profiles(groups: Sequence[Group]) -> Sheet:
         f"{len(found.groups)} tasks × {seeds} seeds = {len(found.groups) * seeds} runs a curve: a step is one run. The "
         "higher a curve, the better; curves that cross do not order two methods. Only configurations that every task "
         "has.",
-        versus.left_out(groups),
+        found.left, versus.left_out(groups),
     ])  # fmt: skip
     return sheet
 
 
 def has_ranking(groups: Sequence[Group]) -> bool:
-    """Whether there are configurations to be ranked, on common seeds."""
-    return versus.blocks(groups) is not None
+    """Whether there are configurations to be ranked on several tasks; on one, three seeds rank alike by chance."""
+    found = versus.blocks(groups)
+    return found is not None and len(found.groups) > 1
 
 
 def ranking(groups: Sequence[Group]) -> Sheet:
@@ -92,7 +93,7 @@ def ranking(groups: Sequence[Group]) -> Sheet:
         f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% intervals of "
         "the mean (Student's, after Welch over tasks). Hollow: the rank less that of the first has an interval that "
         "holds 0. Only configurations that every task has.",
-        versus.left_out(groups),
+        found.left, versus.left_out(groups),
     ])  # fmt: skip
     return sheet
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from math import ceil
@@ -20,11 +21,13 @@ _ASIDE = 1.05  # factor between neighbours that would cover each other
 
 
 def sizes(groups: Sequence[Group]) -> list[dict[int, Group]]:
-    """For each task and model that was run with several numbers of training samples, its groups by that number."""
+    """For each task and model run with several numbers of training samples, and alike else, its groups by number."""
     found: dict[tuple[str, str], dict[int, Group]] = defaultdict(dict)
     for group in versus.comparable(groups):
         if group.samples is not None:
-            found[group.task, group.subject].setdefault(group.samples, group)
+            record = group.records[0]
+            task = re.sub(r"\btrain=\d+(, )?", "", str(record["task"].get("spec") or group.task))
+            found[task, str(record["model"].get("spec") or group.model)].setdefault(group.samples, group)
     return [dict(sorted(known.items())) for known in found.values() if len(known) > 1]
 
 

@@ -85,7 +85,7 @@ class Sheet:
         self.figure.get_layout_engine().execute(self.figure)
         self.figure.set_layout_engine("none")
 
-    def save(self, folder: Path, stem: str, *, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
+    def save(self, folder: Path, stem: str, *, formats: Sequence[str] | None = None) -> tuple[Path, ...]:
         """Write folder/stem.png, folder/stem.svg and folder/stem.pdf, or some of them, without dates.
 
         Raises:
@@ -96,7 +96,7 @@ class Sheet:
             "svg": {"Date": None, "Creator": None},
             "pdf": {"CreationDate": None, "Creator": None},
         }
-        drawn = ((kind, self._drawn(kind, dpi=_DPI, metadata=without[kind])) for kind in formats)
+        drawn = ((kind, self._drawn(kind, dpi=_DPI, metadata=without[kind])) for kind in formats or FORMATS)
         return tuple(write_atomically(folder / f"{stem}.{kind}", content) for kind, content in drawn)
 
     def save_photographs(self, folder: Path, stem: str, *, exact: Sequence[str]) -> tuple[Path, ...]:

@@ -51,7 +51,10 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {}
     for name, kind in types.items():
         values = [row.get(name) for row in rows]
-        columns[name] = pd.Series(values, dtype=kind or _kind(values))
+        kind = kind or _kind(values)
+        if kind == "object":  # of several types, which Parquet has no column for
+            kind, values = "str", [None if value is None else str(value) for value in values]
+        columns[name] = pd.Series(values, dtype=kind)
     return pd.DataFrame(columns)
 
 

@@ -37,14 +37,20 @@ def sign(metric: str) -> int:
     return -1 if metric in LOWER_IS_BETTER else 1
 
 
+def whole(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Those with as many seeds as any has: a mean without the seed on which a run diverged is of easier data."""
+    most = max((len(c.runs) for c in configurations), default=0)
+    return [c for c in configurations if len(c.runs) == most]
+
+
 def best(group: Group) -> Configuration:
-    """The configuration with the best mean on test."""
-    return max(group.configurations, key=lambda c: sign(group.metric) * c.score.mean)
+    """The configuration with the best mean on test, of those that have every seed."""
+    return max(whole(group.configurations), key=lambda c: sign(group.metric) * c.score.mean)
 
 
 def full(group: Group) -> Configuration | None:
     """Full fine-tuning, where it was run; of several trainings of it the best."""
-    return max(group.of(FULL), key=lambda c: sign(group.metric) * c.score.mean, default=None)
+    return max(whole(group.of(FULL)), key=lambda c: sign(group.metric) * c.score.mean, default=None)
 
 
 def difference(one: Configuration, other: Configuration) -> Difference | None:
@@ -80,7 +86,7 @@ def left_out(groups: Sequence[Group]) -> str:
     """A sentence on the groups that `comparable` leaves out; "" where there are none."""
     kept = comparable(groups)
     rest = [f"{group.subject} ({group.device}, protocol {_kind(group)[1]})" for group in groups if group not in kept]
-    return f"Not shown, of another device or protocol: {', '.join(rest)}." if rest else ""
+    return f"Not shown, of another device, precision or protocol: {', '.join(rest)}." if rest else ""
 
 
 def _kind(group: Group) -> tuple[str, str]:
@@ -95,17 +101,24 @@ def key(configuration: Configuration) -> Key:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Scores of the configurations that all of some groups have, on the seeds that all of these have.
+    """Scores of the configurations that all of some groups have, on all seeds of these.
 
     Args:
         groups: tasks.
         rows: the configurations of the first group.
         scores: (configurations, seeds, tasks), more is better.
+        lacking: labels of configurations that every task has, but not on every seed.
     """
 
     groups: tuple[Group, ...]
     rows: tuple[Configuration, ...]
     scores: NDArray[np.float64]
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> str:
+        """A sentence on these; "" where there are none."""
+        return f"Left out, for want of a seed: {', '.join(self.lacking)}." if self.lacking else ""
 
 
 def blocks(groups: Sequence[Group]) -> Blocks | None:
@@ -114,9 +127,10 @@ def blocks(groups: Sequence[Group]) -> Blocks | None:
     tables = [{key(c): c for c in group.configurations} for group in groups]
     if not tables:
         return None
-    common = [k for k in tables[0] if all(k in table for table in tables)]
-    every = [set(table[k].by_seed) for table in tables for k in common]
-    seeds = sorted(set.intersection(*every)) if every else []
+    shared = [k for k in tables[0] if all(k in table for table in tables)]
+    seen = [{seed for k in shared for seed in table[k].by_seed} for table in tables]
+    seeds = sorted(set.intersection(*seen))
+    common = [k for k in shared if all(set(seeds) <= set(table[k].by_seed) for table in tables)]
     if len(common) < 3 or len(seeds) < 2:
         return None
     scores = np.empty((len(common), len(seeds), len(groups)))
@@ -124,4 +138,5 @@ def blocks(groups: Sequence[Group]) -> Blocks | None:
         for row, k in enumerate(common):
             values = table[k].by_seed
             scores[row, :, task] = [sign(group.metric) * values[seed] for seed in seeds]
-    return Blocks(tuple(groups), tuple(tables[0][k] for k in common), scores)
+    lacking = tuple(label for label, spec in shared if (label, spec) not in common)
+    return Blocks(tuple(groups), tuple(tables[0][k] for k in common), scores, lacking)

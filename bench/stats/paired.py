@@ -32,8 +32,11 @@ class Difference:
 
     @property
     def seen(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        """Whether the interval leaves out 0. One of no width does not count: seeds that agree to the last sample."""
+        if self.interval is None:
+            return False
+        low, high = self.interval
+        return low < high and not low <= 0 <= high
 
 
 def paired(first: Sequence[float], second: Sequence[float], rng: np.random.Generator) -> Difference:
