@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import mean
 
 from bench.report import style, versus
 from bench.report.groups import Group
@@ -22,7 +23,8 @@ def answer(groups: Sequence[Group]) -> list[str]:
     """
     kept = versus.comparable(groups)
     names = headings(kept)
-    sentences = [_leaders(kept, names), _from_full(kept, names), _enough(kept, names) or _cheapest(kept, names)]
+    last = _forgotten(kept, names) or _enough(kept, names) or _cheapest(kept, names)
+    sentences = [_leaders(kept, names), _from_full(kept, names), last]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -64,6 +66,26 @@ def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
         parts.append(f"on {name} {', '.join(said)}" if found else f"on {name} one seed, no interval")
     sure = "paired by seed, 95% intervals one by one, of which one in twenty leaves 0 out by chance"
     return f"Against full fine-tuning ({sure}): {'; '.join(parts)}." if parts else ""
+
+
+def _forgotten(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """Who has more or less left of an old task than full fine-tuning."""
+    parts = []
+    for group, name in zip(groups, names, strict=True):
+        base = versus.full(group)
+        if base is None or not base.retained or not base.untouched:
+            continue
+        found = [(c, versus.kept(c, base)) for c in group.configurations if c is not base]
+        known = [(c, one) for c, one in found if one and one.interval]
+        told = {True: [c for c, one in known if one.seen and one.mean > 0],
+                False: [c for c, one in known if one.seen and one.mean < 0]}  # fmt: skip
+        said = [f"{'more' if more else 'less'} with {_some(which)}" for more, which in told.items() if which]
+        rest = len(known) - sum(map(len, told.values()))
+        said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
+        after, before = (mean(values.values()) for values in (base.retained, base.untouched))
+        words = ", ".join(said) or "one seed, no interval"
+        parts.append(f"on {name} full fine-tuning leaves {after:.3f} of {base.old_task}'s {before:.3f}, {words}")
+    return f"Of the old task, paired by seed: {'; '.join(parts)}." if parts else ""
 
 
 def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:

@@ -61,6 +61,13 @@ def difference(one: Configuration, other: Configuration) -> Difference | None:
     return mean_difference([sign(one.metric) * value for value in found.values], np.random.default_rng(0))
 
 
+def kept(one: Configuration, other: Configuration) -> Difference | None:
+    """By how much more of the old task one has left than the other, on the seeds that both have."""
+    mine, theirs = one.retained, other.retained
+    values = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
+    return mean_difference(values, np.random.default_rng(0)) if values else None
+
+
 def against(group: Group, base: Configuration) -> list[Versus]:
     """Every other configuration of a group less `base`, corrected for their number."""
     others = [c for c in group.configurations if c is not base]
