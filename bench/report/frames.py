@@ -30,8 +30,8 @@ ABOUT_PPT = (
 )
 
 
-def results(groups: Sequence[Group]) -> pd.DataFrame:
-    """A row a configuration: score with interval, what trains, what it costs, what to mind."""
+def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
+    """A row a configuration: score with interval, to so many digits, what trains, what it costs, what to mind."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -40,7 +40,8 @@ def results(groups: Sequence[Group]) -> pd.DataFrame:
             low, high = c.score.interval or (None, None)
             rows.append({
                 "task": name, "method": c.label, "metric": style.metric_name(group.metric),
-                "score": round(c.score.mean, 4), "low": _rounded(low), "high": _rounded(high), "seeds": len(c.runs),
+                "score": round(c.score.mean, digits), "low": _rounded(low, digits), "high": _rounded(high, digits),
+                "seeds": len(c.runs),
                 "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
                 **_retained(c),
                 "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
@@ -51,7 +52,7 @@ def results(groups: Sequence[Group]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences(groups: Sequence[Group]) -> pd.DataFrame:
+def differences(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
     """A row a configuration and task: less full fine-tuning, paired by seed; p of the permutation test, and Holm's."""
     import pandas as pd
 
@@ -63,8 +64,8 @@ def differences(groups: Sequence[Group]) -> pd.DataFrame:
                 continue
             low, high = one.difference.interval or (None, None)
             rows.append({
-                "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, 4),
-                "low": _rounded(low), "high": _rounded(high), "pairs": one.difference.pairs,
+                "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, digits),
+                "low": _rounded(low, digits), "high": _rounded(high, digits), "pairs": one.difference.pairs,
                 "p": round(one.difference.p, 4), "p (Holm)": _rounded(one.corrected),
                 "verdict": _verdict(one),
             })  # fmt: skip
@@ -101,7 +102,8 @@ def write_exports(folder: Path, table: pd.DataFrame, groups: Sequence[Group]) ->
     table.to_parquet(buffer, index=False)
     written = [write_atomically(folder / "table.parquet", buffer.getvalue())]
     shown = scored(groups)
-    for name, frame in (("results", results(shown)), ("differences", differences(shown))):
+    exact = 12  # digits: what is rounded twice may be another number
+    for name, frame in (("results", results(shown, digits=exact)), ("differences", differences(shown, digits=exact))):
         if len(frame):
             written.append(write_atomically(folder / "tables" / f"{name}.tex", latex(frame, name)))
         else:
