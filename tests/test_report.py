@@ -206,3 +206,27 @@ def test_a_notebooks_matplotlib_stays_as_it_was(study: Path, tmp_path: Path) -> 
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert json.loads(done.stdout) == [[], False, 0]
+
+
+def test_figures_are_drawn_again_only_where_something_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.report.sheet import Sheet
+
+    drawn: list[str] = []
+    save = Sheet.save
+    monkeypatch.setattr(
+        Sheet, "save", lambda self, folder, stem, **more: drawn.append(stem) or save(self, folder, stem, **more)
+    )
+    keep(tmp_path, [PROBE, FULL, LORAS[0]])
+    written = redraw(tmp_path)
+    assert drawn and redraw(tmp_path) == written
+    number = len(drawn)
+    (tmp_path / "figures" / "learning_curves.png").write_bytes(b"touched")
+    (tmp_path / "figures" / "column" / "accuracy_vs_parameters.pdf").unlink()
+    assert redraw(tmp_path) == written
+    assert drawn[number:] == ["accuracy_vs_parameters", "learning_curves"]
+    (tmp_path / "drawn.json").write_text("{half")
+    redraw(tmp_path)
+    assert len(drawn) == 2 * number + 2
+    keep(tmp_path, [PROBE], seeds=(3,))
+    redraw(tmp_path)
+    assert len(drawn) == 3 * number + 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ from bench.report import (
     style,
     versus,
 )
+from bench.report.drawn import Drawn
 from bench.report.examples import COLOURS, examples, shows_examples
 from bench.report.groups import Group, scored
 from bench.report.names import slugs
 from bench.report.sheet import Sheet
+from bench.report.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -198,49 +201,19 @@ EXAMPLES_CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on disk.
-
-    Args:
-        name: of its kind.
-        caption: what it shows.
-        group: of which group; None for the overview of all.
-        files: the PNG, then the SVG and the PDF where there are any.
-        beside: groups that the figure of a study of costs shows side by side.
-        column: the PDF for one column of a paper, if any.
-    """
-
-    name: str
-    caption: str
-    group: Group | None
-    files: tuple[Path, ...]
-    beside: tuple[Group, ...] = ()
-    column: Path | None = None
-
-    @property
-    def written(self) -> tuple[Path, ...]:
-        """All of its files."""
-        return (*self.files, *([self.column] if self.column else []))
-
-    @property
-    def title(self) -> str:
-        """The name in words, with the score that the figure really shows."""
-        words = self.name.replace("_", " ")
-        score = style.metric_name(self.group.metric) if self.group else "accuracy"
-        return words if "accuracy" in score else words.replace("accuracy", score)
-
-
 def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
-    """Draw the figures of the study and of every group that has results; figures that no longer exist go.
+    """Draw the figures of the study and of every group that has results, where they are not current (`Shelf`).
+
+    Figures that no longer exist go.
 
     Args:
         folder: results/<study>/<scale>/figures.
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
-    shown = scored(groups)
-    drawn = list(_drawn(folder, shown)) if shown else []
-    drawn += _costs(folder, costs.gathered(groups))
+    shown, shelf = scored(groups), Shelf(folder, groups)
+    drawn = list(_drawn(shelf, shown)) if shown else []
+    drawn += _costs(shelf, costs.gathered(groups))
+    shelf.close()
     kept = {path for figure in drawn for path in figure.written}
     names = (EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *OF_STUDY, *COSTS)))
     for path in (path for name in names for where in (folder, folder / "column") for path in where.glob(f"{name}.*")):
@@ -249,41 +222,50 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
     return drawn
 
 
-def _drawn(folder: Path, groups: Sequence[Group]) -> Iterator[Drawn]:
+def _drawn(shelf: Shelf, groups: Sequence[Group]) -> Iterator[Drawn]:
     """The figures one by one, as they are written."""
     with style.drawing():
         for several in (kind for kind in OF_STUDY if kind.shows(groups)):
-            files = several.draw(groups).save(folder, several.name)
-            narrow = _column(folder, several.name, several.draw, groups) if several.narrow else None
+            files = _saved(shelf, several.name, several.draw, groups)
+            narrow = _column(shelf, several.name, several.draw, groups) if several.narrow else None
             yield Drawn(several.name, several.caption, None, files, column=narrow)
         ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
         for alike in learning_rate.sheets(groups):
             alone = alike[0] if len(alike) == 1 else None
             stem = LEARNING_RATE + (ends[alone] if alone else "")
-            files = learning_rate.learning_rates(alike).save(folder, stem)
+            files = _saved(shelf, stem, learning_rate.learning_rates, alike)
             yield Drawn(LEARNING_RATE, LEARNING_RATE_CAPTION, alone, files)
         for group, end in ends.items():
             for kind in (kind for kind in KINDS if kind.shows is None or kind.shows(group)):
-                files = kind.draw(group).save(folder, kind.name + end)
-                narrow = _column(folder, kind.name + end, kind.column, group) if kind.column else None
+                files = _saved(shelf, kind.name + end, kind.draw, group)
+                narrow = _column(shelf, kind.name + end, kind.column, group) if kind.column else None
                 yield Drawn(kind.name, kind.caption, group, files, column=narrow)
             if shows_examples(group):
-                sheet = examples(group, folder.parent / "pictures")
-                files = sheet.save_photographs(folder, EXAMPLES + end, exact=COLOURS)
+                files = shelf.keep(EXAMPLES + end, partial(_photographs, shelf.folder, EXAMPLES + end, group))
                 yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
 
 
-def _column(folder: Path, stem: str, draw: Callable[[Any], Sheet], of: Group | Sequence[Group]) -> Path:
-    """The figure for one column of a paper: folder/column/stem.pdf."""
+def _saved(shelf: Shelf, stem: str, draw: Callable[[Any], Sheet], of: Any) -> tuple[Path, ...]:
+    """A figure in all formats."""
+    return shelf.keep(stem, lambda: draw(of).save(shelf.folder, stem))
+
+
+def _photographs(folder: Path, stem: str, group: Group) -> tuple[Path, ...]:
+    """The figure of what detectors see."""
+    return examples(group, folder.parent / "pictures").save_photographs(folder, stem, exact=COLOURS)
+
+
+def _column(shelf: Shelf, stem: str, draw: Callable[[Any], Sheet], of: Group | Sequence[Group]) -> Path:
+    """The figure for one column of a paper: column/stem.pdf."""
     with style.column():
-        return draw(of).save(folder / "column", stem, formats=("pdf",))[0]
+        return shelf.keep(f"column/{stem}", lambda: draw(of).save(shelf.folder / "column", stem, formats=("pdf",)))[0]
 
 
-def _costs(folder: Path, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:
+def _costs(shelf: Shelf, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:
     """The figures of a study of costs; where there are several parts, a name ends on the first network's."""
     ends = [f".{slug}" * (len(parts) > 1) for slug in slugs([beside[0] for beside in parts])]
     with style.drawing():
         for beside, end in zip(parts, ends, strict=True):
             for kind in (kind for kind in COSTS if kind.shows(beside)):
-                files = kind.draw(beside).save(folder, kind.name + end)
+                files = _saved(shelf, kind.name + end, kind.draw, beside)
                 yield Drawn(kind.name, kind.caption, beside[0], files, beside)

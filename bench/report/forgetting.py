@@ -65,7 +65,7 @@ def _frame(ax: Axes, group: Group) -> None:
     ys = [mean(c.retained.values()) for c in known] + [mean(known[0].untouched.values())]
     for values, set_limits in ((xs, ax.set_xlim), (ys, ax.set_ylim)):
         room = max(_ROOM * (max(values) - min(values)), 0.01)
-        set_limits(min(values) - 2 * room, max(values) + 2 * room)
+        set_limits(min(values) - 2 * room, min(max(values) + 2 * room, 1.03))  # no accuracy is above 1
     ax.set_xlabel(f"{group.task}, learned: {axis.score_name(group)}", fontsize=style.pt(9))
     ax.set_ylabel(f"{known[0].old_task}, left: accuracy (test)", fontsize=style.pt(9))
     ax.set_title(group.subject, fontsize=style.pt(9.5), fontweight="bold", color="#222222")

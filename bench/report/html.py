@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.records import write_atomically
 from bench.report import aggregates, flags, frames
 from bench.report.answer import answer
-from bench.report.figures import Drawn
+from bench.report.drawn import Drawn
 from bench.report.groups import Group, scored
 from bench.report.interactive import scatter
 from bench.report.measured import Record

@@ -12,7 +12,8 @@ from bench.report import aggregates, flags, style, versus, words
 from bench.report.across import across
 from bench.report.answer import answer
 from bench.report.costs import costs_section, gathered
-from bench.report.figures import OF_TUNING, Drawn
+from bench.report.drawn import Drawn
+from bench.report.figures import OF_TUNING
 from bench.report.groups import Group, measured, scored
 from bench.report.markdown import cell, number, table
 from bench.report.measured import Configuration, Estimate, Record, Reference, on_test
