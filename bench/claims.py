@@ -127,7 +127,7 @@ class Contrast:
         """The differences over tasks."""
         groups = [g for g in evidence.of(self.study) if g.metric == "top1" and self.tasks(g)]
         values: list[list[float]] = []
-        said = []
+        each, said = [], []
         for group, name in zip(groups, headings(groups), strict=True):
             pair = self.one.of(group), self.other.of(group)
             if pair[0] is None or pair[1] is None:
@@ -135,15 +135,15 @@ class Contrast:
             own, others = map(self.score, (pair[0], pair[1]))
             if common := sorted(own.keys() & others.keys()):
                 values.append([own[seed] - others[seed] for seed in common])
-                points = _points(mean(values[-1]), mean_interval(values[-1]))
-                said.append(f"{name} {pair[0].label} − {pair[1].label} {points}")
+                each.append(mean_interval(values[-1]))
+                said.append(f"{name} {pair[0].label} − {pair[1].label} {_points(mean(values[-1]), each[-1])}")
         if not values:
             return Found(None, f"no records of both in {self.study} at {evidence.scale}", ())
         interval = stratified_interval(values)
         text = "; ".join(said)
         over = _points(mean(map(mean, values)), interval)
         text = text if len(values) == 1 else f"{over} over {len(values)} tasks ({text})"
-        return Found(interval, text, tuple(mean_interval(each) for each in values))
+        return Found(interval, text, tuple(each))
 
 
 def _points(difference: float, interval: Interval | None) -> str:

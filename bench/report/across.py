@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report import style
+from bench.report import style, versus
 from bench.report.groups import Group
 from bench.report.markdown import cell, table
-from bench.report.measured import Configuration, Estimate
+from bench.report.measured import Estimate
 from bench.report.names import headings
 from bench.report.words import UNDEFINED
 
@@ -24,9 +24,9 @@ def across(groups: Sequence[Group]) -> str:
     found: dict[tuple[str, str], dict[int, str]] = {}
     for number, group in enumerate(groups):
         for configuration in group.configurations:
-            found.setdefault(_key(configuration), {})[number] = _score(configuration.score)
+            found.setdefault(versus.key(configuration), {})[number] = _score(configuration.score)
         for configuration in group.undefined:
-            found.setdefault(_key(configuration), {}).setdefault(number, UNDEFINED)
+            found.setdefault(versus.key(configuration), {}).setdefault(number, UNDEFINED)
     order = _order(groups)
     keys = sorted(found, key=lambda key: order[key])
     labels = [label for label, _ in keys]
@@ -40,10 +40,6 @@ def across(groups: Sequence[Group]) -> str:
     return table(["method", *columns], rows)
 
 
-def _key(configuration: Configuration) -> tuple[str, str]:
-    return configuration.label, str(configuration.runs[0]["method"]["spec"])
-
-
 def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Methods as the first group that has them orders them, the ranks of one side by side."""
     methods: dict[str, int] = {}
@@ -51,7 +47,7 @@ def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int
     for group in groups:
         for configuration in (*group.configurations, *group.undefined):
             method = methods.setdefault(configuration.name, len(methods))
-            order.setdefault(_key(configuration), (method, configuration.rank or 0, len(order)))
+            order.setdefault(versus.key(configuration), (method, configuration.rank or 0, len(order)))
     return order
 
 

@@ -10,7 +10,7 @@ from bench.report.groups import Group
 from bench.report.measured import Configuration
 from bench.report.names import headings
 from bench.report.saturation import saturation
-from bench.stats import noise_floor
+from bench.stats import Difference, noise_floor
 
 _NAMED = 4  # configurations, before the rest is counted
 
@@ -53,17 +53,11 @@ def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
         base = versus.full(group)
         if base is None or len(group.configurations) < 2:
             continue
-        found = [one for one in versus.against(group, base) if one.difference and one.difference.interval]
-        better = [
-            one.configuration for one in found if one.difference and one.difference.seen and one.difference.mean > 0
-        ]
-        worse = [
-            one.configuration for one in found if one.difference and one.difference.seen and one.difference.mean < 0
-        ]
+        found = [(one.configuration, one.difference) for one in versus.against(group, base)]
+        better, worse, rest = _sorted(found)
         said = [f"{_some(better)} better"] * bool(better) + [f"{_some(worse)} worse"] * bool(worse)
-        rest = len(found) - len(better) - len(worse)
-        said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
-        parts.append(f"on {name} {', '.join(said)}" if found else f"on {name} one seed, no interval")
+        said += _alike_too(rest, others=bool(said))
+        parts.append(f"on {name} {', '.join(said) or 'one seed, no interval'}")
     sure = "paired by seed, 95% intervals one by one, of which one in twenty leaves 0 out by chance"
     return f"Against full fine-tuning ({sure}): {'; '.join(parts)}." if parts else ""
 
@@ -76,16 +70,28 @@ def _forgotten(groups: Sequence[Group], names: Sequence[str]) -> str:
         if base is None or not base.retained or not base.untouched:
             continue
         found = [(c, versus.kept(c, base)) for c in group.configurations if c is not base]
-        known = [(c, one) for c, one in found if one and one.interval]
-        told = {True: [c for c, one in known if one.seen and one.mean > 0],
-                False: [c for c, one in known if one.seen and one.mean < 0]}  # fmt: skip
-        said = [f"{'more' if more else 'less'} with {_some(which)}" for more, which in told.items() if which]
-        rest = len(known) - sum(map(len, told.values()))
-        said += [f"no difference seen for {'the other ' * bool(said)}{rest}"] * bool(rest)
+        more, less, rest = _sorted(found)
+        said = [f"more with {_some(more)}"] * bool(more) + [f"less with {_some(less)}"] * bool(less)
+        said += _alike_too(rest, others=bool(said))
         after, before = (mean(values.values()) for values in (base.retained, base.untouched))
         words = ", ".join(said) or "one seed, no interval"
         parts.append(f"on {name} full fine-tuning leaves {after:.3f} of {base.old_task}'s {before:.3f}, {words}")
     return f"Of the old task, paired by seed: {'; '.join(parts)}." if parts else ""
+
+
+def _sorted(
+    found: Iterable[tuple[Configuration, Difference | None]],
+) -> tuple[list[Configuration], list[Configuration], int]:
+    """What is seen to be higher, what lower, and how many have an interval that tells nothing."""
+    known = [(c, one) for c, one in found if one and one.interval]
+    higher = [c for c, one in known if one.seen and one.mean > 0]
+    lower = [c for c, one in known if one.seen and one.mean < 0]
+    return higher, lower, len(known) - len(higher) - len(lower)
+
+
+def _alike_too(number: int, *, others: bool) -> list[str]:
+    """Those of which no difference is seen, if any."""
+    return [f"no difference seen for {'the other ' * others}{number}"] * bool(number)
 
 
 def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
