@@ -76,13 +76,13 @@ smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into bui
 	$(BIN)/bench run rank-sweep --scale smoke --results build/results
 
 bench: $(INSTALLED) ## Time our code against peft's and the limit, and what search and records cost (WHOLE=1: an hour)
-	WHOLE=$(WHOLE) $(BIN)/python -m benchmarks
+	WHOLE=$(WHOLE) $(BIN)/python -m tests.benchmarks
 
 install: $(INSTALLED) ## Make .venv and install what the rest needs (every target does this itself)
 
 clean: ## Remove .venv, build outputs and tool caches; never results/, nor fetched assets
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find bench studies tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find bench studies tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamp is written last, so that a failed or interrupted installation is done again.
 $(INSTALLED): pyproject.toml

@@ -20,14 +20,14 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
         results: the folder with the records.
 
     Returns:
-        One row a run, split and metric: `bench.report.table.tidy`.
+        One row a run, split and metric: `bench.report.tables.tidy.tidy`.
 
     Raises:
         BadInput: no such records (did you mean).
     """
     from bench.errors import BadInput, unknown  # here: `import bench` must cost nothing
     from bench.records import Records
-    from bench.report.table import tidy
+    from bench.report.tables.tidy import tidy
 
     known = {path.parent.parent.name for path in Path(results).glob(f"*/{scale}/runs")}
     name = study.replace("_", "-")

@@ -16,10 +16,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.claims import Claim, Contrast, Evidence, Finding, Pick, at_least, beats, differences, together, within
-from bench.report.groups import Group
-from bench.report.measured import Configuration
-from bench.report.names import headings
+from bench.report.claims import Claim, Contrast, Evidence, Finding, Pick, at_least, beats, differences, together, within
+from bench.report.data.groups import Group
+from bench.report.data.measured import Configuration
+from bench.report.data.names import headings
 from bench.sites import ALL, ATTENTION, MLP
 
 POINT = 0.01

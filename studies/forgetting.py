@@ -2,7 +2,7 @@
 
 `laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/forgetting/laptop). Four rates a
 method on a grid, one tuning seed; three fresh seeds: means of accuracy on test. What is left of the old task is read
-with a linear head that was fitted to the untouched network and is never fitted again (`bench.retained`).
+with a linear head that was fitted to the untouched network and is never fitted again (`bench.training.retention`).
 
 - Pictures (DINOv2-S/14; 400 solar cells are learned; MNIST digits, .883 before): left .821 by LoRA r = 64, .813 r = 8,
   .745 r = 1 on q and v, .641 r = 8 on all linear layers, .505 by BitFit, .453 by full fine-tuning. Its seeds lie

@@ -32,9 +32,9 @@ from bench.methods import FullFineTuning, LoRA
 from bench.models import HuggingFace, Timm
 from bench.space import Range
 from bench.study import Study
+from bench.study.tune import Tune
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
-from bench.tune import Tune
 
 NAME = "learning-rate"
 QUESTION = "Does LoRA's best learning rate stay put over rank, and is it ten times that of full fine-tuning?"

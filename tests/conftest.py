@@ -54,7 +54,7 @@ def asset() -> Callable[[str], Path]:
 def few_formats_and_rounds() -> Iterator[None]:
     """Figures as PNG and SVG, latencies of few rounds: a test of the third format or of more rounds asks for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.sheet.FORMATS", ("png", "svg"))
+        patch.setattr("bench.report.figures.canvas.FORMATS", ("png", "svg"))
         patch.setattr("bench.costs.time.MOST", 3)
         yield
 

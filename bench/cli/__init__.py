@@ -85,7 +85,7 @@ def run(
 
     Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`
     """
-    from bench.launch import launch
+    from bench.execution.launch import launch
 
     try:
         sound = launch(
@@ -110,24 +110,24 @@ def plan(
 
     Example: `bench plan rank-sweep --scale full`
     """
-    from bench import show
-    from bench.environment import choose_device
-    from bench.hands import hands
-    from bench.launch import at_once, planned
+    from bench.execution import console
+    from bench.execution.launch import at_once, planned
+    from bench.execution.parallelism import share_out
     from bench.records import Records
     from bench.study import load
+    from bench.training.device import choose_device
 
     parts, where = load(study, scale, family=family), choose_device(device)
     records = Records(results / parts[0].name / scale)
-    crew = hands(at_once(parts, jobs), where, scale=scale, known=records.all())
+    workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     planned_rows = []
     for part in parts:
         rows, why = planned(part, records, where)
-        show.plan(part, scale, rows, device=where, jobs=crew.jobs)
+        console.plan(part, scale, rows, device=where, jobs=workers.jobs)
         if why:
             print(f"no estimate of the time: {why}")
         planned_rows.append(rows)
-    show.families(parts, planned_rows, scale, jobs=crew.jobs)
+    console.families(parts, planned_rows, scale, jobs=workers.jobs)
 
 
 @app.command()

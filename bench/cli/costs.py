@@ -9,9 +9,9 @@ import typer
 from bench.cli.listing import Json, cell_of
 
 if TYPE_CHECKING:
-    from bench.forecast import Forecast
     from bench.study import Cell
-    from bench.training import Training
+    from bench.training.memory_forecast import Forecast
+    from bench.training.recipe import Training
 
 ABOUT = {
     "foretold": "foretold from shapes alone",
@@ -59,7 +59,7 @@ def memory(
     """
     import json
 
-    from bench.training import Training
+    from bench.training.recipe import Training
 
     training = Training(
         batch_size=batch, precision=precision, optimizer=optimizer, activation_checkpointing=checkpointing
@@ -78,8 +78,8 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
     from tqdm import tqdm
 
     from bench.costs.units import size
-    from bench.forecast import forecast, largest_batch
-    from bench.run import Run
+    from bench.training.memory_forecast import forecast, largest_batch
+    from bench.training.run import Run
 
     run = Run(cell.task, cell.model, cell.method, training, seed=0)
     if fit is None:
@@ -94,9 +94,9 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
 
 
 def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
-    from bench import show
     from bench.costs.memory import PARTS
     from bench.costs.units import readable
+    from bench.execution import console
 
     rows = []
     for method, each in found.items():
@@ -104,7 +104,7 @@ def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
         parts = [readable(each.memory.peak.breakdown[part]) for part in PARTS]
         rows.append((method, *largest, readable(each.peak), *parts, readable(each.memory.phases["evaluation"].total)))
     head = ("method", *(["largest batch"] if fit else []), "peak", *PARTS, "evaluation")
-    show.table(head, rows, right=1)
+    console.table(head, rows, right=1)
     first = next(iter(found.values()))
     size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
     print(f"\n{size}, {first.precision}, on {first.device}; {ABOUT[first.kind]}")

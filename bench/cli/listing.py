@@ -19,11 +19,11 @@ def methods() -> None:
 
     Example: `bench methods`
     """
-    from bench import show
+    from bench.execution import console
     from bench.methods import METHODS
 
-    rows = [(repr(method()), show.first_line(method), show.space(method.space)) for method in METHODS.values()]
-    show.table(("method", "what it does", "searched by tuning"), sorted(rows))
+    rows = [(repr(method()), console.first_line(method), console.space(method.space)) for method in METHODS.values()]
+    console.table(("method", "what it does", "searched by tuning"), sorted(rows))
 
 
 def models(
@@ -35,14 +35,14 @@ def models(
     """
     import timm
 
-    from bench import show
+    from bench.execution import console
     from bench.models import known, offline
 
     if search:
         for name in known(search if "*" in search else f"*{search}*"):
             print(name)
         return
-    show.table(("model", "weights", "asset"), offline())
+    console.table(("model", "weights", "asset"), offline())
     print(
         f"\nand {len(timm.list_models())} more for images by their name in timm: bench models SEARCH"
         "\nand torchvision's detectors, for detection: Torchvision('fcos_resnet50_fpn')"
@@ -55,10 +55,10 @@ def tasks() -> None:
 
     Example: `bench tasks`
     """
-    from bench import show
+    from bench.execution import console
     from bench.tasks import listing
 
-    show.table(("task", "what it is", "classes"), listing())
+    console.table(("task", "what it is", "classes"), listing())
 
 
 def count(
@@ -80,15 +80,15 @@ def count(
     """
     import json
 
-    from bench import show
-    from bench.plan import trainable
+    from bench.execution import console
+    from bench.study.plan import trainable
 
     backbone, head = trainable(cell_of(method, model, task))
     counts = {"backbone": backbone, "head": head, "total": backbone + head}
     if as_json:
         print(json.dumps(counts))
     else:
-        show.table(("trainable", "parameters"), [(part, f"{n:,}") for part, n in counts.items()], right=1)
+        console.table(("trainable", "parameters"), [(part, f"{n:,}") for part, n in counts.items()], right=1)
 
 
 def cell_of(method: str, model: str, task: str | None) -> Cell:
@@ -114,15 +114,16 @@ def check(
 
     Example: `bench check "Houlsby(width=8)"`
     """
-    from bench import conformance, show
+    from bench.execution import console
     from bench.methods import METHODS
     from bench.models import resolve
     from bench.spec import parse
+    from bench.training import method_checks
 
     parsed: Any = parse(method, known=METHODS, kind="method")
-    where = [resolve(model).untrained()] if model else list(conformance.MODELS)
-    rows, failed = conformance.report(parsed, where)
-    show.table(("model", "check", "result"), rows)
+    where = [resolve(model).untrained()] if model else list(method_checks.MODELS)
+    rows, failed = method_checks.report(parsed, where)
+    console.table(("model", "check", "result"), rows)
     if not any(result == "ok" for *_, result in rows) and not failed:
         raise BadInput(f"{parsed!r} fits none of these models: name one that it fits with --model")
     raise typer.Exit(1 if failed else 0)

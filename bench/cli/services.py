@@ -27,10 +27,10 @@ def assets(context: typer.Context) -> None:
     """List the assets: what, size, licence, cached or not. `bench assets pull elpv` fetches one."""
     if context.invoked_subcommand is not None:
         return
-    from bench import show
     from bench.assets import cache_folder, rows
+    from bench.execution import console
 
-    show.assets(rows())
+    console.assets(rows())
     print(f"cache: {cache_folder()} (LORA_BENCH_CACHE moves it)")
 
 

@@ -11,7 +11,7 @@ from bench.cli.services import RESULTS, Results
 from bench.errors import BadInput, unknown
 
 if TYPE_CHECKING:
-    from bench.report.groups import Group
+    from bench.report.data.groups import Group
 
 Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.")]
 
@@ -30,7 +30,7 @@ def claims(
     import json
     import textwrap
 
-    from bench.claims import VERDICTS, Evidence, judged, load
+    from bench.report.claims import VERDICTS, Evidence, judged, load
 
     found = judged(load(), Evidence(_folder(results), scale))
     if as_json:
@@ -104,7 +104,7 @@ def _is(configuration: Any, name: str, fields: dict[str, Any]) -> bool:
 def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Group]]:
     """Every group with scores, of one study or of all."""
     from bench.records import Records
-    from bench.report.groups import groups, scored
+    from bench.report.data.groups import groups, scored
 
     folders = {folder.parent.parent.name: folder.parent for folder in sorted(results.glob(f"*/{scale}/runs"))}
     if study is not None:

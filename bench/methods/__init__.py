@@ -1,4 +1,4 @@
-"""The methods. To add one: a file in this folder, a line here, a row in tests/test_conformance.py."""
+"""The methods. To add one: a file in this folder, a line here, a row in tests/training/test_method_checks.py."""
 
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import assets
-from bench.asset_download import sha256
+from bench.assets.download import sha256
 from bench.errors import BadInput
 from bench.models.hub import go_offline_if_need_be
 from bench.models.text_shapes import ONLY_HERE, SHAPES, byte_tokenizer, configuration

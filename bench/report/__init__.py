@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.records import Records
-from bench.report.table import tidy, write_table
+from bench.report.tables.tidy import tidy, write_table
 
 
 def redraw(folder: Path, *, title: str | None = None, question: str | None = None) -> list[Path]:
@@ -23,11 +23,11 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     Raises:
         BadInput: the folder cannot be written.
     """
-    from bench.report.figures import draw_all  # here: importing `bench.report` must not wait for matplotlib
-    from bench.report.frames import write_exports
-    from bench.report.groups import groups
-    from bench.report.html import write_html
-    from bench.report.page import asked, write_page
+    from bench.report.data.groups import groups
+    from bench.report.figures.catalogue import draw_all  # here: importing `bench.report` must not wait for matplotlib
+    from bench.report.page.html import write_html
+    from bench.report.page.study_page import asked, write_page
+    from bench.report.tables.frames import write_exports
 
     folder = Path(folder)
     records = Records(folder).all()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.report import axis, style, versus
-from bench.report.groups import Group
-from bench.report.measured import Configuration
+from bench.report import style
+from bench.report.data import differences
+from bench.report.data.groups import Group
+from bench.report.data.measured import Configuration
+from bench.report.figures import axis
 
 
 def compared(group: Group, one: Configuration, other: Configuration) -> Iterator[str]:
@@ -14,7 +16,7 @@ def compared(group: Group, one: Configuration, other: Configuration) -> Iterator
     yield f"{group.subject} ({group.device})"
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
-    less = " (positive: less, which is better)" if versus.sign(group.metric) < 0 else ""
+    less = " (positive: less, which is better)" if differences.sign(group.metric) < 0 else ""
     yield f"  Difference{less}: {_difference(group, one, other)}"
     if costs := [text for text in _costs(one, other) if text]:
         yield f"  Costs of {one.label} against {other.label}: {'; '.join(costs)}"
@@ -27,7 +29,7 @@ def _score(of: Configuration) -> str:
 
 
 def _difference(group: Group, one: Configuration, other: Configuration) -> str:
-    found = versus.difference(one, other)
+    found = differences.difference(one, other)
     if found is None:
         return "none can be given: they share no seed"
     text = f"{found.mean:+.3f}"

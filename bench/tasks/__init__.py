@@ -6,15 +6,15 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.spec import parse
-from bench.tasks.box_sets import BOX_SETS
-from bench.tasks.detection import CocoFolder, Detection, VocFolder
-from bench.tasks.glue import GLUE, Glue
-from bench.tasks.image_sets import IMAGE_SETS
-from bench.tasks.images import ImageFolder, Images
-from bench.tasks.squad import Squad
-from bench.tasks.task import Data, Example, Found, Reference, Searched, Shows, Split, Task, description
-from bench.tasks.text import Text, TextCsv
-from bench.tasks.text_sets import TEXT_SETS
+from bench.tasks.contract import Data, Example, Found, Reference, Searched, Shows, Split, Task, description
+from bench.tasks.detection.sets import BOX_SETS
+from bench.tasks.detection.task import CocoFolder, Detection, VocFolder
+from bench.tasks.images.sets import IMAGE_SETS
+from bench.tasks.images.task import ImageFolder, Images
+from bench.tasks.text.glue import GLUE, Glue
+from bench.tasks.text.sets import TEXT_SETS
+from bench.tasks.text.squad import Squad
+from bench.tasks.text.task import Text, TextCsv
 
 TASKS: dict[str, type] = {
     "Images": Images,

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.spec import Spec
-from bench.tasks.pool import Pool, split
-from bench.tasks.task import Reference, on_cpu
+from bench.tasks.contract import Reference, on_cpu
+from bench.tasks.pools import Pool, split
 
 
 class Classification(Spec):

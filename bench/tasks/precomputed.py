@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from bench.tasks.task import Split
+from bench.tasks.contract import Split
 
 CACHE_LIMIT = 4 * 2**30
 """Bytes up to which activations are kept in memory; above it they are computed every time."""

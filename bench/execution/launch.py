@@ -1,0 +1,227 @@
+"""Runs a study for a person: the plan first, then the runs, with MLflow, figures and a bar beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from bench.errors import BadInput
+from bench.execution import console, cost_study
+from bench.execution.callbacks import Callbacks
+from bench.execution.cost_study import Costing
+from bench.execution.parallelism import Workers, available, share_out
+from bench.execution.runner import Runner
+from bench.execution.search import storage as open_storage
+from bench.records import Records
+from bench.study import Study, load
+from bench.study.plan import Row, estimated, plan
+from bench.study.recording import DONE, Record
+from bench.training.device import choose_device
+
+
+def launch(
+    name: str,
+    scale: str,
+    *,
+    results: Path,
+    device: str | None,
+    mlflow: bool,
+    family: str | None = None,
+    jobs: int | None = None,
+    storage: str | None = None,
+) -> bool:
+    """Plans, runs and reports a study, one family after the other.
+
+    Args:
+        name, scale, family: what to run (`bench.study.load`).
+        results: folder of the records.
+        device: torch device; by default a GPU if there is one.
+        mlflow: whether to log to MLflow.
+        jobs: runs at once; by default as many as pay (`bench.execution.parallelism`), of a study of costs one.
+        storage: URL of Optuna's storage; by default a file beside the records.
+
+    Returns:
+        Whether no final run failed or ran out of memory. (Diverging is a finding.)
+
+    Raises:
+        BadInput: anything that can be known to be wrong before training.
+    """
+    parts, where = load(name, scale, family=family), choose_device(device)
+    records = Records(results / parts[0].name / scale)
+    workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    records.prepare()
+    if workers.jobs > 1:
+        check_portable(parts)
+    with alone(records.folder):
+        if not all(part.costs for part in parts):
+            open_storage(storage, records.folder)  # now, not after an hour of downloads
+        return run(parts, scale, records, device=where, mlflow=mlflow, workers=workers, storage=storage)
+
+
+def at_once(parts: Sequence[Study], jobs: int | None) -> int | None:
+    """How many runs at once are asked for.
+
+    Raises:
+        BadInput: several of a study of costs.
+    """
+    if not any(part.costs for part in parts):
+        return jobs
+    if jobs is not None and jobs > 1:
+        raise BadInput(f"--jobs {jobs}: {parts[0].name} measures what runs cost, one at a time; leave --jobs out")
+    return 1
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds a results folder: two processes at once would do every run twice.
+
+    Raises:
+        BadInput: another one is at work there.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BadInput(
+            f"another bench run is at work on {folder}: wait for its end, or stop it and say --jobs N for more workers"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run(
+    parts: Sequence[Study],
+    scale: str,
+    records: Records,
+    *,
+    device: str,
+    mlflow: bool,
+    workers: Workers,
+    storage: str | None,
+) -> bool:
+    """What `launch` does once the folder is its own."""
+    where = device
+    print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
+    rows = []
+    for part in parts:
+        fetch(part)
+        rows.append(planned(part, records, where)[0])
+        console.plan(part, scale, rows[-1], device=where, jobs=workers.jobs)
+    console.families(parts, rows, scale, jobs=workers.jobs)
+    every = [row for part in rows for row in part]
+    advise(records, rows)
+    workers = workers.within_memory(where)
+    print(f"records, table and figures: {records.folder}\n", flush=True)
+    finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every, workers=workers, storage=storage)
+    bad = [record for record in finals if record["status"] != "ok"]
+    for record in bad:
+        what = f"{record['task']['name']} {record['method']['spec']} seed {record['seed']}"
+        print(f"{record['status']}: {what}: {record['reason']}")
+    what = "cells are measured" if all(part.costs for part in parts) else "final runs are sound"
+    print(f"\n{len(finals) - len(bad)} of {len(finals)} {what}; read {records.folder / 'README.md'}")
+    retried = [record for record in bad if record["status"] not in DONE]
+    if retried:
+        print("the same command tries again what failed or ran out of memory")
+    return not retried
+
+
+def carry_out(
+    parts: Sequence[Study],
+    scale: str,
+    records: Records,
+    *,
+    device: str,
+    mlflow: bool,
+    rows: Sequence[Row] = (),
+    workers: Workers | None = None,
+    storage: str | None = None,
+) -> list[Record]:
+    """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
+    workers = workers or Workers()
+    callbacks = Callbacks(parts[0], records, rows, mlflow=mlflow, jobs=workers.jobs)
+    finals = []
+    try:
+        for part in parts:
+            runner: Runner | Costing
+            if part.costs:
+                runner = Costing(part, scale, records, device=device, watcher=callbacks.watcher())
+            else:
+                runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
+                runner.jobs, runner.threads = workers.jobs, workers.threads
+            finals += runner()
+            if len(parts) > 1:
+                callbacks.family()
+        return finals
+    finally:
+        callbacks.close()
+
+
+def check_portable(parts: Sequence[Study]) -> None:
+    """Refuses what cannot be handed to a worker process.
+
+    Raises:
+        BadInput: a task, model or method that is defined inside a function.
+    """
+    for part in parts:
+        for cell in part.cells():
+            try:
+                pickle.dumps(cell)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise BadInput(
+                    f"{cell.method!r} on {cell.task!r} cannot be handed to another process ({error}): define its class "
+                    "at the top of its file, or run it with --jobs 1"
+                ) from None
+
+
+def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
+    """Says what records that are there already mean for this call, given the plan of each part."""
+    if not sum(row.todo for rows in parts for row in rows):
+        print(
+            "everything is recorded for this device already; "
+            "to measure again, name another folder: RESULTS=mine, --results mine"
+        )
+        return
+    specs = [(record["task"].get("spec"), record["model"].get("spec")) for record in records.all()]
+    for rows in parts:
+        about = {(repr(row.cell.task), repr(row.cell.model)) for row in rows}
+        there = sum(spec in about for spec in specs)
+        if there and not sum(row.done for row in rows):
+            print(
+                f"the {there} records of {rows[0].cell.task.name} in {records.folder} are of another device, of other "
+                "data or of an older study; this run puts its own in their place: RESULTS=mine keeps them"
+            )
+
+
+def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str]:
+    """The plan, with a bar while steps are timed, and why it has no times, if the data cannot be had for them."""
+    if study.costs:
+        rows = cost_study.plan(study, records, device=device)
+    else:
+        rows = plan(study, records, device=device, timed=False)
+    with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
+        try:
+            told = lambda row: bar.update() and None  # noqa: E731
+            if study.costs:
+                return cost_study.estimated(study, rows, device=device, told=told), ""
+            return estimated(study, rows, device=device, told=told, limit=available(device)), ""
+        except BadInput as error:  # the cells fit, as the plan without times has shown
+            return rows, str(error)
+
+
+def fetch(study: Study) -> None:
+    """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early.
+
+    A study of costs needs neither.
+    """
+    for task in () if study.costs else study.tasks:
+        for model in study.models:
+            backbone = model.build(output=task.output)
+            for seed in (*study.tune.seeds, *study.seeds):
+                task.data(backbone.inputs, seed=seed)

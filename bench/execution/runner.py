@@ -1,0 +1,264 @@
+"""Carries a study out: tunes, trains, tests, records; goes on where an earlier call stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from bench.execution.baselines import measure, retire
+from bench.execution.search import Search, storage
+from bench.execution.workers import Here, Pool
+from bench.records import Records
+from bench.study import Cell, Study
+from bench.study.recording import Record, describe, identity, keep, made, usable
+from bench.study.trials import Trial, of_cells
+from bench.training.loop import Outcome
+from bench.training.run import Run
+
+
+@dataclass
+class Watcher:
+    """What wants to know how a study goes on. Each may be replaced: progress bar, MLflow, figures, tests."""
+
+    started: Callable[[Run], None] = lambda run: None
+    epoch: Callable[[Run, int], None] = lambda run, epoch: None
+    finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
+    cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
+    reference: Callable[[Record, bool], None] = lambda record, fresh: None
+    spared: Callable[[Cell], None] = lambda cell: None
+    """The default values were chosen: a run that was planned need not be."""
+    said: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class Job:
+    """A run that is to be done, and why: as a trial of a search, or as a cell's "final" or "default" run."""
+
+    run: Run
+    phase: str
+    work: Work
+    trial: Trial | None = None
+
+
+@dataclass
+class Work:
+    """What there is to do for a cell: the trials that its values come from, then its own runs."""
+
+    cell: Cell
+    search: Search
+    runs: list[tuple[str, Run]] | None = None
+    """Phase and run of what is to be tested; None while the trials go on."""
+    taken: int = 0
+    records: dict[str, Record] = field(default_factory=dict)
+    """Of the tested runs, by id."""
+    over: bool = False
+
+
+@dataclass
+class Runner:
+    """Runs a study's cells.
+
+    Args:
+        study: what to run.
+        scale: for the records.
+        records: where they are kept.
+        device: torch device.
+        watcher: who is told.
+        jobs: runs at once; above one, each in a process of its own with `threads` threads.
+        threads: of each process; 0 for those that torch has here.
+        storage: URL of Optuna's storage; a journal file beside the records without.
+    """
+
+    study: Study
+    scale: str
+    records: Records
+    device: str = "cpu"
+    watcher: Watcher = field(default_factory=Watcher)
+    jobs: int = 1
+    threads: int = 0
+    storage: str | None = None
+
+    def __call__(self) -> list[Record]:
+        """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
+        self.references()
+        works = self.works()
+        with self.workers() as workers:
+            while True:
+                while workers.free and (job := self.next(works)) is not None:
+                    self.watcher.started(job.run)
+                    workers.start(job)
+                ended = workers.ended()
+                if not ended:
+                    break
+                for each in ended:
+                    self.ended(each.job, each.outcome, each.started)
+        return [record for work in works for record in work.records.values() if record["phase"] == "final"]
+
+    def workers(self) -> Pool | Here:
+        """What trains: processes, or, one run at a time, this one."""
+        if self.jobs == 1:
+            return Here(self.device, self.epoch)
+        return Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), self.epoch)
+
+    def references(self) -> None:
+        """Measures what the tasks' figures are read against, on the seeds of the final runs."""
+        for task in self.study.tasks:
+            found = []
+            for reference in task.references:
+                for seed in self.study.seeds:
+                    record, fresh = measure(self.study, self.scale, self.records, task, reference, seed)
+                    self.watcher.reference(record, fresh)
+                    found.append(record["run_id"])
+            retire(self.records, task, found)
+
+    def works(self) -> list[Work]:
+        """Every cell with its search, as far as both are recorded already."""
+        self.records.folder.mkdir(parents=True, exist_ok=True)
+        optuna, known = storage(self.storage, Path(self.records.folder)), self.records.all()
+        searches: dict[str, Search] = {}
+        works = []
+        for cell, trials in of_cells(self.study, self.device).items():
+            if trials.name not in searches:
+                trials.recall(known)
+                searches[trials.name] = Search(trials, optuna, parallel=self.jobs > 1, place=self.place)
+                self.say_changed(cell, trials.name, known)
+                for trial in list(trials.found.values()):
+                    for seed, record in trial.records.items():
+                        self.watcher.finished(trials.run(trial, seed), record, False)
+            works.append(Work(cell, searches[trials.name]))
+        return works
+
+    @property
+    def place(self) -> str:
+        """What tells this results folder from others in a storage that they may share."""
+        if self.storage is None:
+            return ""
+        return hashlib.sha256(f"{platform.node()} {self.records.folder.resolve()}".encode()).hexdigest()[:6]
+
+    def say_changed(self, cell: Cell, search: str, known: list[Record]) -> None:
+        """Says that trials which are there are of another space, budget, device or of other data."""
+        tuned = repr(self.study.tune.representative(cell.method))
+        here = (repr(cell.task), repr(cell.model), tuned)
+        trials = [record for record in known if record["phase"] == "tune"]
+        of_it = [r for r in trials if (r["task"]["spec"], r["model"]["spec"], of_method(r)) == here]
+        searches = {(record.get("trial") or {}).get("search") for record in of_it}
+        if of_it and search not in searches:
+            self.watcher.said(
+                f"{tuned} on {cell.task.name}: its {len(of_it)} trials are of another space, budget, "
+                "device or of other data; it is tuned anew"
+            )
+
+    def next(self, works: list[Work]) -> Job | None:
+        """The first run in the order of the study that can begin now.
+
+        A trial draws on those before it, so a second one of the same search runs beside it only if nothing else can.
+        """
+        for beside in (False, True):
+            for work in works:
+                if not work.over and (job := self.of_cell(work, beside=beside)) is not None:
+                    return job
+        return None
+
+    def of_cell(self, work: Work, *, beside: bool) -> Job | None:
+        """A cell's next run that is not recorded; None if it must wait for trials, or has none left."""
+        search = work.search
+        if not search.done:
+            if search.running and not search.independent and not beside:
+                return None
+            trial = search.take()
+            if trial is None:
+                return None
+            return Job(search.trials.run(trial, search.seed(trial)), "tune", work, trial)
+        if work.runs is None:
+            self.decide(work)
+        assert work.runs is not None
+        while work.taken < len(work.runs):
+            phase, run = work.runs[work.taken]
+            work.taken += 1
+            record = self.known(run, phase, search.trials.summary(work.cell))
+            if record is None:
+                return Job(run, phase, work)
+            self.took(work, run, record, fresh=False)
+        return None
+
+    def decide(self, work: Work) -> None:
+        """From here on the cell's values are chosen: what is tested, and which records are of an older study."""
+        trials, cell, reason = work.search.trials, work.cell, work.search.trials.unsound
+        work.runs = trials.tested(cell)
+        for _ in range((trials.method == cell.method) * 2 * len(self.study.seeds) - len(work.runs)):
+            self.watcher.spared(cell)
+        of_trials = (r["run_id"] for trial in trials.found.values() for r in trial.records.values())
+        self.retire(cell, {*(identity(run) for _, run in work.runs), *of_trials})
+        if reason is not None:
+            finals = [run for phase, run in work.runs if phase == "final"]
+            for run in finals:
+                outcome = Outcome(status="failed", reason=reason)
+                self.took(work, run, self.keep(Job(run, "final", work), outcome), fresh=True)
+            work.runs = work.runs[len(finals) :]
+
+    def known(self, run: Run, phase: str, tuning: Record) -> Record | None:
+        """The record that spares a tested run, with how its values were chosen brought up to date."""
+        record = self.records.read(identity(run))
+        if record is None or not usable(record, run, self.device):
+            return None
+        if record["tuning"] != tuning or record["phase"] != phase:  # other trials led to the same choice
+            self.records.write(record := record | {"tuning": tuning, "phase": phase})
+        return record
+
+    def epoch(self, job: Job, epoch: int, scores: list[dict[str, float]]) -> str | None:
+        """An epoch of a run has ended. Returns why the run should, if it should."""
+        self.watcher.epoch(job.run, epoch)
+        return job.work.search.report(job.trial, job.run.seed, epoch, scores) if job.trial else None
+
+    def ended(self, job: Job, outcome: Outcome, started: datetime) -> None:
+        """A run is over: recorded first, then told."""
+        record = self.keep(job, outcome, started)
+        if job.trial is None:
+            self.took(job.work, job.run, record, fresh=True)
+            return
+        self.watcher.finished(job.run, record, True)
+        job.work.search.ended(job.trial, record)
+
+    def took(self, work: Work, run: Run, record: Record, *, fresh: bool) -> None:
+        """A tested run is recorded; with the last one its cell is over."""
+        work.records[record["run_id"]] = record
+        self.watcher.finished(run, record, fresh)
+        if work.runs is not None and {identity(run) for _, run in work.runs} <= set(work.records):
+            work.over = True
+            self.watcher.cell(work.cell, list(work.records.values()))
+
+    def keep(self, job: Job, outcome: Outcome, started: datetime | None = None) -> Record:
+        """Makes the record of a run and writes it."""
+        trials = job.work.search.trials
+        of_trial = {"trial": trials.about(job.trial)} if job.trial else {}
+        record = made(
+            self.study, self.scale, self.records, job.run, outcome,
+            phase=job.phase, started=started or datetime.now(UTC), device=self.device, jobs=self.jobs,
+        )  # fmt: skip
+        record |= {"tuning": None if job.trial else trials.summary(job.work.cell), **of_trial}
+        keep(self.records, record)
+        return record
+
+    def retire(self, cell: Cell, current: set[str]) -> None:
+        """Runs of the cell that the study as it is now would not make: other values, another budget, other epochs, …"""
+        about = describe(Run(cell.task, cell.model, cell.method, self.study.training, seed=0))
+        tuned = repr(self.study.tune.representative(cell.method))
+        self.records.retire(
+            record["run_id"]
+            for record in self.records.all()
+            if record["run_id"] not in current
+            if all(record[part]["spec"] == about[part]["spec"] for part in ("task", "model"))
+            if of_method(record) == (tuned if record["phase"] == "tune" else repr(cell.method))
+        )
+
+
+def of_method(record: Record) -> str:
+    """The method as the study names it, before values were chosen, or as it was tuned."""
+    said = record["trial"] if record.get("trial") else record["tuning"] or {}
+    return str(said.get("of") or record["method"]["spec"])

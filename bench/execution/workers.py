@@ -1,0 +1,263 @@
+"""Processes that train: one at a time each, all from the same queue. One that is killed is replaced at once.
+
+The process that started them decides everything: what runs next, whether a trial is pruned, what is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from bench.study import loaded
+from bench.training.loop import Outcome, train
+from bench.training.run import Run
+
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""How workers begin: forked from a process that has imported torch once for all and used it for nothing."""
+SLOW = "torchmetrics.functional.classification"
+"""What takes seconds to import, with which no run shall be charged."""
+TRIES = 2
+"""How often a run is begun whose process is killed under it."""
+
+
+class Job(Protocol):
+    """What is handed to a worker."""
+
+    run: Run
+
+
+Told = Callable[[Any, int, list[dict[str, float]]], str | None]
+"""Hears of a job's epoch: the job, the epoch, validation scores so far. A text ends the run as pruned."""
+
+
+@dataclass
+class Ended:
+    """A job whose run is over."""
+
+    job: Any
+    outcome: Outcome
+    started: datetime
+
+
+def attempt(run: Run, *, device: str, on_epoch: Callable[[int, dict[str, float]], str | None]) -> Outcome:
+    """Trains; what goes wrong becomes a status and a reason."""
+    return guarded(lambda outcome: train(run, device=device, on_epoch=on_epoch, outcome=outcome), device=device)
+
+
+def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
+    """Does work that fills in an outcome; what goes wrong becomes a status and a reason, and its memory is freed.
+
+    Ctrl-C goes through.
+    """
+    start, outcome = time.perf_counter(), Outcome()
+    try:
+        return work(outcome)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
+        outcome.status = "out_of_memory" if full else "failed"
+        outcome.reason = first if full else f"{type(error).__name__}: {first} ({where.name}, line {where.lineno})"
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+    outcome.metrics, outcome.time["total"] = {}, time.perf_counter() - start
+    return outcome
+
+
+class Here:
+    """One worker that is this process."""
+
+    free = True
+
+    def __init__(self, device: str, told: Told) -> None:
+        self.device, self.told, self.over = device, told, list[Ended]()
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, job: Job) -> None:
+        """Runs the job to its end."""
+        started, scores = datetime.now(UTC), list[dict[str, float]]()
+
+        def on_epoch(epoch: int, found: dict[str, float]) -> str | None:
+            scores.append(found)
+            return self.told(job, epoch, scores)
+
+        self.over.append(Ended(job, attempt(job.run, device=self.device, on_epoch=on_epoch), started))
+        self.free = False
+
+    def ended(self) -> list[Ended]:
+        """What has ended since the last call; nothing if nothing runs."""
+        over, self.over, self.free = self.over, [], True
+        return over
+
+
+@dataclass
+class _Worker:
+    process: Any
+    link: Connection
+    job: Any = None
+    tries: int = 0
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    scores: list[dict[str, float]] = field(default_factory=list)
+
+
+class Pool:
+    """Several worker processes.
+
+    Args:
+        jobs: how many.
+        device: torch device; "cuda" without a number gives each worker the next GPU in turn.
+        threads: of each.
+        told: hears of every epoch.
+    """
+
+    def __init__(self, jobs: int, device: str, threads: int, told: Told) -> None:
+        self.jobs, self.device, self.threads, self.told = jobs, device, threads, told
+        self.workers: list[_Worker] = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.join()
+
+    @property
+    def free(self) -> bool:
+        """Whether a worker has nothing to do, or there may be one more."""
+        return len(self.workers) < self.jobs or any(worker.job is None for worker in self.workers)
+
+    def start(self, job: Job) -> None:
+        """Hands a job to a free worker."""
+        worker = next((w for w in self.workers if w.job is None), None)
+        if worker is None:
+            worker = self._new(len(self.workers))
+            self.workers.append(worker)
+        self._send(worker, job, tries=1)
+
+    def ended(self) -> list[Ended]:
+        """Waits until a job has ended; nothing if nothing runs. Epochs that end meanwhile are told and answered."""
+        over: list[Ended] = []
+        while not over and any(worker.job is not None for worker in self.workers):
+            busy: dict[Any, _Worker] = {worker.link: worker for worker in self.workers if worker.job is not None}
+            for link in wait(list(busy)):
+                over += self._hear(busy[link])
+        return over
+
+    def _hear(self, worker: _Worker) -> Iterator[Ended]:
+        try:
+            message = worker.link.recv()
+        except (EOFError, OSError):
+            yield from self._killed(worker)
+            return
+        if isinstance(message, Outcome):
+            job, worker.job = worker.job, None
+            yield Ended(job, message, worker.started)
+            return
+        epoch, scores = message
+        worker.scores.append(scores)
+        answer = self.told(worker.job, epoch, worker.scores)
+        with contextlib.suppress(OSError):  # killed meanwhile: the next message is the end of its pipe
+            worker.link.send(answer)
+
+    def _killed(self, worker: _Worker) -> Iterator[Ended]:
+        """A run whose process is gone begins anew in another one; where that dies too, it has failed."""
+        worker.process.join()
+        job, tries, at = worker.job, worker.tries, self.workers.index(worker)
+        fresh = self.workers[at] = self._new(at)
+        if tries < TRIES:
+            self._send(fresh, job, tries=tries + 1)
+            return
+        code = worker.process.exitcode
+        cause = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        reason = f"its process ended {tries} times ({cause}; 9 is what the system sends when memory runs out)"
+        yield Ended(job, Outcome(status="failed", reason=reason), worker.started)
+
+    def _send(self, worker: _Worker, job: Job, *, tries: int) -> None:
+        worker.job, worker.tries, worker.scores, worker.started = job, tries, [], datetime.now(UTC)
+        with contextlib.suppress(OSError):  # it died while idle: noticed, and mended, as for any other
+            worker.link.send(job.run)
+
+    def _new(self, number: int) -> _Worker:
+        context: Any = multiprocessing.get_context(START)
+        context.set_forkserver_preload([__name__, SLOW])
+        here, there = context.Pipe()
+        device = self.device
+        if device == "cuda" and torch.cuda.device_count() > 1:
+            device = f"cuda:{number % torch.cuda.device_count()}"
+        process = context.Process(target=_serve, args=(there, device, self.threads, _studies()), daemon=True)
+        before = os.environ.get("OMP_NUM_THREADS")
+        os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when the worker imports torch
+        try:
+            with _no_interrupt():  # a worker inherits it: Ctrl-C is for this process alone
+                process.start()
+        finally:
+            os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+        there.close()
+        return _Worker(process, here)
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Without Ctrl-C, where the main thread asks for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _studies() -> dict[str, str]:
+    """Study files that are loaded here: what they define must be known to a worker too."""
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith("studies.")}
+    return {name: module.__file__ for name, module in loaded.items() if module.__file__}
+
+
+def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str]) -> None:
+    """A worker's life: a run in, epochs and an outcome out, until the pipe ends."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    importlib.import_module(SLOW)
+    for name, path in studies.items():
+        loaded(name, Path(path))
+
+    def on_epoch(epoch: int, scores: dict[str, float]) -> str | None:
+        link.send((epoch, scores))
+        answer: str | None = link.recv()
+        return answer
+
+    while True:
+        link.send(attempt(link.recv(), device=device, on_epoch=on_epoch))
+
+
+def _leave_with_parent() -> None:
+    """No worker outlives the process that started it, whatever ended that one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -1,0 +1,8 @@
+"""What tables, figures and pages say, computed from the records.
+
+- groups, measured, names: what may stand in one figure, means over seeds, and what they are called.
+- differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
+- flags: what to know before believing. wording: sentences that figures and pages share.
+- searches, gains, expected_best: what was tuned, and what that brought.
+- matched_boxes: which predictions of a detector find a true box.
+"""

@@ -1,0 +1,149 @@
+"""Differences that can be stood on: against full fine-tuning, against the best, over tasks; paired by seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.data.groups import Group
+from bench.report.data.measured import Configuration
+from bench.report.style import LOWER_IS_BETTER
+from bench.stats import Difference, holm, mean_difference
+
+FULL = "FullFineTuning"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A configuration less another on one task; positive is better, whatever the metric.
+
+    Args:
+        difference: paired by seed; None where they share no seed.
+        corrected: Holm's p among all that were held against the same one; None without a difference.
+    """
+
+    configuration: Configuration
+    difference: Difference | None
+    corrected: float | None
+
+
+def sign(metric: str) -> int:
+    """-1 for metrics of which less is better."""
+    return -1 if metric in LOWER_IS_BETTER else 1
+
+
+def whole(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Those with as many seeds as any has: a mean without the seed on which a run diverged is of easier data."""
+    most = max((len(c.runs) for c in configurations), default=0)
+    return [c for c in configurations if len(c.runs) == most]
+
+
+def best(group: Group) -> Configuration:
+    """The configuration with the best mean on test, of those that have every seed."""
+    return max(whole(group.configurations), key=lambda c: sign(group.metric) * c.score.mean)
+
+
+def full(group: Group) -> Configuration | None:
+    """Full fine-tuning, where it was run; of several trainings of it the best."""
+    return max(whole(group.of(FULL)), key=lambda c: sign(group.metric) * c.score.mean, default=None)
+
+
+def difference(one: Configuration, other: Configuration) -> Difference | None:
+    """one − other on the seeds that both have; positive is better."""
+    found = one.beyond(other)
+    if found is None:
+        return None
+    return mean_difference([sign(one.metric) * value for value in found.values], np.random.default_rng(0))
+
+
+def kept(one: Configuration, other: Configuration) -> Difference | None:
+    """By how much more of the old task one has left than the other, on the seeds that both have."""
+    mine, theirs = one.retained, other.retained
+    values = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
+    return mean_difference(values, np.random.default_rng(0)) if values else None
+
+
+def against(group: Group, base: Configuration) -> list[Comparison]:
+    """Every other configuration of a group less `base`, corrected for their number."""
+    others = [c for c in group.configurations if c is not base]
+    found = [difference(other, base) for other in others]
+    corrected = iter(holm([one.p for one in found if one]))
+    return [Comparison(o, one, next(corrected) if one else None) for o, one in zip(others, found, strict=True)]
+
+
+def comparable(groups: Sequence[Group]) -> list[Group]:
+    """Groups that may be set side by side: of the device and protocol that most of them have; no task twice."""
+    kinds = [_kind(group) for group in groups]
+    if not kinds:
+        return []
+    most = max(kinds, key=lambda kind: (Counter(kinds)[kind], -kinds.index(kind)))
+    found: dict[str, Group] = {}
+    for group, kind in zip(groups, kinds, strict=True):
+        if kind == most:
+            found.setdefault(group.specs.partition(";")[0], group)
+    return list(found.values())
+
+
+def left_out(groups: Sequence[Group]) -> str:
+    """A sentence on the groups that `comparable` leaves out; "" where there are none."""
+    kept = comparable(groups)
+    rest = [f"{group.subject} ({group.device}, protocol {_kind(group)[1]})" for group in groups if group not in kept]
+    return f"Not shown, of another device, precision or protocol: {', '.join(rest)}." if rest else ""
+
+
+def _kind(group: Group) -> tuple[str, str]:
+    record = group.records[0]
+    return str(record["environment"].get("device_name")), str(record["protocol"])
+
+
+def key(configuration: Configuration) -> Key:
+    """What the same configuration has in common on several tasks: its label and its specification."""
+    return configuration.label, str(configuration.runs[0]["method"]["spec"])
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Scores of the configurations that all of some groups have, on all seeds of these.
+
+    Args:
+        groups: tasks.
+        rows: the configurations of the first group.
+        scores: (configurations, seeds, tasks), more is better.
+        lacking: labels of configurations that every task has, but not on every seed.
+    """
+
+    groups: tuple[Group, ...]
+    rows: tuple[Configuration, ...]
+    scores: NDArray[np.float64]
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> str:
+        """A sentence on these; "" where there are none."""
+        return f"Left out, for want of a seed: {', '.join(self.lacking)}." if self.lacking else ""
+
+
+def blocks(groups: Sequence[Group]) -> Blocks | None:
+    """What can be averaged over tasks; None where fewer than three configurations or two seeds are common to all."""
+    groups = comparable(groups)
+    tables = [{key(c): c for c in group.configurations} for group in groups]
+    if not tables:
+        return None
+    shared = [k for k in tables[0] if all(k in table for table in tables)]
+    seen = [{seed for k in shared for seed in table[k].by_seed} for table in tables]
+    seeds = sorted(set.intersection(*seen))
+    common = [k for k in shared if all(set(seeds) <= set(table[k].by_seed) for table in tables)]
+    if len(common) < 3 or len(seeds) < 2:
+        return None
+    scores = np.empty((len(common), len(seeds), len(groups)))
+    for task, (group, table) in enumerate(zip(groups, tables, strict=True)):
+        for row, k in enumerate(common):
+            values = table[k].by_seed
+            scores[row, :, task] = [sign(group.metric) * values[seed] for seed in seeds]
+    lacking = tuple(label for label, spec in shared if (label, spec) not in common)
+    return Blocks(tuple(groups), tuple(tables[0][k] for k in common), scores, lacking)

@@ -1,0 +1,79 @@
+"""What a reader must know before believing a number: edges, failures, single seeds, mixed devices and protocols."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.report.data.differences import FULL, whole
+from bench.report.data.groups import Group, scored
+from bench.report.data.measured import Configuration, Record
+from bench.report.data.names import headings
+
+_BUSY = 0.85
+_ENDS = {"diverged": "diverged", "out_of_memory": "ran out of memory", "failed": "failed"}
+
+
+def of_configuration(configuration: Configuration) -> list[str]:
+    """Of one row: "edge" of the space, "shared" tuning, "one seed"."""
+    tuning = configuration.runs[0].get("tuning") or {}
+    edge = tuning.get("edge")
+    names = [name for name in edge if isinstance(name, str)] if isinstance(edge, list) else []
+    found = [f"edge: {', '.join(names)}"] if names else ["edge"] if edge is True else []
+    found += ["shared tuning"] * bool(tuning.get("shared_from"))
+    return found + ["one seed"] * (len(configuration.runs) == 1)
+
+
+def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str]:
+    """Sentences, each with its place."""
+    if not records:
+        yield "No records yet."
+        return
+    trained = [group for group in groups if not group.costs]
+    shown = scored(groups)
+    if trained and not shown:
+        yield "No final run has a score: there is nothing to conclude."
+    for group, name in zip(shown, headings(shown), strict=True):
+        yield from (f"{name}: {text}" for text in _of_group(group))
+    for what, part in (("device", "device_name"), ("protocol", "protocol")):
+        known = sorted({str(r["environment"].get(part) if part != "protocol" else r[part]) for r in records})
+        if len(known) > 1:
+            yield f"Records of several {what}s ({', '.join(known)}): they stand apart and are never averaged."
+    yield from _waited(records)
+    ends = Counter((r["status"], r["phase"]) for r in records if r["status"] in _ENDS)
+    for (status, phase), number in sorted(ends.items()):
+        yield f"{number} run{'s' * (number > 1)} of phase {phase} {_ENDS[status]}."
+
+
+def waited(records: Iterable[Record]) -> tuple[int, int]:
+    """How many runs of one thread had the processor for less time than they took, and of how many that is known."""
+    known = [r for r in records if r["environment"].get("threads") == 1 and (r.get("time") or {}).get("cpu")]
+    return sum(r["time"]["cpu"] < _BUSY * r["time"]["total"] for r in known), len(known)
+
+
+def _waited(records: Sequence[Record]) -> Iterator[str]:
+    slow, known = waited(records)
+    if slow:
+        yield (
+            f"{slow} of {known} runs had the processor for less than {_BUSY:.0%} of their time, because "
+            "other work ran beside them: their seconds are too long. Scores and memory do not depend on it."
+        )
+
+
+def _of_group(group: Group) -> Iterator[str]:
+    edges = [c.label for c in group.configurations if any(flag.startswith("edge") for flag in of_configuration(c))]
+    if edges:
+        yield f"chosen at the edge of the space: {', '.join(edges)}; a better value may lie outside."
+    single = [c.label for c in group.configurations if len(c.runs) == 1]
+    if single:
+        yield f"one seed, so no interval: {', '.join(single)}."
+    full = whole(group.configurations)
+    fewer = [f"{c.label} ({len(c.runs)})" for c in group.configurations if c not in full and len(c.runs) > 1]
+    if fewer:
+        yield f"fewer seeds than the others' {len(full[0].runs)}, so never called the best: {', '.join(fewer)}."
+    if len(group.configurations) == 1:
+        yield "one configuration alone: nothing to hold it against."
+    elif not group.of(FULL):
+        yield "no full fine-tuning to hold the others against."
+    if group.undefined:
+        yield f"without a defined score: {', '.join(c.label for c in group.undefined)}."

@@ -1,0 +1,89 @@
+"""Horizontal lines: what has no place on the other axis, or is the mark that the others are measured by."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.report import style
+from bench.report.data.measured import Configuration, Estimate, Reference
+from bench.report.figures.labels import Array, along, spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_GAP = 42.0  # pixels for a name of up to three lines
+_LINE = 14.0  # pixels for a line of a longer name
+_MOVED = 6.0  # pixels from which a name is tied to its line
+
+
+@dataclass(frozen=True)
+class Line:
+    """One horizontal line with what it is called right of the axes, in as many lines as it takes."""
+
+    name: str
+    score: Estimate
+    look: style.Look
+    width: float = 1.2
+    band: float = 0.08
+
+
+def of_methods(configurations: Iterable[Configuration]) -> list[Line]:
+    """Lines of methods: the thicker ones."""
+    return [Line(c.label.replace(" ", "\n", 1), c.score, style.look(c.name)) for c in configurations]
+
+
+def of_references(references: Iterable[Reference]) -> list[Line]:
+    """Lines of baselines: the thinner ones."""
+    return [
+        Line("\n".join(textwrap.wrap(r.label, 17)), r.score, style.reference_look(r.number), width=1.0, band=0.1)
+        for r in references
+    ]
+
+
+def draw_lines(ax: Axes, lines: Sequence[Line], floor: float) -> list[Any]:
+    """Horizontal lines with bands, named right of the axes; returns the names.
+
+    Args:
+        ax: axes whose limits are final.
+        lines: what to draw.
+        floor: where the axis begins; what lies below is only named there.
+    """
+    names = []
+    for line in lines:
+        look, score = line.look, line.score
+        below = score.mean < floor
+        if not below:
+            ax.axhline(score.mean, color=look.colour, linewidth=line.width, linestyle=look.dash, zorder=1.5)
+        if score.interval and not below:
+            ax.axhspan(*score.interval, color=look.colour, alpha=line.band, linewidth=0, zorder=0.5)
+        text = f"{line.name}\n{score.mean:.3f}{' ↓' * below}"
+        names.append(
+            ax.text(
+                1.012, max(score.mean, floor), text, transform=ax.get_yaxis_transform(), color=look.ink, fontsize=8.5,
+                va="center", linespacing=1.05,
+            )
+        )  # fmt: skip
+    return names
+
+
+def move_apart(ax: Axes, names: Sequence[Any]) -> Array:
+    """Move names apart that would touch; returns the pixels of the lines, few: a label may cover them."""
+    left, right = ax.get_xlim()
+    ends = [ax.transData.transform([(left, name.get_position()[1]), (right, name.get_position()[1])]) for name in names]
+    heights = [max(_GAP, _LINE * (name.get_text().count("\n") + 1)) for name in names]
+    frame = ax.get_window_extent()
+    moved = spread([float(end[0, 1]) for end in ends], heights, within=(frame.y0 - 20.0, frame.y1 + 6.0))
+    for name, end, height in zip(names, ends, moved, strict=True):
+        at = float(ax.transData.inverted().transform((0.0, height))[1])
+        if abs(height - end[1, 1]) > _MOVED:
+            ax.plot(
+                [1.001, 1.007], [name.get_position()[1], at], transform=ax.get_yaxis_transform(),
+                color=name.get_color(), linewidth=0.7, clip_on=False, scalex=False, scaley=False,
+            )  # fmt: skip
+        name.set_y(at)
+    return np.concatenate([np.empty((0, 2)), *(along(end, step=8.0) for end in ends)])

@@ -1,0 +1,203 @@
+"""All groups of a study in one figure: a panel each, one legend for all, few words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.report import style
+from bench.report.data import wording
+from bench.report.data.groups import Group
+from bench.report.data.measured import Configuration
+from bench.report.data.names import titles
+from bench.report.data.ranks import series
+from bench.report.figures import axis
+from bench.report.figures.canvas import Canvas
+from bench.report.figures.labels import Array, Label, along, place
+from bench.report.figures.points import SMALL, Point, curves, draw, side_by_side
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMNS = 3  # panels side by side
+_EDGE = 8.0  # pixels from the left edge to what has no place on a log axis
+
+
+def overview(groups: Sequence[Group]) -> Canvas:
+    """Each group's headline metric against trainable backbone parameters; in a column one below the other.
+
+    Args:
+        groups: with configurations, in the order of the panels.
+    """
+    rows = len(groups) if style.in_column() else ceil(len(groups) / _COLUMNS)
+    columns = ceil(len(groups) / rows)
+    reaches = [axis.reach(group) for group in groups]
+    methods, baselines = _method_keys(groups), _reference_keys(groups, reaches)
+    width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
+    lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
+    inches = (0.17 if style.in_column() else 0.19) * lines + 0.1
+    heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
+    notes = _notes(groups, reaches)
+    room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines
+    high = 2.2 * rows + inches if style.in_column() else 2.9 * rows + inches + 1.1 + room
+    canvas = Canvas(width, high, heading, "")
+    panels, below = canvas.panels(rows, columns, below=inches / style.pt(2.6))
+    for ax in panels[len(groups) :]:
+        ax.set_axis_off()
+    xs = [float(c.backbone) for group in groups for c in group.configurations if c.backbone] or [1e4, 1e7]
+    for number, (ax, group, title) in enumerate(zip(panels, groups, titles(groups), strict=False)):
+        _frame(ax, group, reaches[number], xs)
+        title = "\n".join(textwrap.wrap(title, 46))
+        ax.set_title(title, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
+        if number + columns >= len(groups):
+            ax.set_xlabel("trainable backbone parameters (log scale)", fontsize=style.pt(9))
+    _legend(below, methods, baselines, across=_across(width))
+    canvas.finish(notes)
+    for ax, group, reach in zip(panels, groups, reaches, strict=False):
+        _fill(ax, group, reach)
+    return canvas
+
+
+def _across(width: float) -> int:
+    """How many methods stand side by side in the legend."""
+    return int(width / style.pt(2.1))
+
+
+def _headline(groups: Sequence[Group]) -> str:
+    names = list(dict.fromkeys(axis.score_name(group) for group in groups))
+    return names[0] if len(names) == 1 else "Test score"
+
+
+def _frame(ax: Axes, group: Group, reach: axis.Reach, xs: Sequence[float]) -> None:
+    """Limits, ticks and the name of the score; the panels share their x axis's limits, for models differ little."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_ylim(reach.low, reach.high)
+    ax.set_ylabel(axis.score_name(group), fontsize=style.pt(9))
+    axis.log_axis(ax, xs)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
+    ax.tick_params(labelsize=style.pt(8.5))
+
+
+def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
+    """Lines, points and curves of one panel; only the ends of curves have a word."""
+    obstacles: list[Array] = [np.empty((0, 2))]
+    flat = [c for c in group.configurations if _flat(c)]
+    horizontal = [(c.score, style.look(c.name), 1.1) for c in flat if c.score.mean >= reach.low]
+    horizontal += [(r.score, style.reference_look(r.number), 1.0) for r in reach.shown]
+    for score, look, width in horizontal:
+        ax.axhline(score.mean, color=look.colour, linewidth=width, linestyle=look.dash, zorder=1.5)
+        across = ax.transData.transform([(limit, score.mean) for limit in ax.get_xlim()])
+        obstacles.append(along(across, step=8.0))
+    edges = ax.get_window_extent()
+    sure = [(interval, style.reference_look(r.number)) for r in reach.shown if (interval := r.score.interval)]
+    for number, (interval, look) in enumerate(sure, 1):
+        ax.plot([_at(ax, edges.x1 - _EDGE * number)] * 2, interval, color=look.colour, linewidth=SMALL.bar, zorder=3)
+    untrained = [c for c in flat if c.backbone == 0]
+    points = [Point(c, _at(ax, edges.x0 + _EDGE * number), reach.low) for number, c in enumerate(untrained, 1)]
+    points += side_by_side(ax, [c for c in group.configurations if c.backbone > 0], reach.low, SMALL)
+    obstacles += draw(ax, points, SMALL)
+    ends = [point for curve in curves(points) for point in (curve[0], curve[-1])]
+    ink = [style.look(point.configuration.name).ink for point in ends]
+    labels = [
+        Label(p.x, p.y, f"r={p.configuration.rank}", colour, style.pt(8.0)) for p, colour in zip(ends, ink, strict=True)
+    ]
+    place(ax, labels, np.concatenate(obstacles))
+
+
+def _at(ax: Axes, pixel: float) -> float:
+    """The x in data coordinates of a column of pixels."""
+    return float(ax.transData.inverted().transform((pixel, 0.0))[0])
+
+
+def _flat(configuration: Configuration) -> bool:
+    """Whether it is a line across its panel."""
+    return configuration.backbone == 0 or configuration.name == "FullFineTuning"
+
+
+def _method_keys(groups: Sequence[Group]) -> list[Any]:
+    """One key a method for the legend, in the order of the first panel that has it."""
+    from matplotlib.lines import Line2D
+
+    found: dict[str, list[Configuration]] = {}
+    for group in groups:
+        for configuration in group.configurations:
+            found.setdefault(configuration.name, []).append(configuration)
+    joined = {c.name for group in groups for one in series(group.configurations) for c in one}
+    keys = []
+    for name, configurations in found.items():
+        look = style.look(name)
+        ranks = sorted({c.rank for c in configurations if c.rank is not None})
+        dash: Any = look.dash if any(map(_flat, configurations)) else "-" if name in joined else "none"
+        text = f"{look.name}, rank {ranks[0]} … {ranks[-1]}" if name in joined else look.name
+        keys.append(
+            Line2D(
+                [], [], color=look.colour, linestyle=dash, linewidth=1.2, marker=look.marker, markersize=6.5,
+                markeredgecolor="white", markeredgewidth=0.5, label=text,
+            )
+        )  # fmt: skip
+    return keys
+
+
+def _reference_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[Any]:
+    """One key for every reference that a panel shows, and whose task it is on if not on all."""
+    from matplotlib.lines import Line2D
+
+    tasks: dict[tuple[int, str], list[str]] = {}
+    for group, reach in zip(groups, reaches, strict=True):
+        for reference in reach.shown:
+            tasks.setdefault((reference.number, reference.label), []).append(group.task)
+    keys = []
+    for (number, label), where in tasks.items():
+        look = style.reference_look(number)
+        dash: Any = look.dash
+        text = label if len(where) == len(groups) else f"{label} ({', '.join(dict.fromkeys(where))})"
+        text = "\n".join(textwrap.wrap(text, 50 if style.in_column() else 100))
+        keys.append(Line2D([], [], color=look.colour, linestyle=dash, linewidth=1.2, label=text))
+    return keys
+
+
+def _legend(ax: Axes, methods: Sequence[Any], baselines: Sequence[Any], *, across: int) -> None:
+    """Methods side by side, references below them, a line each."""
+    common: dict[str, Any] = {
+        "fontsize": style.pt(8.5), "handlelength": 3.4, "borderaxespad": 0.0, "labelspacing": 0.45,
+    }  # fmt: skip
+    above = ax.legend(handles=methods, loc="upper left", ncols=across, columnspacing=1.6, **common)
+    if baselines:
+        ax.add_artist(above)
+        ax.legend(handles=baselines, loc="lower left", **common)
+
+
+def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
+    """What the marks mean, and what the panels do not show."""
+    notes = list(dict.fromkeys(wording.seeds(group) for group in groups))
+    if len(notes) > 1:
+        notes = [f"{group.task}: {wording.seeds(group)}" for group in groups]
+    notes.append(wording.tunings(groups))
+    notes.append(
+        "The scores' scales differ from panel to panel. Points that would cover each other stand side by side."
+    )
+    if any(c.backbone == 0 for group in groups for c in group.configurations):
+        notes.append("At the left edge: methods without trainable backbone parameters.")
+    if any(reach.shown for reach in reaches):
+        notes.append("Brown: references, which train no network; their intervals at the right edge.")
+    if any(_loose(group) for group in groups):
+        notes.append("Marks of one method that no line joins differ in more than rank: see the task's own figures.")
+    for group, reach in zip(groups, reaches, strict=True):
+        if any(c.score.mean < reach.low for c in group.configurations):
+            notes.append(f"{group.task}: hollow marks lie below the axis.")
+        notes += [f"{group.task}: {note}" for note in reach.notes]
+    return notes
+
+
+def _loose(group: Group) -> bool:
+    """Whether some method has several marks that are not all on one curve."""
+    joined = [set(one) for one in series(group.configurations)]
+    methods = {configuration.name for configuration in group.configurations}
+    alike = [set(group.of(name)) for name in methods]
+    return any(len(own) > 1 and own not in joined for own in alike)

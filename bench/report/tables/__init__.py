@@ -1,0 +1,1 @@
+"""Tables: tidy (`table.csv`), frames (for notebooks and papers), across (all groups), aggregates, costs, markdown."""

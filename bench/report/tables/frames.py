@@ -1,0 +1,167 @@
+"""Tables for notebooks, papers and the page: a row a configuration, and a row a difference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from bench.records import write_atomically
+from bench.report import style
+from bench.report.data import differences, flags
+from bench.report.data.groups import Group, scored
+from bench.report.data.measured import Configuration
+from bench.report.data.names import headings
+from bench.report.tables import costs
+from bench.stats import ppt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+ABOUT_DIFFERENCES = (
+    "Positive: better than full fine-tuning. The verdict is by Student's 95% interval, one by one: of twenty, one "
+    "leaves 0 out by chance. p: permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); "
+    "Holm's holds for all rows of a task together. With few seeds the p can tell nothing apart, the interval can."
+)
+ABOUT_PPT = (
+    "PPT: score · exp(−log10(P / 10⁷ + 1)), P the trainable parameters of the backbone, which rates a score by how few "
+    "it took (Xin et al. 2024, V-PETL Bench)."
+)
+
+
+def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
+    """A row a configuration: score with interval, to so many digits, what trains, what it costs, what to mind."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group, name in zip(groups, headings(groups), strict=True):
+        for c in group.configurations:
+            low, high = c.score.interval or (None, None)
+            rows.append({
+                "task": name, "method": c.label, "metric": style.metric_name(group.metric),
+                "score": round(c.score.mean, digits), "low": _rounded(low, digits), "high": _rounded(high, digits),
+                "seeds": len(c.runs),
+                "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
+                **_retained(c),
+                "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
+                "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
+                "learning rate": c.runs[0]["training"].get("lr"), "flags": "; ".join(flags.of_configuration(c)),
+                "specification": c.runs[0]["method"]["spec"],
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def comparisons(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
+    """A row a configuration and task: less full fine-tuning, paired by seed; p of the permutation test, and Holm's."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group, name in zip(groups, headings(groups), strict=True):
+        base = differences.full(group)
+        for one in differences.against(group, base) if base else []:
+            if one.difference is None:
+                continue
+            low, high = one.difference.interval or (None, None)
+            rows.append({
+                "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, digits),
+                "low": _rounded(low, digits), "high": _rounded(high, digits), "pairs": one.difference.pairs,
+                "p": round(one.difference.p, 4), "p (Holm)": _rounded(one.corrected),
+                "verdict": _verdict(one),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def measured_costs(groups: Sequence[Group]) -> pd.DataFrame:
+    """A row a configuration of a study of costs, in MiB, milliseconds and multiples of the untouched network."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        n = costs.typical([group]) if costs.has_memory([group]) else 0
+        for c in group.configurations:
+            memory, step, latency = costs.foretold(c).get(n) or {}, costs.steps(c), costs.latency(c)
+            base = latency.get("base")
+            rows.append({
+                "network": group.records[0]["model"]["name"], "method": c.label, "backbone parameters": c.backbone,
+                f"GPU memory MiB (batch {n}, foretold)": _rounded((memory.get("peak") or 0) / 2**20 or None, 1),
+                "step ms": _rounded(1e3 * step["seconds"] if step.get("seconds") else None, 1),
+                "latency unmerged": _rounded(latency["unmerged"] / base if base and "unmerged" in latency else None, 3),
+                "latency merged": _rounded(latency["merged"] / base if base and "merged" in latency else None, 3),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write_exports(folder: Path, table: pd.DataFrame, groups: Sequence[Group]) -> list[Path]:
+    """Write table.parquet and, where there are results, tables/*.tex (booktabs).
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    written = [write_atomically(folder / "table.parquet", buffer.getvalue())]
+    shown = scored(groups)
+    exact = 12  # digits: what is rounded twice may be another number
+    for name, frame in (("results", results(shown, digits=exact)), ("differences", comparisons(shown, digits=exact))):
+        if len(frame):
+            written.append(write_atomically(folder / "tables" / f"{name}.tex", latex(frame, name)))
+        else:
+            (folder / "tables" / f"{name}.tex").unlink(missing_ok=True)
+    return written
+
+
+def latex(frame: pd.DataFrame, name: str) -> str:
+    """A booktabs table, ready for \\input; needs the package booktabs."""
+    interval = [_interval(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)]
+    score = "score" if name == "results" else "difference"
+    columns = {"task": frame["task"], "method": frame["method"]}
+    metric = ["metric"] if name == "results" and frame["metric"].nunique() > 1 else []
+    columns |= {column: frame[column] for column in metric}
+    sign = "" if name == "results" else "+"
+    columns |= {score: [f"{value:{sign}.3f}" for value in frame[score]], "95\\% interval": interval}
+    if name == "results":
+        columns |= {
+            "seeds": frame["seeds"],
+            "parameters": [style.count(n) if n else "0" for n in frame["backbone parameters"]],
+        }
+    else:
+        columns |= {"$p$ (Holm)": [f"{p:.2f}" for p in frame["p (Holm)"]]}
+    import pandas as pd
+
+    text = pd.DataFrame(columns)
+    styled = text.style.hide(axis="index").format(escape="latex", subset=["task", "method", *metric])
+    return str(
+        styled.to_latex(hrules=True, column_format="l" * (2 + len(metric)) + "r" * (len(columns) - 2 - len(metric)))
+    )
+
+
+def _retained(of: Configuration) -> dict[str, float]:
+    """What is left of an old task, and what there was, where there is one."""
+    if not of.retained or not of.untouched:
+        return {}
+    pair = {"after": of.retained, "before": of.untouched}
+    return {f"{of.old_task} {when}": round(mean(values.values()), 4) for when, values in pair.items()}
+
+
+def _ppt(of: Configuration) -> float | None:
+    """Of scores of which more is better."""
+    return None if of.metric in style.LOWER_IS_BETTER else round(ppt(of.score.mean, of.backbone), 4)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Nothing (one seed) is None, or not a number beside others."""
+    return "--" if low is None or low != low else f"{low:.3f} to {high:.3f}"
+
+
+def _verdict(one: differences.Comparison) -> str:
+    found = one.difference
+    if found is None or found.interval is None:
+        return "one seed"
+    return ("better" if found.mean > 0 else "worse") if found.seen else "no difference seen"
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,11 @@
+"""What is to be run, and how a run becomes a record.
+
+- study: what a file in `studies/` declares; `load` finds it.
+- tune: how hyper-parameters are chosen.
+- trials: the trials of a search, and which of them is chosen.
+- plan: what a study would run, with exact counts and estimated times.
+- recording: how a run becomes a record, and when a record spares a run.
+"""
+
+from bench.study.study import Cell, Costs, Study, load, loaded, names
+from bench.study.tune import Tune

@@ -1,0 +1,227 @@
+"""What a study would run, what it would train, and how long that would take here. Nothing is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from itertools import cycle
+from typing import Any
+
+import torch
+
+from bench.costs.time import median_seconds
+from bench.errors import BadInput
+from bench.methods import Method
+from bench.models import count
+from bench.models.prefix import frozen_prefix
+from bench.records import Records
+from bench.study.recording import identity, usable
+from bench.study.study import Cell, Study
+from bench.study.trials import of_cells
+from bench.training.memory_forecast import Forecast, forecast_once
+from bench.training.recipe import Step, Training, optimizer, precision, set_mode
+from bench.training.run import Run, assemble
+
+OVERHEAD = 2.0
+"""Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a plan.
+
+    Args:
+        cell: what runs.
+        backbone, head: exact trainable parameters.
+        trials, finals: runs that are not recorded yet.
+        done: runs that are.
+        speed: what an estimate is made of; None where none was asked for, or nothing is to do.
+        memory: foretold for its training; None likewise, or where it cannot be foretold.
+    """
+
+    cell: Cell
+    backbone: int
+    head: int
+    trials: int
+    finals: int
+    done: int
+    speed: Speed | None = None
+    memory: Forecast | None = None
+
+    @property
+    def todo(self) -> int:
+        """Runs, of tuning and final, that are not recorded yet."""
+        return self.trials + self.finals
+
+    def fits(self, limit: float) -> bool:
+        """Whether its training fits into so many bytes, as far as is known."""
+        return self.memory is None or self.memory.peak <= limit
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time of what is to do; None where it is not known."""
+        if self.speed is None:
+            return None if self.todo else 0.0
+        return self.trials * self.speed.run(test=False) + self.finals * self.speed.run(test=True)
+
+
+def plan(
+    study: Study,
+    records: Records,
+    *,
+    device: str = "cpu",
+    timed: bool = True,
+) -> list[Row]:
+    """Every cell with its exact counts and, if `timed`, an estimate from a few timed steps on random weights.
+
+    Args:
+        study: what would run.
+        records: what is there already.
+        device: torch device to time on.
+        timed: estimate the time; the sizes of the data must be known for it, so they may be fetched.
+
+    Raises:
+        BadInput: a cell that could not run: a role that the model does not have, a rank above a layer's width,
+            fewer samples than the split needs, …
+    """
+    rows: list[Row] = []
+    known, seen = records.all(), set[int]()
+    for cell, trials in of_cells(study, device).items():
+        todo = done = 0
+        if id(trials) not in seen:
+            with contextlib.suppress(BadInput):  # data that are not there yet: then nothing is recorded of them
+                trials.recall(known)
+            todo = trials.left
+            done = sum(len(trial.records) for trial in trials.found.values())
+            trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
+        seen.add(id(trials))
+        total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
+        if not trials.open:
+            tested = trials.tested(cell)
+            total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
+        rows.append(Row(cell, *trainable(cell), todo, finals, done + total - finals))
+    return estimated(study, rows, device=device) if timed else rows
+
+
+def estimated(
+    study: Study,
+    rows: list[Row],
+    *,
+    device: str,
+    told: Callable[[Row], None] = lambda row: None,
+    limit: float = math.inf,
+) -> list[Row]:
+    """The rows with speeds and memory, where something is to do.
+
+    Args:
+        study: what would run.
+        rows: a plan of it.
+        device: torch device to time on.
+        told: called when a row is done.
+        limit: bytes that are free: what needs more is not timed.
+
+    Raises:
+        BadInput: the data cannot be had, or are fewer than the split needs.
+    """
+    speeds: dict[tuple[Any, Any, Any], Speed] = {}
+    found = []
+    for row in rows:
+        if row.todo:
+            run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
+            with contextlib.suppress(Exception):  # whatever a network does on tensors without bytes: it may well train
+                row = replace(row, memory=forecast_once(run, device=device))
+            key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
+            if key not in speeds and row.fits(limit):
+                speeds[key] = Speed.measure(study, row.cell, device=device)
+            row = replace(row, speed=speeds.get(key))
+        found.append(row)
+        told(row)
+    return found
+
+
+def _of_any_rank(method: Method) -> Method:
+    """The method at one rank for all: a step's time hardly depends on it, and timing every rank takes long."""
+    return replace(method, rank=1) if any(f.name == "rank" for f in fields(method)) else method  # type: ignore[arg-type, type-var, call-arg]
+
+
+def trainable(cell: Cell) -> tuple[int, int]:
+    """Exact trainable parameters of backbone and head, from shapes alone: no weights, no data.
+
+    Raises:
+        BadInput: the method does not fit the model.
+    """
+    backbone, network = assemble(Run(cell.task, cell.model, cell.method, Training(), seed=0), device="meta")
+    return count(backbone), sum(p.numel() for p in network.head.parameters())
+
+
+def recorded(records: Records, run: Run, device: str) -> bool:
+    """Whether the run need not be done again."""
+    record = records.read(identity(run))
+    return record is not None and usable(record, run, device)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Estimated seconds of a cell's runs.
+
+    Args:
+        step: a training step, for a whole batch.
+        forward: a forward pass without gradient, for a whole batch.
+        cached: whether the whole backbone's features are computed once.
+        sizes: of train, validation and test, in what goes through the network.
+        views: versions of each training sample.
+        training: epochs and batch size.
+    """
+
+    step: float
+    forward: float
+    cached: bool
+    sizes: tuple[int, ...]
+    views: int
+    training: Training
+
+    @staticmethod
+    def measure(study: Study, cell: Cell, *, device: str) -> Speed:
+        """Times a few steps with random weights on real batches: those of one task may be longer than another's."""
+        run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=study.seeds[0])
+        backbone, network = assemble(run, device=device)
+        data = cell.task.data(backbone.inputs, seed=run.seed)
+        split, sizes = data.train, tuple(len(part) for part in (data.train, data.val, data.test))
+        batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
+        each = cycle([(split.inputs(index).to(device), split.targets(index).to(device)) for index in batches[:3]])
+        rule = optimizer(network.backbone, network.head, run.training)
+        kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+        step = Step(network, cell.task.loss, rule, run.training, torch.device(device), kind)
+
+        @torch.no_grad()
+        def forward() -> None:
+            x, targets = next(each)
+            with step.autocast():
+                cell.task.keep(network(x), targets)
+
+        set_mode(network)
+        step_time = median_seconds(lambda: step(*next(each)), device=device, repeats=3)
+        network.eval()
+        forward_time = median_seconds(forward, device=device, repeats=3)
+        prefix = frozen_prefix(backbone)
+        cached = prefix is not None and prefix.whole
+        return Speed(step_time, forward_time, cached, sizes, split.views, run.training)
+
+    def run(self, *, test: bool) -> float:
+        """Seconds of one run: training and evaluation."""
+        train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
+        tested = self.forward * held_out * test
+        if self.cached:
+            return OVERHEAD + tested + self.forward * (min(self.views, self.training.epochs) * train + val)
+        steps = self.training.epoch_steps or train
+        return OVERHEAD + tested + self.training.epochs * (self.step * steps + self.forward * val)
+
+
+def hours_minutes(seconds: float) -> str:
+    """A time for people: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

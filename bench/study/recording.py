@@ -1,0 +1,121 @@
+"""How a run becomes a record, and when a record spares a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.records import PROTOCOL, Records, run_id
+from bench.records.environment import commit
+from bench.study.study import Study
+from bench.tasks import description
+from bench.training.device import environment
+from bench.training.loop import Outcome
+from bench.training.memory_forecast import forecast_once
+from bench.training.run import Run
+
+Record = dict[str, Any]
+DONE = ("ok", "pruned", "diverged")
+"""Statuses that a second try on the same device would only repeat; the others are tried again."""
+
+
+def identity(run: Run) -> str:
+    """The run's id: a hash of all that determines its result, as specifications.
+
+    They leave out what is at its default, so an option added later, off by default, does not disown old records;
+    who changes a default, or what an option means, raises `PROTOCOL`.
+    """
+    parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
+    said = {**({"trial": run.trial} if run.trial else {}), **({"retained": repr(run.retained)} if run.retained else {})}
+    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said})
+
+
+def usable(record: Record, run: Run, device: str) -> bool:
+    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
+    here, there = environment(device), record["environment"]
+    known, weights = record["provenance"], run.model.fingerprint()
+    same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
+    same = same and (weights is None or known.get("weights_sha256") == weights)
+    same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())
+    return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
+
+
+def keep(records: Records, record: Record) -> None:
+    """Writes a record. A sound one in its place, of another device or other data, is moved aside, not lost."""
+    there = records.read(record["run_id"])
+    if there is not None and there["status"] in DONE:
+        records.retire([there["run_id"]])
+    records.write(record)
+
+
+def describe(run: Run) -> Record:
+    """Task, model, method and, if any, the old task, as a record names them."""
+    return {
+        **({"retained": description(run.retained)} if run.retained else {}),
+        "task": description(run.task),
+        "model": {"spec": repr(run.model), "name": run.model.name},
+        "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},
+    }
+
+
+def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str) -> Record:
+    """What a run's training takes, in bytes: as measured on CUDA, and as foretold on any device.
+
+    Args:
+        run: what was trained.
+        allocated: peaks of CUDA's allocator ("train", "eval"); empty elsewhere.
+        device: what it was trained on.
+
+    Returns:
+        "peak" and what "kind" of figure that is: "measured", or a forecast's; "allocator" with all that was measured;
+        "forecast". Where there is neither, "reason".
+    """
+    try:
+        foretold = forecast_once(run, device=device).data
+    except Exception as error:  # whatever a network does on tensors without bytes: the run itself went well
+        foretold = {"peak": None, "kind": "unknown", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
+    if not allocated:
+        return {"peak": foretold["peak"], "kind": foretold["kind"], "forecast": foretold}
+    peak = allocated["train"]["allocated"]
+    return {"peak": peak, "kind": "measured", "allocator": dict(allocated), "forecast": foretold}
+
+
+def made(
+    study: Study,
+    scale: str,
+    records: Records,
+    run: Run,
+    outcome: Outcome,
+    *,
+    phase: str,
+    started: datetime,
+    device: str,
+    jobs: int = 1,
+) -> Record:
+    """Everything that is kept of a run; `bench/records.py` says what each field means.
+
+    Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
+    """
+    found, allocated = asdict(outcome), outcome.memory
+    found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
+    resolved = found.pop("precision") or run.training.precision
+    provenance = {**commit(), **found.pop("provenance")}
+    provenance |= {"retained_sha256": run.retained.fingerprint()} if run.retained else {}
+    provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
+    shown = [each | {"picture": records.keep_picture(each["picture"])} for each in found.pop("examples")]
+    return {
+        "protocol": PROTOCOL,
+        "run_id": identity(run),
+        "study": study.name,
+        "scale": scale,
+        "phase": phase,
+        **describe(run),
+        "training": run.training.config | {"precision": resolved},
+        "seed": run.seed,
+        **found,
+        **({"examples": shown} if shown else {}),
+        "environment": environment(device) | {"jobs": jobs},
+        "provenance": provenance,
+    }

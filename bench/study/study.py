@@ -1,0 +1,204 @@
+"""A study: which methods on which models and tasks, how they are tuned, and with how many seeds."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.errors import BadInput, unknown
+from bench.methods import Method
+from bench.study.tune import Tune, configured
+from bench.tasks import Task
+from bench.training.recipe import Training
+
+SCALES = ("smoke", "laptop", "full")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method on a model on a task: what one point of a figure stands for."""
+
+    task: Task
+    model: Any
+    method: Method
+
+    def __post_init__(self) -> None:
+        if self.task.family not in self.model.families:
+            raise BadInput(
+                f"{self.task!r} is a task of {self.task.family}, {self.model!r} a model for "
+                f"{' and '.join(self.model.families)}: give a task and a model of one family"
+            )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a study of costs does with each cell in the place of tuning, training and testing it.
+
+    Weights and inputs are random, inputs of the largest size: time and memory do not depend on them.
+
+    Args:
+        steps: training steps that are timed, after one that warms up and is counted.
+        batches: batch sizes whose memory on a GPU is foretold.
+        foretold: models that are too large for steps; only their memory is foretold.
+    """
+
+    steps: int = 10
+    batches: tuple[int, ...] = (1, 8, 32, 128)
+    foretold: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.batches or min(self.batches) < 1:
+            raise BadInput(f"{self!r}: at least one step, and batches of at least one sample")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a file in `studies/` returns for a scale; one for each family (images, text, …), where it has several.
+
+    Args:
+        name: also the name of the results folder and of the MLflow experiment.
+        question: the one that the study answers, as a sentence.
+        tasks, models, methods: every combination is a cell, in this order.
+        training: how every run trains; what is tuned of it is replaced by what was chosen.
+        seeds: of the final runs, each tested once.
+        tune: how hyper-parameters are chosen.
+        costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
+        retained: an old task; what a network trained on the study's tasks still knows of it is measured in the final
+            runs (`bench.training.retention`). Nothing is chosen by it.
+    """
+
+    name: str
+    question: str
+    tasks: tuple[Task, ...]
+    models: tuple[Any, ...]
+    methods: tuple[Method, ...]
+    training: Training = field(default_factory=Training)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    tune: Tune = field(default_factory=Tune)
+    costs: Costs | None = None
+    retained: Task | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "models", "methods", "seeds"):
+            if not getattr(self, name):
+                raise BadInput(f"study {self.name!r} has no {name}")
+        for name in ("seeds", "methods"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise BadInput(f"study {self.name!r} lists one of its {name} twice: it would count twice")
+        if overlap := set(self.seeds) & set(self.tune.seeds):
+            raise BadInput(
+                f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
+            )
+        named = {type(method).__name__ for method in self.methods}
+        for name in self.tune.spaces:
+            if name not in named:
+                raise unknown("method", name, named)
+        searched = {name for task in self.tasks for method in self.methods for name in self._declared(task, method)}
+        for name in self.tune.over:
+            if name not in searched:
+                raise unknown("hyper-parameter to search", name, searched)
+        known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
+        for name in self.tune.share:
+            if name not in known:
+                raise unknown("shared field", name, known)
+        for cell in self.cells():  # each refuses what does not go together
+            self.tune.check(cell.task, self.tune.representative(cell.method), self.training)
+        for task in self.tasks:
+            self._check_apart(task)
+            if self.retained and (task.family, task.output) != (self.retained.family, "pooled"):
+                raise BadInput(f"retained={self.retained!r}: give a classification task of the family of {task!r}")
+
+    def _declared(self, task: Task, method: Method) -> list[str]:
+        return [*replace(self.tune, over=(), share={}).space(task, method)]
+
+    def _check_apart(self, task: Task) -> None:
+        """Refuses methods that differ only in what is searched: they would be tuned to the same."""
+        seen: dict[str, Method] = {}
+        for method in self.methods:
+            space = self.tune.space(task, self.tune.representative(method))
+            alike = repr(configured(method, self.training, {key: one.ends[0] for key, one in space.items()})[0])
+            if alike in seen:
+                raise BadInput(
+                    f"study {self.name!r}: {seen[alike]!r} and {method!r} differ only in what is searched; keep one of "
+                    "them, or leave it out of the search with over"
+                )
+            seen[alike] = method
+
+    @property
+    def family(self) -> str:
+        """Of its tasks and models."""
+        return self.tasks[0].family
+
+    def cells(self) -> Iterator[Cell]:
+        """Every combination, methods innermost."""
+        for task in self.tasks:
+            for model in (*self.models, *(self.costs.foretold if self.costs else ())):
+                for method in self.methods:
+                    yield Cell(task, model, method)
+
+
+def load(name: str, scale: str, *, family: str | None = None, folder: Path = Path("studies")) -> tuple[Study, ...]:
+    """The study that `folder/<name>.py` declares for a scale; "rank-sweep" and "rank_sweep" are the same.
+
+    Args:
+        name: of the study.
+        scale: one of `SCALES`.
+        family: only this one, e.g. "text".
+        folder: where the studies are.
+
+    Returns:
+        One `Study` a family, in the order declared.
+
+    Raises:
+        BadInput: no such study, scale or family; two parts that are not of one study.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    declared = _module(name, folder).study(scale)
+    parts: tuple[Study, ...] = (declared,) if isinstance(declared, Study) else tuple(declared)
+    known = {part.family: part for part in parts}
+    if len(known) < len(parts) or len({part.name for part in parts}) != 1:
+        raise BadInput(f"study {name!r}: its parts need one name and a family each")
+    if family is None:
+        return parts
+    if family not in known:
+        raise unknown(f"family of {parts[0].name}", family, known)
+    return (known[family],)
+
+
+def names(folder: Path = Path("studies")) -> dict[str, str]:
+    """Every study by name, with the first line of its docstring."""
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "\ndef study(" not in text:
+            continue  # declares something else, as claims.py does
+        first = text.lstrip().removeprefix('"""').splitlines()
+        found[path.stem.replace("_", "-")] = first[0].rstrip('"') if first else ""
+    return found
+
+
+def _module(name: str, folder: Path) -> ModuleType:
+    if not folder.is_dir():
+        raise BadInput(f"no folder {str(folder)!r} here: run this in the repository, where the studies are")
+    known = names(folder)
+    key = name.replace("_", "-")
+    if key not in known:
+        raise unknown("study", name, known)
+    path = folder / f"{key.replace('-', '_')}.py"
+    return loaded(f"studies.{path.stem}", path)
+
+
+def loaded(name: str, path: Path) -> ModuleType:
+    """The module in a file, under a name by which what it defines is found again, in a worker process too."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,205 @@
+"""The trials of one search: which there are, what they found, which one is chosen. Made from records; no Optuna."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from bench.records import run_id
+from bench.study.recording import Record
+from bench.study.study import Cell, Study
+from bench.study.tune import configured
+from bench.training.device import environment
+from bench.training.run import Run
+
+
+@dataclass
+class Trial:
+    """One trial: values, to four digits and as drawn, and the record of its run for each tuning seed so far."""
+
+    number: int
+    params: dict[str, Any]
+    drawn: dict[str, Any] = field(default_factory=dict)
+    records: dict[int, Record] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.drawn = self.drawn or self.params
+
+    def status(self, seeds: Iterable[int]) -> str | None:
+        """How it ended; None while a seed is still to run."""
+        found = [record["status"] for record in self.records.values()]
+        bad = next((status for status in found if status != "ok"), None)
+        return bad or ("ok" if all(seed in self.records for seed in seeds) else None)
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the seeds that ran of a validation figure; None if one of them has none."""
+        scores = [(record["metrics"].get("val") or {}).get(metric) for record in self.records.values()]
+        known = [score for score in scores if score is not None]
+        return statistics.fmean(known) if known and len(known) == len(scores) else None
+
+
+@dataclass
+class Trials:
+    """The trials of one method on a model and a task.
+
+    Args:
+        study: what the budget and the spaces are of.
+        cell: its method is tuned, or another one in its place (`Tune.share`).
+        device: torch device, whose name and threads the trials are of.
+    """
+
+    study: Study
+    cell: Cell
+    device: str = "cpu"
+    found: dict[int, Trial] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        tune, (task, training) = self.study.tune, (self.cell.task, self.study.training)
+        self.method = tune.representative(self.cell.method)
+        self.space = tune.space(task, self.method)
+        self.default = tune.default(task, self.method, training)
+        self.metric = tune.target(task)
+        self.sign = -1.0 if self.metric == "loss" else 1.0
+
+    @cached_property
+    def name(self) -> str:
+        """Of the search, with a hash of all that the trials depend on: a change of it starts a new search."""
+        tune, task, model = self.study.tune, self.cell.task, self.cell.model
+        here = environment(self.device)
+        digest = run_id(
+            {
+                **{"task": repr(task), "model": repr(model), "method": repr(self.method)},
+                **{"training": repr(self.study.training), "default": self.default},
+                **{"space": {key: one.config for key, one in self.space.items()}, "seeds": tune.seeds},
+                **{"trials": tune.trials, "sampler": tune.sampler, "pruner": tune.pruner, "on": self.metric},
+                **{"device": here["device_name"], "threads": here["threads"]},
+                **{"data": task.fingerprint(), "weights": model.fingerprint()},
+            }
+        )
+        return f"{task.name} {model.name} {self.method!r} {digest[:8]}"
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """Takes up the trials that are recorded; of one that failed only its values, for it runs again."""
+        for record in records:
+            if record["phase"] == "tune" and (known := record.get("trial")) and known["search"] == self.name:
+                trial = Trial(known["number"], known["params"], known["drawn"])
+                trial = self.found.setdefault(trial.number, trial)
+                if record["status"] != "failed":
+                    trial.records[record["seed"]] = record
+
+    def given(self, number: int) -> dict[str, Any] | None:
+        """The values of a trial that no other has a say in; None where the sampler draws them."""
+        tune = self.study.tune
+        if tune.sampler == "grid":
+            return tune.grid(self.cell.task, self.method)[number]
+        if number == 0:
+            return self.default
+        if tune.sampler == "qmc":  # from the sequence by its place: Optuna's own begins anew with a new storage
+            from scipy.stats.qmc import Sobol
+
+            seed = int(run_id({"search": self.name})[:8], 16)
+            parts = Sobol(len(self.space), seed=seed).fast_forward(number).random(1)[0]
+            return {key: one.at(float(part)) for (key, one), part in zip(self.space.items(), parts, strict=True)}
+        return None
+
+    def run(self, trial: Trial, seed: int) -> Run:
+        """A trial's run with one tuning seed."""
+        method, training = configured(self.method, self.study.training, trial.params)
+        name = f"{self.name} #{trial.number}"
+        return Run(self.cell.task, self.cell.model, method, training, seed, test=False, trial=name)
+
+    def about(self, trial: Trial) -> Record:
+        """What a trial's record says of it."""
+        return {
+            **{"search": self.name, "number": trial.number, "params": trial.params, "drawn": trial.drawn},
+            **{"seeds": list(self.study.tune.seeds), "of": repr(self.method)},
+        }
+
+    def status(self, trial: Trial) -> str | None:
+        """How a trial ended; None while it has not."""
+        return trial.status(self.study.tune.seeds)
+
+    @property
+    def open(self) -> list[int]:
+        """Numbers of the trials that have not ended."""
+        return [k for k in range(self.study.tune.trials) if k not in self.found or self.status(self.found[k]) is None]
+
+    @property
+    def left(self) -> int:
+        """Runs that are still to do, if none is pruned."""
+        seeds = len(self.study.tune.seeds)
+        return sum(seeds - len(self.found[k].records) if k in self.found else seeds for k in self.open)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial with the best mean score over the tuning seeds; of equals the one of lower loss, then the first."""
+        ended = [self.found[k] for k in sorted(self.found) if self.status(self.found[k]) == "ok"]
+        scored = [(score, trial) for trial in ended if (score := trial.mean(self.metric)) is not None]
+        best = max(scored, key=lambda pair: (self.sign * pair[0], -(pair[1].mean("loss") or 0.0)), default=None)
+        return best[1] if best else None
+
+    @property
+    def unsound(self) -> str | None:
+        """Why the trials are no budget equal to the other methods': one failed by accident, or none ended well."""
+        statuses = [self.status(trial) for trial in self.found.values()]
+        if "failed" in statuses:
+            return "a tuning run failed, so the budget would be smaller than the other methods'"
+        if self.chosen is None:
+            return f"no tuning run ended well: {', '.join(map(str, statuses))}"
+        return None
+
+    def summary(self, cell: Cell) -> Record:
+        """A record's `tuning`, for the runs of a cell that the search serves."""
+        tune, chosen = self.study.tune, self.chosen
+        values = chosen.params if chosen else {}
+        return {
+            **{"search": self.name, "of": repr(cell.method), "method": repr(self.method)},
+            "shared_from": None if self.method == cell.method else repr(self.method),
+            **{"sampler": tune.sampler, "pruner": tune.pruner, "on": f"val/{self.metric}", "seeds": list(tune.seeds)},
+            **{"budget": tune.trials, "epochs": self.study.training.epochs},
+            "space": {key: one.config for key, one in self.space.items()},
+            "default": self.default,
+            "trials": [self._brief(self.found[number]) for number in sorted(self.found)],
+            "chosen": {"number": chosen.number, "params": values} if chosen else None,
+            "edge": [key for key, value in values.items() if self.space[key].edge(value)],
+        }
+
+    def _brief(self, trial: Trial) -> Record:
+        status = self.status(trial) or "failed"
+        scored, records = status in ("ok", "pruned"), trial.records.values()
+        return {
+            **{"number": trial.number, "params": trial.params, "status": status},
+            "score": trial.mean(self.metric) if scored else None,
+            "loss": trial.mean("loss") if scored else None,
+            "epochs": sum(len(record["curve"]) for record in records),
+            "seconds": round(sum(record["time"].get("total") or 0.0 for record in records), 3),
+        }
+
+    def tested(self, cell: Cell) -> list[tuple[str, Run]]:
+        """What a cell is tested with, phase and run: the chosen values and, if it was itself tuned, the default ones.
+
+        Where nothing is chosen, or not yet, the default ones stand for what would be.
+        """
+        chosen, default = self.chosen, self.finals(cell, self.default)
+        finals = self.finals(cell, chosen.params) if chosen else default
+        untuned = default if self.method == cell.method else []
+        return [("final", run) for run in finals] + [("default", run) for run in untuned if run not in finals]
+
+    def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
+        """A cell's reported runs with certain values."""
+        method, training = configured(cell.method, self.study.training, params)
+        old = self.study.retained
+        return [Run(cell.task, cell.model, method, training, seed, retained=old) for seed in self.study.seeds]
+
+
+def of_cells(study: Study, device: str) -> dict[Cell, Trials]:
+    """The trials that each cell's values come from; cells that share them have the same object."""
+    shared: dict[Cell, Trials] = {}
+    found = {}
+    for cell in study.cells():
+        tuned = replace(cell, method=study.tune.representative(cell.method))
+        found[cell] = shared.setdefault(tuned, Trials(study, tuned, device))
+    return found

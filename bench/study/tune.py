@@ -1,0 +1,171 @@
+"""How hyper-parameters are chosen: the budget, the same for every method, and the spaces. `bench/search.py` does it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from typing import Any
+
+from bench.errors import BadInput, unknown
+from bench.methods import Method
+from bench.space import Choice, Range, Space
+from bench.tasks import Searched, Task
+from bench.training.recipe import Training
+
+SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
+PRUNERS = ("median", "hyperband", "none")
+MOST = 10**6  # trials that anything is reckoned for
+TUNABLE = ("lr", "head_lr", "weight_decay", "warmup", "label_smoothing", "clip_norm")
+"""Fields of `Training` that may be searched; epochs and batch size are the budget, equal for all."""
+
+
+@dataclass(frozen=True)
+class Tune:
+    """How every method is tuned: on validation, with the same number of trials and of epochs, by Optuna.
+
+    A trial trains once for each tuning seed; its score is the mean of their best validation scores. Pruned, diverged
+    and out-of-memory trials count against the budget. The first trial is the default configuration, so that the
+    chosen one never scores below it on validation (a grid has its own points only).
+
+    Args:
+        trials: the budget of each method on each task and model.
+        sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
+            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials. CMA-ES and Hyperband
+            keep a state in Optuna's storage: where that is lost, they begin anew from what is recorded.
+        pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier trials at
+            that epoch; "hyperband" (arXiv:1603.06560); "none".
+        on: what is maximised: by default "val/" and the task's headline metric; "val/loss" is minimised. A run's score
+            is that of its best epoch by the headline metric, whose weights it keeps.
+        over: the names searched, of those that a method declares; all of them where nothing is said.
+        seeds: of the trials; none of them is a final seed.
+        share: fields over which the chosen values are shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its values at
+            every rank, as alpha/rank scaling is meant to allow (arXiv:2106.09685, section 4.1).
+        spaces: by a method's name, ranges in place of those that it or the task declares, and further ones.
+    """
+
+    trials: int = 10
+    sampler: str = "tpe"
+    pruner: str = "median"
+    on: str = ""
+    over: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (1000,)
+    share: Mapping[str, Any] = field(default_factory=dict)
+    spaces: Mapping[str, Space] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
+            raise BadInput(f"trials {self.trials}: tuning needs a whole number ≥ 1")
+        whole = isinstance(self.seeds, tuple) and all(type(seed) is int for seed in self.seeds)
+        if not whole or not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise BadInput(f"seeds {self.seeds!r}: tuning needs a tuple of whole numbers, and none twice")
+        if self.sampler not in SAMPLERS:
+            raise unknown("sampler", str(self.sampler), SAMPLERS)
+        if self.pruner not in PRUNERS:
+            raise unknown("pruner", str(self.pruner), PRUNERS)
+        if not isinstance(self.on, str) or (self.on and not self.on.startswith("val/")):
+            raise BadInput(f"on {self.on!r}: nothing is chosen on anything but validation; write 'val/<metric>'")
+        if not isinstance(self.share, Mapping):
+            raise BadInput(f"share {self.share!r}: name fields with their values, as {{'rank': 8}}")
+        told = isinstance(self.spaces, Mapping) and all(isinstance(one, Mapping) for one in self.spaces.values())
+        if not told or not all(isinstance(s, Range | Choice) for one in self.spaces.values() for s in one.values()):
+            raise BadInput("spaces: name methods and what is searched, as {'LoRA': {'lr': Range(1e-4, 1e-2)}}")
+
+    def representative(self, method: Method) -> Method:
+        """The method that is tuned in the place of `method`; most often itself."""
+        shared = {f.name: self.share[f.name] for f in fields(method) if f.name in self.share}  # type: ignore[arg-type]
+        return replace(method, **shared)  # type: ignore[type-var]
+
+    def target(self, task: Task) -> str:
+        """What is looked at, without its "val/"."""
+        return self.on.removeprefix("val/") or task.metric
+
+    def space(self, task: Task, method: Method) -> dict[str, Range | Choice]:
+        """What is searched for a method on a task: as the study says, else the task, else the method.
+
+        Raises:
+            BadInput: a name that neither the method nor the training has, or nothing is left to search.
+        """
+        name = type(method).__name__
+        of_task = task.spaces.get(name, {}) if isinstance(task, Searched) else {}
+        declared = {**method.space, **of_task, **self.spaces.get(name, {})}
+        own = [f.name for f in fields(method) if f.name not in ("at", "blocks")]  # type: ignore[arg-type]
+        for key in declared:
+            if key not in (*own, *TUNABLE):
+                raise unknown(f"hyper-parameter of {name}", key, (*own, *TUNABLE))
+        found = {key: space for key, space in declared.items() if not self.over or key in self.over}
+        for key in found:
+            if key in self.share:
+                raise BadInput(f"{key} of {name} is both searched and shared over: leave it out of one of them")
+        if not found:
+            raise BadInput(f"{name} declares none of {', '.join(self.over)}: there is nothing to tune")
+        return found
+
+    def default(self, task: Task, method: Method, training: Training) -> dict[str, Any]:
+        """The values of what is searched that one would use without tuning.
+
+        Raises:
+            BadInput: one lies outside its range.
+        """
+        values = {}
+        for key, space in self.space(task, method).items():
+            said = space.default
+            if said is None:
+                said = getattr(method if hasattr(method, key) else training, key)
+            if said not in space:
+                raise BadInput(f"{type(method).__name__}: its default {key} {said!r} is outside the range {space}")
+            values[key] = said
+        return values
+
+    def grid(self, task: Task, method: Method) -> list[dict[str, Any]]:
+        """The points of the sampler "grid".
+
+        Raises:
+            BadInput: the trials do not make a grid over all that is searched.
+        """
+        space = self.space(task, method)
+        ranges = sum(isinstance(one, Range) for one in space.values())
+        options = math.prod(len(one.values) for one in space.values() if isinstance(one, Choice))
+        each = round((min(self.trials, MOST) / options) ** (1 / max(1, ranges)))
+        if each**ranges * options != self.trials:
+            sizes = ", ".join(dict.fromkeys(str(k**ranges * options) for k in (2, 3, 4, 5)))
+            raise BadInput(
+                f"trials {self.trials}: a grid over {', '.join(space)} has {sizes}, … points; "
+                "give one of these, or fewer names in over"
+            )
+        points = [one.points(each) if isinstance(one, Range) else one.values for one in space.values()]
+        return [dict(zip(space, values, strict=True)) for values in product(*points)]
+
+    def check(self, task: Task, method: Method, training: Training) -> None:
+        """Refuses what could not be tuned, before anything runs.
+
+        Raises:
+            BadInput: a space, a default, a grid or a pruner that does not fit.
+        """
+        space = self.space(task, method)
+        if self.target(task) not in (task.metric, "loss"):
+            raise BadInput(f"on {self.on!r}: this task is tuned on 'val/{task.metric}' or 'val/loss'")
+        for key, one in space.items():
+            for value in one.ends:
+                configured(method, training, {key: value})  # which refuses what cannot be
+        if self.sampler == "grid":
+            self.grid(task, method)
+        self.default(task, method, training)
+        if self.sampler == "cmaes" and (len(space) < 2 or any(isinstance(one, Choice) for one in space.values())):
+            raise BadInput(
+                f"sampler 'cmaes' needs two ranges or more, no choice: {type(method).__name__} has {', '.join(space)}"
+            )
+        if self.pruner != "none" and training.epochs * len(self.seeds) < 2:
+            raise BadInput(
+                f"pruner {self.pruner!r} needs values from within a trial, and a trial of one epoch has none: "
+                "train for more epochs, or give pruner='none'"
+            )
+
+
+def configured(method: Method, training: Training, values: Mapping[str, Any]) -> tuple[Method, Training]:
+    """Method and training with the values of a trial in their places."""
+    own = {f.name for f in fields(method)}  # type: ignore[arg-type]
+    of_method = {key: value for key, value in values.items() if key in own}
+    of_training = {key: value for key, value in values.items() if key not in own}
+    return replace(method, **of_method), replace(training, **of_training)  # type: ignore[type-var]

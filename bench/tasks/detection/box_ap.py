@@ -1,0 +1,86 @@
+"""COCO's average precision of boxes, as pycocotools computes it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bench.tasks.detection.boxes import Truth
+
+
+class Detections(NamedTuple):
+    """What was found on one picture, in the picture's own pixels.
+
+    Args:
+        boxes: (m, 4): x1, y1, x2, y2.
+        labels: (m,): class indices 0..K-1.
+        scores: (m,).
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+
+STATISTICS = {"box_ap": 0, "ap50": 1, "ap75": 2, "ap_small": 3, "ap_medium": 4, "ap_large": 5, "ar100": 8}
+"""Our names, and where COCOeval puts the figure."""
+
+
+def box_ap(detections: Sequence[Detections], truths: Sequence[Truth], classes: int) -> dict[str, float]:
+    """Average precision of boxes over IoU .50:.95, at .50 and .75, and by size; average recall of 100 a picture.
+
+    COCO's definition (arXiv:1405.0312; cocodataset.org, "detection evaluation"): precision averaged over 101 levels of
+    recall, then over classes. What lies on a crowd counts neither way.
+
+    Args:
+        detections: of each picture; (boxes, labels, scores) will do.
+        truths: of each picture, in the same order.
+        classes: K.
+
+    Returns:
+        "box_ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large" and "ar100" in 0..1; what has no box to be found
+        is not defined and left out.
+    """
+    pictures = range(1, len(truths) + 1)
+    true = [
+        {**_row(picture, box, label), "area": float(area), "iscrowd": int(crowd)}
+        for picture, truth in zip(pictures, truths, strict=True)
+        for box, label, area, crowd in zip(truth.boxes, truth.labels, truth.area, truth.crowd, strict=True)
+    ]
+    found = [
+        {**_row(picture, box, label), "score": float(score), "iscrowd": 0}
+        for picture, one in zip(pictures, detections, strict=True)
+        for box, label, score in zip(*one, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(_coco(pictures, classes, true), _coco(pictures, classes, found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    values = {name: float(evaluation.stats[place]) for name, place in STATISTICS.items()}
+    return {name: value for name, value in values.items() if value != -1}
+
+
+def _row(picture: int, box: Sequence[Any], label: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = map(float, box)
+    bbox, area = [x1, y1, x2 - x1, y2 - y1], (x2 - x1) * (y2 - y1)
+    return {"image_id": picture, "category_id": int(label) + 1, "bbox": bbox, "area": area}
+
+
+def _coco(pictures: Iterable[int], classes: int, rows: list[dict[str, Any]]) -> COCO:
+    # Numbered from 1: COCOeval takes the number 0 for "matched to nothing".
+    numbered = [{**row, "id": number} for number, row in enumerate(rows, start=1)]
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": picture} for picture in pictures],
+        "categories": [{"id": label} for label in range(1, classes + 1)],
+        "annotations": numbered,
+    }
+    coco.createIndex()
+    return coco

@@ -1,0 +1,243 @@
+"""Pictures with marked boxes, checked, as a pool: what every reader of annotations hands over."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from bench.errors import BadInput
+from bench.tasks.detection.boxes import Truth
+from bench.tasks.images.decode import rgb
+from bench.tasks.pools import Pool
+
+PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+"""The parts of a set, and what their folders are called."""
+LARGEST_VAL = 1000
+THINNEST = 0.01
+"""Pixels below which a side of a box is none: resized and in float32, it would have no area left."""
+PIECE = 4096
+"""Bytes from the middle of every picture that go into a folder's fingerprint, with its size."""
+
+
+class Picture(NamedTuple):
+    """A picture as its annotations have it: what it is called, its size in pixels, and what opens it."""
+
+    title: str
+    width: int
+    height: int
+    read: Callable[[], Image.Image]
+
+
+class Mark(NamedTuple):
+    """A box as the annotations have it, on the picture of that index.
+
+    Args:
+        picture: index in `Part.pictures`.
+        box: x1, y1, x2, y2 in the picture's pixels.
+        label: class index.
+        crowd: neither trained on nor counted.
+        area: None for that of the box.
+    """
+
+    picture: int
+    box: tuple[float, float, float, float]
+    label: int
+    crowd: bool = False
+    area: float | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pictures of one part of a set, "train", "val" or "test", with the marks on them."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All pictures with what is marked on them, and the pool they are split by; `pool.read(i)` is picture i.
+
+    Args:
+        pool: `pool.flip` says whether a picture may be mirrored left to right.
+        classes: their names.
+        truths: of every picture, checked.
+        vertical: whether one mirrored top to bottom is as good too: seen from above.
+    """
+
+    pool: Pool
+    classes: tuple[str, ...]
+    truths: list[Truth]
+    vertical: bool = False
+
+
+def in_file(file: Path, title: str, width: Any, height: Any) -> Picture:
+    """A picture in a file; its size is looked up there where the annotations do not say (or say no size).
+
+    Raises:
+        BadInput: they do not, and it cannot be read.
+    """
+    if not all(isinstance(side, int | float) and 1 <= side < math.inf for side in (width, height)):
+        try:
+            with Image.open(file) as opened:
+                width, height = opened.size
+        except Exception as error:  # PIL has a dozen ways to say that a file is broken, or a bomb
+            raise BadInput(f"{file} cannot be read, and its annotation does not say its size: {error}") from None
+    return Picture(title, int(width), int(height), partial(Image.open, file))
+
+
+def source(
+    name: str, classes: Sequence[str], parts: Mapping[str, Part], *, stamp: str, flip: bool = True,
+    vertical: bool = False, default_val: int | None = None, removed: Mapping[str, int] | None = None,
+) -> Source:  # fmt: skip
+    """Checks the boxes and makes one pool of all parts.
+
+    Boxes of no area and boxes outside their picture are dropped, those partly outside are clipped; `pool.removed` says
+    how many. Without a part "val" it is drawn from train; without "test", a fifth of train is held out.
+
+    Args:
+        name: of the set.
+        classes: their names, by index.
+        parts: "train", and "val" and "test" where they are given.
+        stamp: what tells whether the pictures changed.
+        flip, vertical: as in `Source`.
+        default_val: pictures to validate on where none are given; None for a fifth, at most 1,000.
+        removed: what the reader left out, for the record.
+
+    Raises:
+        BadInput: a part without pictures, no box at all, or a class that only val or test has.
+    """
+    if empty := [part for part, those in parts.items() if not those.pictures]:
+        raise BadInput(f"{name}: there are no pictures in {empty[0]}")
+    truths, mended = _checked(parts.values())
+    if all(truth.crowd.all() for truth in truths):
+        raise BadInput(f"{name}: not one box is marked on {len(truths)} pictures: there is nothing to detect")
+    learnt = {mark.label for mark in parts["train"].marks if not mark.crowd}
+    for part, those in parts.items():
+        if new := {mark.label for mark in those.marks if not mark.crowd} - learnt:
+            raise BadInput(
+                f"{name}: class {classes[min(new)]!r} occurs in {part} but not in train: nothing can learn it"
+            )
+    pool = _pool(
+        name, parts, sha256=_fingerprint(classes, parts, truths, stamp), flip=flip,
+        default_val=default_val, removed={**(removed or {}), **mended},
+    )  # fmt: skip
+    return Source(pool, tuple(classes), truths, vertical)
+
+
+def _pool(name: str, parts: Mapping[str, Part], *, default_val: int | None, **said: Any) -> Pool:
+    """The pictures of all parts in a row, and which are of which part."""
+    pictures = [picture for part in parts.values() for picture in part.pictures]
+    ends = np.cumsum([len(part.pictures) for part in parts.values()])
+    rows = dict(zip(parts, np.split(np.arange(len(pictures)), ends[:-1]), strict=True))
+    train = len(rows["train"])
+    hold_out = 0 if "test" in parts else max(1, train // 5)
+    return Pool(
+        name=name,
+        labels=np.zeros(len(pictures), np.float32),
+        classes=1,  # a picture has boxes of many classes: nothing to stratify by
+        read=lambda i: _opened(pictures[i]),
+        title=lambda i: pictures[i].title,
+        development=rows["train"],
+        official_val=rows.get("val"),
+        official_test=rows.get("test"),
+        hold_out=hold_out,
+        default_train=None,
+        default_val=default_val or max(1, min(LARGEST_VAL, (train - hold_out) // 5)),
+        **said,
+    )
+
+
+def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
+    """The truth of every picture, and how many boxes were mended or dropped."""
+    pictures: list[Picture] = []
+    marks: list[Mark] = []
+    for part in parts:
+        marks += [mark._replace(picture=len(pictures) + mark.picture) for mark in part.marks]
+        pictures += part.pictures
+    boxes = np.array([mark.box for mark in marks], np.float64).reshape(-1, 4)
+    owner, labels = (np.array(those, np.int64) for those in ([m.picture for m in marks], [m.label for m in marks]))
+    crowd = np.array([mark.crowd for mark in marks], bool)
+    area = np.array([np.nan if mark.area is None else mark.area for mark in marks], np.float64)
+    frame = np.array([[p.width, p.height] * 2 for p in pictures], np.float64)[owner]
+    degenerate = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
+    inside = np.clip(boxes, 0, frame)
+    sides = inside[:, 2:] - inside[:, :2]
+    outside = ~degenerate & ~(sides >= THINNEST).all(1)
+    kept = ~degenerate & ~outside
+    clipped = kept & (inside != boxes).any(1)
+    area = np.where(np.isnan(area), sides.prod(1), area)
+    rows = np.flatnonzero(kept)[np.argsort(owner[kept], kind="stable")]
+    mine = np.split(rows, np.searchsorted(owner[rows], np.arange(1, len(pictures))))
+    truths = [
+        Truth(inside[own], labels[own], crowd[own], area[own], picture.width, picture.height, picture.title, i)
+        for i, (picture, own) in enumerate(zip(pictures, mine, strict=True))
+    ]
+    counts = {"degenerate_boxes_dropped": degenerate, "boxes_outside_dropped": outside, "boxes_clipped": clipped}
+    return truths, {name: int(those.sum()) for name, those in counts.items()}
+
+
+def _opened(picture: Picture) -> Image.Image:
+    """The picture in colours of 8 bits, as its boxes mean it: tools differ in whether they heed a camera's note that it
+    lay on its side, so that the size decides.
+
+    Raises:
+        BadInput: it has another size than the annotations say, or values of 32 bits.
+    """
+    found, size = picture.read(), (picture.width, picture.height)
+    if found.size != size:
+        found = ImageOps.exif_transpose(found)
+    if found.size != size:
+        said, is_ = ("×".join(map(str, s)) for s in (size, found.size))
+        raise BadInput(f"{picture.title} is {is_} pixels; its annotation says {said}: mend one of the two")
+    return rgb(found, picture.title)
+
+
+def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequence[Truth], stamp: str) -> str:
+    """sha256 of all that is marked, of the pictures' names and sizes and of their stamp."""
+    sizes = {name: len(part.pictures) for name, part in parts.items()}
+    digest = hashlib.sha256(json.dumps([list(classes), sizes, stamp]).encode())
+    for truth in truths:
+        digest.update(f"{truth.title} {truth.width} {truth.height}\n".encode())
+        for array in (truth.boxes, truth.labels, truth.crowd, truth.area):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def check_there(files: Sequence[Path], kind: str, *, listed: str) -> None:
+    """Refuses a list of files of which some are not there."""
+    if missing := [file for file in files if not file.is_file()]:
+        raise BadInput(
+            f"{len(missing)} of {len(files)} {kind} are missing, the first {missing[0]}: put them there, "
+            f"or take them out of {listed}"
+        )
+
+
+def stamp_of(files: Sequence[Path]) -> str:
+    """sha256 of the files' sizes and of a piece of each: a copy of the folder is the same data.
+
+    Raises:
+        BadInput: some are not there, or one is listed twice, as in train and in test.
+    """
+    times = Counter(file.resolve() for file in files)
+    if len(files) > len(times):
+        twice = next(file for file in files if times[file.resolve()] > 1)
+        raise BadInput(f"{twice} is listed twice, in one part or in two: list every picture once")
+    check_there(files, "pictures", listed="the annotations")
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            stream.seek(max(0, (size - PIECE) // 2))
+            digest.update(f"{size}\n".encode() + stream.read(PIECE))
+    return digest.hexdigest()

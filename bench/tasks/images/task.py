@@ -1,0 +1,150 @@
+"""Image classification in the low-data protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from bench.errors import unknown
+from bench.tasks.classification import Classification, check_sizes
+from bench.tasks.contract import Data, shuffled
+from bench.tasks.images.decode import decoded
+from bench.tasks.images.sets import IMAGE_SETS, folder_pool
+from bench.tasks.pools import Pool, split
+
+
+class _ImageTask(Classification):
+    """What both kinds of picture sets share."""
+
+    family: ClassVar[str] = "images"
+    flip: bool | None
+
+    def data(self, inputs: Any, *, seed: int) -> Data:
+        """The pictures as the backbone wants them, mirrored ones as a second view.
+
+        Raises:
+            BadInput: fewer pictures than the split needs, or too many that cannot be read.
+        """
+        pool = self.pool()
+        parts = split(pool, train=self.train, val=self.val, test=self.test, seed=seed)
+        flip = pool.flip if self.flip is None else self.flip
+        train, val, test = (
+            ImageSplit(*decoded(pool, part, inputs.size), mean=inputs.mean, std=inputs.std, views=views)
+            for part, views in zip(parts, (2 if flip else 1, 1, 1), strict=True)
+        )
+        sizes = {"train_samples": len(train), "val_samples": len(val), "test_samples": len(test)}
+        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes})
+
+
+class ImageSplit:
+    """Pictures in memory as bytes, normalised when fetched.
+
+    Args:
+        pixels: (N, 3, size, size), uint8.
+        labels: (N), int64.
+        mean, std: per channel, for values in 0..1.
+        views: 1, or 2 where view 1 is the picture mirrored left to right.
+    """
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray, *, mean: Any, std: Any, views: int) -> None:
+        self.pixels, self.labels, self.views = torch.from_numpy(pixels), torch.from_numpy(labels), views
+        self.scale = 1 / (255 * torch.tensor(std)).view(1, 3, 1, 1)
+        self.shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
+        """(n, 3, size, size), float32, normalised."""
+        x = self.pixels[index].float() * self.scale - self.shift
+        if view is not None and self.views == 2:
+            x = torch.where(view.bool().view(-1, 1, 1, 1), x.flip(-1), x)
+        return x
+
+    def targets(self, index: Tensor, view: Tensor | None = None) -> Tensor:
+        """Class indices (n)."""
+        return self.labels[index]
+
+    def batches(self, size: int, order: Generator) -> list[Tensor]:
+        """Any picture with any other."""
+        return shuffled(len(self), size, order)
+
+
+@dataclass(frozen=True, repr=False)
+class Images(_ImageTask):
+    """A declared set of pictures in the low-data protocol (`bench tasks` lists them).
+
+    Args:
+        set: name of the set, e.g. "elpv".
+        train, val: pictures drawn for each, stratified; None for the set's default (800 and 200 where it is large
+            enough).
+        test: at most so many of the held-out pictures; None for all.
+        flip: mirror training pictures at random; None for the set's default.
+        root: folder of a torchvision set; None for the cache, where it is downloaded to.
+    """
+
+    set: str
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    flip: bool | None = None
+    root: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.set not in IMAGE_SETS:
+            raise unknown("image set", str(self.set), IMAGE_SETS)
+        check_sizes(self)
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return self.set
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, from the declaration."""
+        return IMAGE_SETS[self.set].classes
+
+    def pool(self) -> Pool:
+        """All pictures of the set."""
+        return _pool(self.set, self.root)
+
+
+@dataclass(frozen=True, repr=False)
+class ImageFolder(_ImageTask):
+    """Your own pictures: path/train/<class>/…, path/val/…, path/test/…, or path/<class>/… to be split for you.
+
+    Args:
+        path: the folder. Without a test folder a fifth is held out for testing, once for all seeds.
+        train, val, test: at most so many pictures of each; None for all (val: a fifth of what is left, if no folder).
+        flip: mirror training pictures at random.
+    """
+
+    path: str
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    flip: bool | None = True
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return Path(self.path).expanduser().absolute().name
+
+    def pool(self) -> Pool:
+        """All pictures of the folder."""
+        return folder_pool(Path(self.path).expanduser())
+
+
+@lru_cache(maxsize=8)
+def _pool(name: str, root: str | None) -> Pool:
+    return IMAGE_SETS[name].load(root)

@@ -1,0 +1,148 @@
+"""Text classification: declared sets, and one's own CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from bench.errors import BadInput, unknown
+from bench.tasks.caches import stamps
+from bench.tasks.classification import Classification, check_sizes
+from bench.tasks.contract import Data, Reference
+from bench.tasks.pools import Pool, split
+from bench.tasks.text.csv_files import csv_pool
+from bench.tasks.text.sets import TEXT_SETS
+from bench.tasks.text.tfidf import TfidfLogistic
+from bench.tasks.text.tokens import splits
+
+HEADS = ("linear", "mlp")
+
+
+class TextTask(Classification):
+    """What all text classification tasks share."""
+
+    family: ClassVar[str] = "text"
+    head_kind: str
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that are none, and a head that does not exist."""
+        check_sizes(self)
+        if self.head_kind not in HEADS:
+            raise unknown("head_kind", str(self.head_kind), HEADS)
+
+    def data(self, inputs: Any, *, seed: int) -> Data:
+        """The texts as the backbone's tokenizer cuts them.
+
+        Raises:
+            BadInput: fewer texts than the split needs.
+        """
+        pool = self.pool()
+        parts = split(pool, train=self.train, val=self.val, test=self.test, seed=seed)
+        (train, val, test), provenance = splits(pool, parts, inputs)
+        return Data(train, val, test, provenance=provenance)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """TF-IDF and logistic regression on the run's own training texts, and, if they are fewer, on all there are."""
+        thinned = self.train is not None or self.pool().default_train is not None
+        return (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
+
+    def head(self, width: int) -> nn.Module:
+        """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""
+        if self.head_kind == "linear":
+            return nn.Linear(width, self.classes)
+        return nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, self.classes))
+
+
+@dataclass(frozen=True, repr=False)
+class Text(TextTask):
+    """A declared set of texts in the low-data protocol (`bench tasks` lists them).
+
+    Args:
+        set: name of the set, e.g. "rotten-tomatoes".
+        train, val: texts drawn for each, stratified; None for the set's default (800 and 200 for most).
+        test: at most so many of the held-out texts; None for all.
+        head_kind: "linear", or "mlp": Linear, tanh, Linear, which counts width² + width parameters more.
+    """
+
+    set: str
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    head_kind: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.set not in TEXT_SETS:
+            raise unknown("text set", str(self.set), TEXT_SETS)
+        super().__post_init__()
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return self.set
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, from the declaration."""
+        return TEXT_SETS[self.set].classes
+
+    def pool(self) -> Pool:
+        """All texts of the set."""
+        return _pool(self.set)
+
+
+@dataclass(frozen=True, repr=False)
+class TextCsv(TextTask):
+    """Your own texts: a CSV file with a header, or a folder with train.csv and, if there are, val.csv and test.csv.
+
+    Args:
+        path: the file or folder. Without a test file a fifth is held out for testing, once for all seeds.
+        text: the column with the text, or two columns with a pair of texts.
+        label: the column with the class.
+        train, val, test: at most so many texts of each; None for all (val: a fifth up to 200, if there is no file).
+        head_kind: "linear", or "mlp": Linear, tanh, Linear.
+    """
+
+    path: str
+    text: str | tuple[str, str] = "text"
+    label: str = "label"
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    head_kind: str = "linear"
+
+    shows: ClassVar[tuple[str, ...]] = ("text", "label")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.text, list | tuple) and len(self.text) == 2:
+            object.__setattr__(self, "text", tuple(self.text))
+        elif not isinstance(self.text, str):
+            raise BadInput(f"text={self.text!r}: name one column, or two for pairs: text=('premise', 'hypothesis')")
+        if not isinstance(self.path, str):
+            raise BadInput(f"path={self.path!r}: give a CSV file, or a folder with train.csv")
+        super().__post_init__()
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).expanduser().absolute().stem
+
+    def pool(self) -> Pool:
+        """All texts of the file or folder."""
+        path = Path(self.path).expanduser()
+        files = sorted(path.glob("*")) if path.is_dir() else [path]
+        return _csv(path, self.text, self.label, stamps(file for file in files if file.is_file()))
+
+
+@lru_cache(maxsize=8)
+def _csv(path: Path, text: str | tuple[str, str], label: str, _there: tuple[object, ...]) -> Pool:
+    return csv_pool(path, text=text, label=label)
+
+
+@lru_cache(maxsize=8)
+def _pool(name: str) -> Pool:
+    return TEXT_SETS[name].load()

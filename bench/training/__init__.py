@@ -1,0 +1,15 @@
+"""One run: a method on a model on a task with one seed.
+
+- recipe: options, precision, optimiser, schedule, and what is in training mode.
+- run: what a run is, and the network that it trains.
+- device: where it runs.
+- loop: training, validation, the one test.
+- inference: latency and size of what was trained.
+- retention: what a network still knows of an old task.
+- memory_forecast: the memory of a run before it is run.
+- method_checks: what every method must hold; `bench check`.
+"""
+
+from bench.training.loop import Outcome, train
+from bench.training.recipe import Training
+from bench.training.run import Network, Run, assemble

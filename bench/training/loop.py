@@ -1,0 +1,271 @@
+"""One run: a method on a model on a task with one seed. The loop that every family and method goes through."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.costs.energy import Energy
+from bench.costs.memory import Allocated
+from bench.costs.time import Clock
+from bench.models import Backbone, count
+from bench.models.prefix import FrozenPrefix, frozen_prefix
+from bench.tasks import Data, Example, Shows, Split
+from bench.tasks.precomputed import Precomputed
+from bench.training import inference
+from bench.training.recipe import Step, optimizer, precision, schedule, set_mode
+from bench.training.retention import retained
+from bench.training.run import Network, Run, assemble
+
+EXPLODED = 10.0
+"""A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
+
+
+@dataclass
+class Outcome:
+    """What a run found; the fields are those of a record. Times in seconds, memory in bytes, energy in joules.
+
+    Args:
+        memory: peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval"; on a CPU nothing.
+        step: of a training step: `bench.costs.time.Clock.found`.
+        energy: of "train" and "eval", where the device reports it.
+        inference: of a tested run: `bench.training.inference.latencies`.
+        checkpoint: bytes of what must be stored: `bench.training.inference.stored`.
+    """
+
+    status: str = "ok"
+    reason: str | None = None
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int | None = None
+    parameters: dict[str, int] = field(default_factory=dict)
+    time: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("data", "train", "eval", "total", "cpu"), 0.0)
+    )
+    precision: str = ""
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    step: dict[str, float] = field(default_factory=dict)
+    energy: dict[str, float] = field(default_factory=dict)
+    inference: dict[str, Any] = field(default_factory=dict)
+    checkpoint: dict[str, int] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+
+
+class Diverged(RuntimeError):
+    """The loss is not finite, or many times what it was."""
+
+    status = "diverged"
+
+
+class Pruned(RuntimeError):
+    """Tuning has seen enough of this run."""
+
+    status = "pruned"
+
+
+def train(
+    run: Run,
+    *,
+    device: str = "cpu",
+    on_epoch: Callable[[int, dict[str, float]], str | None] = lambda epoch, scores: None,
+    cache: bool = True,
+    outcome: Outcome | None = None,
+) -> Outcome:
+    """Trains, keeps the weights of the epoch that is best on validation, tests them once, and measures their costs.
+
+    Args:
+        run: what to do.
+        device: torch device.
+        on_epoch: called after every epoch with their number and the validation scores; a text ends the run as pruned.
+        cache: compute what a frozen prefix makes of each sample only once (the same result, up to rounding).
+        outcome: filled in as the run goes on, for a caller who wants what was found before an exception.
+
+    Returns:
+        The outcome; status "diverged" if the loss did, or "pruned", with the reason and the curve so far.
+
+    Raises:
+        BadInput: the parts do not fit together, or data or weights cannot be had.
+    """
+    outcome, clocks = outcome or Outcome(), (time.perf_counter(), time.process_time())
+    backbone, network, data = prepare(run, outcome, device=device)
+    loop = Loop(run, network, data, outcome, device)
+    if cache and (prefix := frozen_prefix(backbone)) is not None:
+        loop.skip(prefix)
+    try:
+        loop.fit(on_epoch)
+    except (Diverged, Pruned) as end:
+        outcome.status, outcome.reason = end.status, str(end)
+    loop.score()
+    outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
+    outcome.time |= {"total": time.perf_counter() - clocks[0], "cpu": time.process_time() - clocks[1]}
+    if run.test and outcome.status == "ok":
+        after(run, backbone, network, outcome, device=device)
+    return outcome
+
+
+def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, device: str) -> None:
+    """What is measured of a tested network: what it costs and, where there is an old task, what is left of that."""
+    outcome.checkpoint = inference.stored(network)
+    outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
+    if run.retained is None:
+        return
+    try:
+        outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
+    except ValueError as error:  # features that no head can be fitted to: the run itself went well
+        outcome.provenance["retained_failed"] = str(error)
+
+
+def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:
+    """Network and data of a run, with what the outcome says of them."""
+    start = time.perf_counter()
+    backbone, network = built(run, outcome, device=device)
+    data = run.task.data(backbone.inputs, seed=run.seed)
+    outcome.provenance |= data.provenance
+    outcome.time["data"] = time.perf_counter() - start
+    return backbone, network, data
+
+
+def built(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network]:
+    """The network of a run, with what the outcome says of it."""
+    backbone, network = assemble(run, device=device)
+    parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
+    outcome.parameters = {**parts, "total": sum(parts.values())}
+    outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    outcome.provenance = dict(backbone.provenance)
+    return backbone, network
+
+
+class Loop:
+    """The state of one run: network, data, and where in the training it is."""
+
+    def __init__(self, run: Run, network: Network, data: Data, outcome: Outcome, device: str) -> None:
+        self.run, self.network, self.outcome, self.device = run, network, outcome, torch.device(device)
+        self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
+        self.order = torch.Generator().manual_seed(run.seed)
+        self.optimizer = optimizer(network.backbone, network.head, run.training)
+        self.step = Step(network, run.task.loss, self.optimizer, run.training, self.device, outcome.precision)
+        self.first_loss = math.nan
+        self.seen = 0
+        self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
+        outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
+
+    def skip(self, prefix: FrozenPrefix) -> None:
+        """From here on a frozen prefix runs once per sample and view, in the epoch or evaluation that first asks."""
+        self.network.features = prefix.resume
+
+        def run(inputs: Any) -> Tensor:
+            with self.step.autocast():
+                return prefix.run(self.to_device(inputs))
+
+        self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
+
+    def fit(self, on_epoch: Callable[[int, dict[str, float]], str | None]) -> None:
+        """Trains for the epochs asked for, or until patience ends, and restores the best weights on validation.
+
+        Raises:
+            Diverged: the training loss is not finite or exploded.
+            Pruned: `on_epoch` says so.
+        """
+        best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
+        for epoch in range(1, self.run.training.epochs + 1):
+            with self.allocated.during("train"), self.energy.during("train"):
+                loss = self.epoch(epoch)
+            with self.allocated.during("eval"), self.energy.during("eval"):
+                scores = self.evaluate("val")
+            self.outcome.step = self.clock.found()
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
+            self.check(loss, exploded=True)
+            self.check(scores["loss"], what="validation")
+            stop = on_epoch(epoch, scores)
+            score = (scores[self.run.task.metric], -scores["loss"])
+            if score > best:
+                best, kept, waited = score, self.weights(), 0
+                self.outcome.best_epoch = epoch
+            else:
+                waited += 1
+            if stop and epoch < self.run.training.epochs:
+                raise Pruned(stop)
+            if self.run.training.patience and waited >= self.run.training.patience:
+                break
+        self.network.load_state_dict(kept, strict=False)
+
+    def score(self) -> None:
+        """The validation scores of the epoch whose weights were kept; tests these, once, where that is asked for."""
+        found = self.outcome
+        if found.status != "diverged":
+            found.metrics["val"] = found.curve[(found.best_epoch or len(found.curve)) - 1]["val"]
+            if self.run.test and found.status == "ok":
+                found.metrics["test"] = self.evaluate("test")
+
+    def epoch(self, epoch: int) -> float:
+        """One pass over the training part, or its `epoch_steps`. Returns the mean loss."""
+        start, split = time.perf_counter(), self.splits["train"]
+        set_mode(self.network)
+        batches = self.batches(split)
+        steps, total = len(batches) * self.run.training.epochs, torch.zeros((), device=self.device)
+        for i, index in enumerate(batches):
+            done = (epoch - 1) * len(batches) + i
+            factor = schedule(done, steps=steps, warmup=self.run.training.warmup)
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+            view = torch.randint(split.views, (len(index),), generator=self.order)
+            with self.clock.step() as lap:
+                x, targets = self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view))
+                lap("data")
+                loss = self.step(x, targets, lap)
+            total += loss * len(index)
+            self.seen += len(index)
+            if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
+                self.check(loss.item())
+        self.outcome.time["train"] += time.perf_counter() - start
+        return total.item() / sum(map(len, batches))
+
+    def batches(self, split: Split) -> list[Tensor]:
+        """The samples of each step of an epoch."""
+        steps = self.run.training.epoch_steps
+        found = split.batches(self.run.training.batch_size, self.order)
+        while len(found) < steps:
+            found += split.batches(self.run.training.batch_size, self.order)
+        return found[: steps or None]
+
+    def check(self, loss: float, *, what: str = "training", exploded: bool = False) -> None:
+        """Ends a run that has diverged. A single step's loss may well be large; a whole epoch's mean may not."""
+        self.first_loss = loss if math.isnan(self.first_loss) else self.first_loss
+        if not math.isfinite(loss):
+            raise Diverged(f"the {what} loss is {loss}")
+        if exploded and loss > EXPLODED * max(self.first_loss, 1.0):
+            raise Diverged(f"the {what} loss rose from {self.first_loss:.3g} to {loss:.3g} (mean of an epoch)")
+
+    @torch.no_grad()
+    def evaluate(self, name: str) -> dict[str, float]:
+        """The task's metrics over a whole split, as it is (no mirrored views)."""
+        start, split, task = time.perf_counter(), self.splits[name], self.run.task
+        self.network.eval()
+        outputs, targets = [], []
+        for index in torch.arange(len(split)).split(2 * self.run.training.batch_size):
+            targets.append(split.targets(index))
+            with self.step.autocast():
+                found = self.network(self.to_device(split.inputs(index)))
+                outputs.append(task.keep(found, self.to_device(targets[-1])))
+        scores = task.metrics(outputs, targets)
+        if name == "test" and isinstance(task, Shows):
+            self.outcome.examples = task.examples(outputs, targets)
+        self.outcome.time["eval"] += time.perf_counter() - start
+        return scores
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of all that training changes: what trains, and buffers (batch statistics)."""
+        changing = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
+        return {name: tensor.detach().clone() for name, tensor in [*changing, *self.network.named_buffers()]}
+
+    def to_device(self, value: Any) -> Any:
+        """Moves a tensor, or what a task's batch is made of (anything with `.to`)."""
+        return value.to(self.device, non_blocking=True)

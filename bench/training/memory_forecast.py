@@ -1,0 +1,279 @@
+"""Memory of a run before it is run: the real training step on tensors that have shapes and no bytes.
+
+What it cannot foretell, a step with data-dependent control flow (a detector that matches boxes), is done once for real
+on the CPU, with random weights and random inputs, and said to be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+
+from bench.costs.cuda_rules import CudaRules
+from bench.costs.memory import CUDA_BLOCK, Memory, Moment, track
+from bench.costs.units import readable
+from bench.errors import BadInput, say_once
+from bench.models import Backbone
+from bench.models.prefix import frozen_prefix
+from bench.training.recipe import Step, Training, optimizer, precision, set_mode
+from bench.training.run import Network, Run, assemble
+
+UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+FEW = (2, 4)
+"""Batches that are done for real where a step cannot be traced; larger ones are extended from them."""
+OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
+"""Of a training, what its memory depends on."""
+LARGEST = 2**20
+"""Batches beyond this are not tried."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The memory that a run's training would take.
+
+    Args:
+        memory: its peak and what that is made of.
+        kind: "foretold" from shapes alone, "tracked" on a real step, or "extended" from two such of smaller batches.
+        batch: samples a step.
+        device: type of device that it holds for.
+        precision: "bf16" or "fp32".
+    """
+
+    memory: Memory
+    kind: str
+    batch: int
+    device: str
+    precision: str
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the peak of training."""
+        return self.memory.peak.total
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """As records and JSON have it, in bytes."""
+        peaks = {phase: moment.total for phase, moment in self.memory.phases.items()}
+        return {
+            "peak": self.peak,
+            "breakdown": self.memory.peak.breakdown,
+            "phase": self.memory.peak.phase,
+            "phases": peaks,
+            "evaluation": peaks["evaluation"],
+            "batch": self.batch,
+            "device": self.device,
+            "precision": self.precision,
+            "kind": self.kind,
+        }
+
+
+def forecast(run: Run, *, device: str = "cpu") -> Forecast:
+    """The memory of a run's training step at its batch size, without weights, data or device.
+
+    Texts have the most tokens that the model takes, pictures the model's size. For CUDA, where there is none, the step
+    is traced on the CPU by `CudaRules`.
+
+    Args:
+        run: what would be trained; its data are not read.
+        device: what it would be trained on, as torch names it.
+
+    Raises:
+        BadInput: a device that torch does not know, or a method that does not fit the model.
+    """
+    kind = _kind(device)
+    try:
+        return _forecast(run, kind, traced=True)
+    except UNTRACEABLE:
+        say_once(
+            f"memory of {run.task.name} on {run.model.name}: what this step does depends on its data, so that shapes "
+            "alone do not tell; real ones of few samples are done on the CPU, which takes seconds to minutes"
+        )
+        if run.training.batch_size <= FEW[-1]:
+            return _forecast(run, kind, traced=False)
+    few = [replace(run, training=replace(run.training, batch_size=n)) for n in FEW]
+    return _extended([_forecast(each, kind, traced=False) for each in few], run.training.batch_size)
+
+
+def forecast_once(run: Run, *, device: str) -> Forecast:
+    """The same, made once for all runs that differ in what memory does not depend on: learning rates, epochs, seeds."""
+    same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
+    return _kept(replace(run, training=same, seed=0, test=True, trial=""), device)
+
+
+@lru_cache(maxsize=512)
+def _kept(run: Run, device: str) -> Forecast:
+    found = forecast(run, device=device)
+    return replace(found, memory=replace(found.memory, curve=()))
+
+
+def _extended(found: list[Forecast], batch: int) -> Forecast:
+    """The straight line through two forecasts, by part and phase: tensors are of a fixed size, or of one a sample.
+
+    A phase's peak may lie elsewhere in a large batch than in a small one: then it is somewhat more than this.
+    """
+    (few, small), (more, large) = ((each.batch, each.memory.phases) for each in found)
+    phases = {
+        phase: Moment(
+            phase, {part: n + (m - n) * (batch - few) // (more - few) for part, n, m in _both(moment, large[phase])}
+        )
+        for phase, moment in small.items()
+    }
+    peak = max((moment for phase, moment in phases.items() if phase != "evaluation"), key=lambda moment: moment.total)
+    return replace(found[0], memory=Memory(peak, phases), kind="extended", batch=batch)
+
+
+def _both(one: Moment, other: Moment) -> Iterator[tuple[str, int, int]]:
+    return ((part, n, other.breakdown[part]) for part, n in one.breakdown.items())
+
+
+def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
+    """By a traced step, or by one for real on the CPU."""
+    random = replace(run, model=run.model.untrained())
+    backbone, network = assemble(random, device="meta" if traced else "cpu", kernels=kind)
+    here = "cuda" if traced and kind == "cuda" and torch.cuda.is_available() else "cpu"
+    pays = backbone.mixed_precision
+    resolved = precision(run.training.precision, device=kind if _there(kind) else "cpu", pays=pays)
+    if kind == "cuda" and not _there(kind) and run.training.precision == "auto":
+        resolved = "bf16"  # as every CUDA device since 2020 has it
+    block = CUDA_BLOCK if kind == "cuda" else 1
+    if not traced:
+        return Forecast(
+            _tracked(random, backbone, network, resolved, here, block), "tracked", *_facts(run, kind, resolved)
+        )
+    as_there = CudaRules() if kind == "cuda" and here == "cpu" else contextlib.nullcontext()
+    with FakeTensorMode(), as_there:
+        _give_bytes(network, here)
+        memory = _tracked(random, backbone, network, resolved, here, block)
+    return Forecast(memory, "foretold", *_facts(run, kind, resolved))
+
+
+def _facts(run: Run, kind: str, resolved: str) -> tuple[int, str, str]:
+    return run.training.batch_size, kind, resolved
+
+
+def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, device: str, block: int) -> Memory:
+    """The step that `bench.training.loop` would do, with the features of a frozen prefix computed before it."""
+    set_mode(network)
+    rule = optimizer(network.backbone, network.head, run.training)
+    step = Step(network, run.task.loss, rule, run.training, torch.device(device), resolved)
+    cut = frozen_prefix(backbone)
+    if cut is not None:
+        network.features = cut.resume
+
+    def batch() -> tuple[Any, Any]:
+        inputs = _inputs(backbone, run.training.batch_size)
+        return inputs, run.task.stand_ins(inputs)
+
+    def before(inputs: Any) -> Any:
+        with torch.no_grad(), step.autocast():
+            return cut.run(inputs) if cut else inputs
+
+    def evaluate() -> None:
+        network.eval()
+        with torch.no_grad(), step.autocast():
+            network(before(_inputs(backbone, 2 * run.training.batch_size)))
+
+    return track(step, batch, device=device, block=block, prefix=before if cut else None, evaluate=evaluate)
+
+
+def _inputs(backbone: Backbone, n: int) -> Any:
+    """Inputs of the largest size: texts as long as the model takes them, one of them a token shorter.
+
+    Nearly every batch has such padding; where one has none, transformers leaves the mask and what it costs out.
+    """
+    inputs = backbone.batch(n)
+    if hasattr(backbone.inputs, "length"):
+        inputs["attention_mask"][0, -1] = 0
+    return inputs
+
+
+def _give_bytes(network: nn.Module, device: str) -> None:
+    """Puts tensors of the device in the place of those of "meta"; what shares one goes on to share it."""
+    made: dict[int, Any] = {}
+
+    def there(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in made:
+            new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            made[id(tensor)] = nn.Parameter(new, requires_grad=tensor.requires_grad) if is_parameter else new
+        return made[id(tensor)]  # type: ignore[no-any-return]
+
+    for module in network.modules():
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if tensor is not None:
+                    held[name] = there(tensor)  # type: ignore[assignment]
+
+
+def _there(kind: str) -> bool:
+    return kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
+
+
+def _kind(device: str) -> str:
+    """The type of a device.
+
+    Raises:
+        BadInput: torch does not know it.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise BadInput(f"device {device!r}: torch does not know it; say cpu, cuda, mps, …") from None
+    if kind == "meta":
+        raise BadInput("device 'meta' has no memory: say cpu or cuda")
+    return kind
+
+
+def largest_batch(
+    run: Run, limit: int, *, device: str = "cpu", told: Callable[[int], None] = lambda n: None
+) -> Forecast:
+    """The forecast of the largest batch whose training fits into `limit` bytes.
+
+    Memory grows nearly in a straight line with the batch: the line through two forecasts names a third, and so on until
+    one batch fits and the next does not.
+
+    Args:
+        run: what would be trained; its own batch size is not looked at.
+        limit: bytes.
+        device: what it would be trained on.
+        told: called with every batch size that is tried.
+
+    Raises:
+        BadInput: not even a batch of one fits.
+    """
+
+    def at(n: int) -> Forecast:
+        told(n)
+        gc.collect()
+        return forecast(replace(run, training=replace(run.training, batch_size=n)), device=device)
+
+    fits = at(1)
+    if fits.peak > limit:
+        weights = fits.memory.peak.breakdown["weights"]
+        raise BadInput(
+            f"{readable(limit)} is too little for {run.method!r} on {run.model!r}: weights alone take "
+            f"{readable(weights)}, training with a batch of 1 {readable(fits.peak)}"
+        )
+    over: Forecast | None = None
+    guess = 8
+    while fits.batch < LARGEST and (over is None or over.batch - fits.batch > 1):
+        found = at(guess)
+        known, fits, over = fits, *((found, over) if found.peak <= limit else (fits, found))
+        slope = (found.peak - known.peak) / (found.batch - known.batch) if found.batch != known.batch else 0.0
+        line = fits.batch + (limit - fits.peak) / slope if slope > 0 else math.inf
+        guess = max(fits.batch + 1, min(math.floor(line), over.batch - 1 if over else fits.batch * 32, LARGEST))
+    return fits

@@ -1,0 +1,63 @@
+"""What a run is: its specification, and the network that it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.methods import Method
+from bench.models import Backbone, adapt, checkpoint
+from bench.tasks import Task
+from bench.training.recipe import Training
+
+
+@dataclass(frozen=True)
+class Run:
+    """What determines a result. `test` is False while tuning: then the test part is never looked at.
+
+    A run of a trial names it in `trial`: whether it is pruned depends on the trials before. With an old task,
+    `retained`, a tested run also tells what the network still knows of that.
+    """
+
+    task: Task
+    model: Any
+    method: Method
+    training: Training
+    seed: int
+    test: bool = True
+    trial: str = ""
+    retained: Task | None = None
+
+
+class Network(nn.Module):
+    """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.features: Callable[[Any], Any] = backbone.__call__  # not the module, which would count twice
+
+    def forward(self, x: Any) -> Any:
+        """Inputs (or what the frozen prefix made of them) to outputs."""
+        return self.head(self.features(x))
+
+
+def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Network]:
+    """The adapted backbone under a head, from the seed alone: every method starts from the same head.
+
+    What training itself draws (dropout, the regions that a detector samples) begins alike for every method too.
+    On the device "meta" only shapes, without weights; `kernels` is then the type of device that they stand for.
+    """
+    backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output, kernels=kernels)
+    torch.manual_seed(run.seed)
+    with torch.device(device):
+        head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
+    adapt(backbone, run.method)
+    if run.training.activation_checkpointing:
+        checkpoint(backbone)
+    torch.manual_seed(run.seed)
+    return backbone, Network(backbone.module, head)

@@ -1,0 +1,191 @@
+"""The command line as a user meets it: real processes, real exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def bench(*args, cwd=ROOT, **env):
+    """Runs the command line. Returns the finished process."""
+    command = [sys.executable, "-m", "bench", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """Calls the command line in this process, which has paid for importing torch already."""
+    from bench.cli import main
+
+    def call(*args):
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(args, ended.value.code or 0, shown.out, shown.err)
+
+    return call
+
+
+def test_help_of_every_command_has_an_example(here):
+    assert "rank-sweep" in here("--help").stdout
+    commands = ["run", "plan", "figures", "methods", "models", "tasks", "count", "memory", "check"]
+    for command in [[c] for c in commands] + [
+        ["assets"],
+        ["mlflow"],
+        ["assets", "pull"],
+        ["assets", "verify"],
+        ["mlflow", "sync"],
+        ["mlflow", "ui"],
+    ]:
+        shown = here(*command, "--help")
+        assert shown.returncode == 0 and re.search("Examples?: ", shown.stdout), command
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_count_prints_json(here):
+    done = here("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json")
+    assert json.loads(done.stdout) == {"backbone": 294912, "head": 1538, "total": 296450}
+
+
+def test_memory_prints_json_in_bytes(here):
+    options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4")
+    one = json.loads(here("memory", "LoRA(rank=2)", *options, "--json").stdout)
+    assert one["peak"] == sum(one["breakdown"].values()) == one["phases"][one["phase"]]
+    assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "other"}
+    assert (one["batch"], one["device"], one["kind"]) == (4, "cuda", "foretold")
+    both = json.loads(here("memory", "LoRA(rank=2)", "FullFineTuning", *options, "--json").stdout)
+    assert [each["method"] for each in both] == ["LoRA(rank=2, at=('q', 'v'))", "FullFineTuning()"]
+    assert both[0] == one and both[1]["breakdown"]["optimizer"] > one["breakdown"]["optimizer"]
+
+
+def test_memory_prints_a_table_of_what_fits(here):
+    options = ("--model", "Timm('test_vit', image_size=32)", "--fit", "6MiB", "--device", "cpu")
+    shown = here("memory", "LoRA(rank=2)", "LinearProbe", *options).stdout
+    assert "largest batch" in shown and "LinearProbe()" in shown and "the largest batch that fits 6MiB" in shown
+
+
+def test_lists(here):
+    assert "LoRA(rank=8, at=('q', 'v'))" in here("methods").stdout
+    assert "Images('cifar100')" in here("tasks").stdout
+    assert "vit_small_patch14_dinov2" in here("models").stdout
+    assert "vit_base_patch16_224" in here("models", "vit_base").stdout.splitlines()
+    assert "dinov2-s14" in here("assets").stdout
+
+
+def test_check_of_a_method(here):
+    done = here("check", "LoRA(rank=2)", "--model", "Timm('test_vit', image_size=32)")
+    assert done.returncode == 0 and "FAILED" not in done.stdout and done.stdout.count("ok") == 7
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("run", "rank-swep", "--scale", "smoke"), "did you mean 'rank-sweep'"),
+        (("run", "rank-sweep", "--scale", "smok"), "did you mean 'smoke'"),
+        (("plan", "rank-sweep", "--scale", "smoke", "--device", "gpu9"), "device 'gpu9'"),
+        (("count", "Lora(rank=8)"), "did you mean 'LoRA'"),
+        (("count", "LoRA(rank=0)"), "needs rank ≥ 1"),
+        (("count", "LoRA(rank=800)"), "smaller side is 768"),
+        (("count", "LoRA(at=('w',))"), "unknown role 'w'"),
+        (("count", "LoRA(at='conv')"), "no site matches"),
+        (("count", "BitFit", "--model", "vit_bse_patch16_224"), "did you mean 'vit_base_patch16_224'"),
+        (("count", "BitFit", "--task", "elvp"), "did you mean 'elpv'"),
+        (("memory", "LoRA", "--batch", "0"), "batch_size 0"),
+        (("memory", "LoRA", "--device", "gpu"), "torch does not know it"),
+        (("memory", "LoRA", "--fit", "lots"), "write 16GiB"),
+        (("memory", "LoRA", "--fit", "100MiB"), "weights alone take 328 MiB"),
+        (("memory", "LoRA", "--optimizer", "adam"), "did you mean 'adamw'"),
+        (("assets", "pull", "elvp"), "did you mean 'elpv'"),
+        (("figures", "--results", "/nonexistent"), "no records under"),
+        (("run", "rank-sweep", "--scale", "smoke", "--results", "/proc/here"), "/proc/here"),
+        (("run", "rank-sweep", "--scale", "smoke", "--jobs", "0"), "--jobs 0: at least one run"),
+        (("plan", "rank-sweep", "--scale", "smoke", "--jobs", "-1"), "--jobs -1: at least one run"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(args, told, here):
+    done = here(*args)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+def test_a_mistake_in_a_real_process():
+    done = bench("run", "rank-swep")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: unknown study 'rank-swep': did you mean 'rank-sweep'?\n"
+
+
+@pytest.mark.slow
+def test_smoke_study_end_to_end(tmp_path):
+    """Records, table, figures and MLflow of a smoke study; an unknown MLflow server does not stop it.
+
+    Text, the family that has references; `make smoke`, a part of CI, runs all families.
+    """
+    command = ("run", "rank-sweep", "--scale", "smoke", "--family", "text", "--results", tmp_path)
+    done = bench(*command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "bench mlflow sync" in done.stderr + done.stdout
+    folder = tmp_path / "rank-sweep" / "smoke"
+    records = [json.loads(path.read_text()) for path in (folder / "runs").glob("*.json")]
+    phases = Counter(record["phase"] for record in records)
+    assert {record["status"] for record in records if record["phase"] != "tune"} == {"ok"}
+    assert {record["status"] for record in records} <= {"ok", "pruned"}
+    tuned = {r["tuning"]["search"]: r["tuning"] for r in records if r["phase"] == "final"}.values()
+    assert {tuning["budget"] for tuning in tuned} == {len(tuning["trials"]) for tuning in tuned} == {3}
+    better = [tuning for tuning in tuned if tuning["chosen"]["params"] != tuning["default"]]
+    assert phases == {"tune": 3 * 6, "final": 2 * 7, "reference": 4, "default": 2 * len(better)}
+    assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
+    table = (folder / "table.csv").read_bytes()
+    assert bench("figures", "--results", tmp_path).returncode == 0
+    assert (folder / "table.csv").read_bytes() == table
+    synced = bench("mlflow", "sync", "--results", tmp_path)
+    assert synced.returncode == 0 and f"{len(records)} runs logged" in synced.stdout, synced.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "learning-rate", "--scale", "smoke", "--family", "images"]
+    runs = tmp_path / "learning-rate" / "smoke" / "runs"
+    running = subprocess.Popen(
+        [*command, "--no-mlflow", "--results", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job, such as CI may be, has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for _ in range(9000):
+        if len(list(runs.glob("*.json"))) >= 5:
+            break
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert (
+        said.strip().splitlines()[-1]
+        == "bench: interrupted; what is recorded stays, the same command goes on from there"
+    )
+    assert (runs.parent / "README.md").exists()

@@ -1,0 +1,34 @@
+"""The report where memory is known, and where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bench.records import Records
+from bench.report import redraw
+from bench.report.data.groups import groups
+from bench.report.figures.scatter import against_memory
+from bench.report.style import drawing
+from tests.support.report_records import FULL, LORAS, PROBE, keep, overlaps, text
+
+
+def test_memory_is_drawn_and_told_where_it_is_known(tmp_path: Path) -> None:
+    for case, peak in ((FULL, 6 * 2**30), (PROBE, 700 * 2**20), (LORAS[0], 5 * 2**30)):
+        keep(tmp_path, [case], memory={"peak": peak, "kind": "measured" if case is FULL else "foretold"})
+    redraw(tmp_path)
+    assert all(told in text(tmp_path) for told in ("accuracy_vs_memory.png", "| peak memory |", "| 6 GiB |", "700 MiB"))
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert set(table["memory_kind"]) == {"measured", "foretold"} and table["peak_memory"].max() == 6 * 2**30
+    (group,) = groups(Records(tmp_path).all())
+    with drawing():
+        figure = against_memory(group).figure
+        assert overlaps(figure) == []
+        assert "in GiB, foretold or measured" in figure.axes[0].get_xlabel()
+
+
+def test_a_study_without_it_has_neither_figure_nor_column(tmp_path: Path) -> None:
+    keep(tmp_path, [PROBE, FULL], memory=None)
+    redraw(tmp_path)
+    assert "peak memory" not in text(tmp_path) and not list((tmp_path / "figures").glob("accuracy_vs_memory*"))

@@ -1,0 +1,248 @@
+"""What the records say: differences, tables over tasks, claims; and what is said where they do not suffice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import bench
+from bench.cli import app
+from bench.errors import BadInput
+from bench.records import Records
+from bench.report import claims
+from bench.report.claims import Contrast, Evidence, Pick, at_least, beats, within
+from bench.report.data import differences, flags, tradeoffs
+from bench.report.data.groups import Group, groups
+from bench.report.figures import heatmaps, profiles
+from bench.report.page.answer import answer
+from bench.report.tables import frames
+from bench.stats import mean_difference, mean_interval, stratified_interval
+from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, failed, keep, other_task, record
+
+ROOT = Path(__file__).parents[2]
+LORA_8, BITFIT = LORAS[3], RIVALS[0]
+
+
+def made(*changes: dict[str, Any], cases: Any = (PROBE, FULL, LORA_8, BITFIT), seeds: Any = (0, 1, 2)) -> list[Group]:
+    return groups([record(case, seed, **change) for change in changes or ({},) for case in cases for seed in seeds])
+
+
+def test_differences_are_paired_by_seed_and_corrected() -> None:
+    (group,) = made()
+    base = differences.full(group)
+    assert base is not None
+    assert base.name == "FullFineTuning"
+    found = {one.configuration.name: one for one in differences.against(group, base)}
+    assert set(found) == {"LinearProbe", "LoRA", "BitFit"}
+    values = dict(zip((run["seed"] for run in base.runs), base.score.values, strict=True))
+    bitfit = found["BitFit"].configuration
+    pairs = np.array([(own, values[r["seed"]]) for r, own in zip(bitfit.runs, bitfit.score.values, strict=True)])
+    difference = found["BitFit"].difference
+    assert difference is not None
+    assert difference.interval == mean_interval((pairs[:, 0] - pairs[:, 1]).tolist())
+    assert all(
+        one.corrected is not None and one.corrected >= one.difference.p for one in found.values() if one.difference
+    )
+
+
+def test_less_is_better_where_the_metric_is_a_loss() -> None:
+    loss = {"spec": "T()", "name": "t", "family": "images", "metric": "loss"}
+    runs = [
+        record(case, seed, task=loss, metrics={"test": {"loss": value + 0.01 * seed}})
+        for case, value in ((PROBE, 0.9), (FULL, 0.5)) for seed in (0, 1)
+    ]  # fmt: skip
+    (group,) = groups(runs)
+    assert differences.best(group).name == "FullFineTuning"
+    one = differences.difference(group.of("LinearProbe")[0], group.of("FullFineTuning")[0])
+    assert one is not None
+    assert one.mean == pytest.approx(-0.4)
+
+
+def test_only_what_all_tasks_have_is_averaged_and_devices_never() -> None:
+    here, there = other_task("a"), other_task("b")
+    elsewhere = {**other_task("b"), "environment": {"device_name": "H100", "threads": 2}}
+    parts = made(here, there, elsewhere)
+    assert len(parts) == 3
+    assert [group.task for group in differences.comparable(parts)] == ["a", "b"]
+    assert "H100" in differences.left_out(parts)
+    found = differences.blocks([*parts, *made(other_task("c"), cases=(PROBE, FULL, LORA_8))])
+    assert found is not None
+    assert found.scores.shape == (3, 3, 3)
+    assert profiles.has_profiles(parts)
+    assert differences.blocks(made(seeds=(0,))) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (made(seeds=(0,)), "one seed"),
+        (made(cases=[LORA_8]), "one configuration alone"),
+        (made(cases=[LORA_8, BITFIT]), "no full fine-tuning"),
+        (made({}, {"protocol": 2}), "several protocols (1, 2)"),
+        (made({}, {"environment": {"device_name": "H100", "threads": 2}}), "several devices (EPYC, H100)"),
+        (groups([failed(PROBE, 0)]), "No final run has a score"),
+    ],
+    ids=["one seed", "one method", "no full", "protocols", "devices", "failures"],
+)
+def test_what_does_not_suffice_is_said(parts: list[Group], said: str) -> None:
+    records = [r for group in parts for r in group.records]
+    assert said in " ".join(flags.of_study(records, parts))
+    shown = [group for group in parts if group.configurations]
+    assert len(answer(shown)) <= 3
+    assert len(frames.results(shown)) == sum(len(group.configurations) for group in shown)
+    frames.comparisons(shown)
+
+
+def test_runs_that_shared_the_processor_are_flagged() -> None:
+    one = {"device_name": "EPYC", "threads": 1}
+    runs = [record(PROBE, seed, environment=one, time={"total": 10.0, "cpu": 10.0 - 4 * seed}) for seed in (0, 1)]
+    assert any("1 of 2 runs had the processor" in text for text in flags.of_study(runs, groups(runs)))
+
+
+def test_a_placement_table_is_by_budget_where_ranks_differ_and_by_rank_where_they_do_not() -> None:
+    equal = [
+        ("LoRA", {"rank": r, "at": at}, 300_000 + r, 0.8, 9.0) for r, at in ((9, ["q", "k", "v", "o"]), (36, ["q"]))
+    ]
+    (group,) = made(cases=equal)
+    table = heatmaps._table(group)
+    assert table is not None
+    assert (table.budgets, table.rows, table.columns) == (True, ("q", "attention"), ("300k",))
+    ranks = [
+        ("LoRA", {"rank": r, "at": at}, 9_000 * r * len(at), 0.8, 9.0) for r in (1, 64) for at in (["q"], ["q", "v"])
+    ]
+    (group,) = made(cases=ranks)
+    table = heatmaps._table(group)
+    assert table is not None
+    assert (table.budgets, table.rows, table.columns) == (False, ("q", "q+v"), ("1", "64"))
+    assert heatmaps.has_placements([group])
+    assert not heatmaps.has_placements(made())
+
+
+def test_a_front_leaves_out_what_is_beaten() -> None:
+    (group,) = made()
+    names = [c.name for c in tradeoffs.front(group, tradeoffs.COSTS[0])]
+    assert names[0] == "BitFit"
+    assert "LinearProbe" not in names  # trains no backbone parameter
+
+
+@pytest.mark.parametrize(
+    ("rule", "confirmed", "refuted", "neither"),
+    [
+        (beats, (0.001, 0.02), (-0.02, -0.001), (-0.01, 0.02)),
+        (at_least(0.01), (-0.009, -0.001), (-0.02, -0.011), (-0.02, 0.02)),
+        (within(0.01), (-0.009, 0.009), (0.011, 0.02), (-0.02, 0.02)),
+    ],
+    ids=["beats", "at least", "within"],
+)
+def test_rules_decide_on_intervals(rule: Any, confirmed: Any, refuted: Any, neither: Any) -> None:
+    assert [rule(ends) for ends in (confirmed, refuted, neither)] == ["CONFIRMED", "REFUTED", "INCONCLUSIVE"]
+
+
+def test_a_contrast_averages_tasks_and_says_where_records_lack(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        keep(tmp_path / "s" / "laptop", [LORA_8, FULL], **other_task(name))
+    contrast = Contrast("s", Pick("LoRA", {"rank": 8}), Pick("FullFineTuning"))
+    interval, said, each = contrast.found(Evidence(tmp_path, "laptop"))
+    assert interval is not None
+    assert "over 2 tasks" in said
+    assert len(each) == 2
+    assert Contrast("s", Pick("LoRA"), Pick("BitFit")).found(Evidence(tmp_path, "laptop"))[0] is None
+    assert "no records" in Contrast("none", Pick("LoRA"), Pick("BitFit")).found(Evidence(tmp_path, "laptop"))[1]
+
+
+def test_the_claims_are_answered_from_the_committed_records_and_without_any(tmp_path: Path) -> None:
+    declared = claims.load(ROOT / "studies" / "claims.py")
+    assert len({claim.name for claim in declared}) == len(declared) >= 11
+    answers = claims.judged(declared, Evidence(ROOT / "results", "laptop"))
+    assert {finding.verdict for _, finding in answers} <= set(claims.VERDICTS)
+    assert next(f for claim, f in answers if claim.name == "memory").verdict == "CONFIRMED"
+    nothing = claims.judged(declared, Evidence(tmp_path, "laptop"))
+    assert {finding.verdict for _, finding in nothing} == {"INCONCLUSIVE"}
+    assert all("no records" in finding.ours for _, finding in nothing)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 6])
+def test_the_interval_over_tasks_holds_their_mean_as_often_as_it_says(tasks: int) -> None:
+    rng = np.random.default_rng(3)
+    scale = 0.01 * (1 + np.arange(tasks))[:, None]
+    inside = 0
+    for _ in range(2_000):
+        low, high = stratified_interval(list(rng.normal(size=(tasks, 3)) * scale + 0.5)) or (0.0, 0.0)
+        inside += low <= 0.5 <= high
+    assert 0.93 <= inside / 2_000 <= 0.97
+    assert stratified_interval([[1.0, 2.0, 4.0]]) == pytest.approx(mean_interval([1.0, 2.0, 4.0]))
+    assert stratified_interval([[1.0, 2.0], [1.0]]) is None
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    keep(tmp_path / "rank-sweep" / "laptop", [PROBE, FULL, BITFIT])
+    where = ["--results", str(tmp_path)]
+    said = CliRunner().invoke(app, ["compare", "BitFit", "FullFineTuning", *where])
+    assert "51,456 backbone parameters, 21,589,632" in said.stdout
+    assert "Difference: " in said.stdout
+    assert "permutation p" in said.stdout
+    with pytest.raises(BadInput, match=r"no task has records of both .*there are: LinearProbe"):
+        CliRunner().invoke(app, ["compare", "BitFit", "LoRA", *where], catch_exceptions=False)
+    with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
+        CliRunner().invoke(app, ["compare", "BitFit", "LoRA", "--study", "rank-swep", *where], catch_exceptions=False)
+    rows = json.loads(CliRunner().invoke(app, ["claims", "--json", *where]).stdout)
+    assert {"verdict", "ours", "theirs", "source", "rule", "statement", "name"} == set(rows[0])
+
+
+def test_records_as_a_frame(tmp_path: Path) -> None:
+    keep(tmp_path / "rank-sweep" / "laptop", [PROBE, FULL])
+    frame = bench.load("rank_sweep", results=tmp_path)
+    assert list(frame["metric"].unique()) == ["top1"]
+    assert len(Records(tmp_path / "rank-sweep" / "laptop").all()) == frame["run_id"].nunique()
+    with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
+        bench.load("rank-sweeep", results=tmp_path)
+    with pytest.raises(BadInput, match="no records at scale 'full'"):
+        bench.load("rank-sweep", scale="full", results=tmp_path)
+
+
+def test_a_mean_without_the_seed_that_diverged_is_never_the_best() -> None:
+    """On the two easier seeds it may well be higher."""
+    runs = [record(FULL, seed) for seed in (0, 1, 2)] + [record(PROBE, seed) for seed in (0, 1, 2)]
+    high = {"val": {"top1": 0.99}, "test": {"top1": 0.99}}
+    runs += [record(BITFIT, seed, metrics=high) for seed in (0, 1)] + [record(LORA_8, seed) for seed in (0, 1, 2)]
+    (group,) = groups(runs)
+    assert differences.best(group).name != "BitFit"
+    assert any(
+        "fewer seeds than the others' 3" in text and "BitFit (2)" in text for text in flags.of_study(runs, [group])
+    )
+    found = differences.blocks([group])
+    assert found is not None
+    assert found.scores.shape == (3, 3, 1)
+    assert "BitFit" in found.left
+
+
+def test_seeds_that_agree_to_the_last_sample_prove_nothing() -> None:
+    difference = mean_difference([0.001, 0.001, 0.001], np.random.default_rng(0))
+    assert not difference.seen
+    assert claims._ruled(beats, (0.001, 0.001)) == "INCONCLUSIVE"
+
+
+def test_tasks_that_cancel_confirm_nothing(tmp_path: Path) -> None:
+    for name, gain in (("a", 0.05), ("b", -0.05)):
+        for case, more in ((LORA_8, gain), (FULL, 0.0)):
+            for seed in (0, 1, 2):
+                top1 = 0.8 + more + 0.0001 * seed * (more > 0)
+                scores = {"val": {"top1": top1}, "test": {"top1": top1}}
+                Records(tmp_path / "s" / "laptop").write(record(case, seed, metrics=scores, **other_task(name)))
+    contrast = Contrast("s", Pick("LoRA"), Pick("FullFineTuning"))
+    assert within(0.01)(contrast.found(Evidence(tmp_path, "laptop")).interval) == "CONFIRMED"  # type: ignore[arg-type]
+    assert claims.differences(within(0.01), contrast)(Evidence(tmp_path, "laptop")).verdict == "INCONCLUSIVE"
+
+
+def test_blocks_of_both_kinds_stand_in_one_column(tmp_path: Path) -> None:
+    for blocks in (-6, [0, 3]):
+        keep(tmp_path / "s" / "laptop", [("LoRA", {"rank": 8, "at": ["q"], "blocks": blocks}, 9_000, 0.8, 9.0)])
+    frame = bench.load("s", results=tmp_path)
+    frame.to_parquet(tmp_path / "table.parquet")
+    assert set(frame["method.blocks"]) == {"-6", "[0, 3]"}

@@ -1,0 +1,1 @@
+"""What tests share: made-up records, data and servers."""

@@ -1,0 +1,58 @@
+"""What every method must hold. A new method is one row here."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from bench import methods as m
+from bench.sites import ALL, CONV
+from bench.study.tune import TUNABLE, Tune
+from bench.tasks import Detection, Images, Text
+from bench.training.method_checks import BERT, CHECKS, CNN, CNN_MAPS, MODELS, VIT, VIT_MAPS
+from bench.training.recipe import Training
+
+TRANSFORMERS = (VIT, BERT, VIT_MAPS)
+ROWS = [
+    (m.FullFineTuning(), MODELS),
+    (m.LinearProbe(), MODELS),
+    (m.BitFit(), MODELS),
+    (m.LayerNormTuning(), TRANSFORMERS),
+    (m.LoRA(rank=4, at=("q", "v")), TRANSFORMERS),
+    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), TRANSFORMERS),
+    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT, VIT_MAPS)),
+    (m.LoRA(rank=4, at=CONV), (CNN, CNN_MAPS)),
+    (m.Houlsby(width=8), MODELS),
+    (m.Pfeiffer(width=8), MODELS),
+    (m.AdaptFormer(width=8), MODELS),
+    (m.FeatureLoRA(rank=4, depth=2), MODELS),
+    (m.FeatureLoRA(rank=4, depth=1, tune_last=1), MODELS),
+]
+CASES = [
+    pytest.param(method, model, check, id=f"{method!r}-{model.name}-{name}")
+    for method, models in ROWS
+    for model in models
+    for name, check in CHECKS.items()
+]
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("method", "model", "check"), CASES)
+def test_holds(method, model, check):
+    check(method, model)
+
+
+def test_every_method_has_a_row():
+    assert {type(method) for method, _ in ROWS} == set(m.METHODS.values())
+
+
+@pytest.mark.parametrize("method", [cls() for cls in m.METHODS.values()], ids=repr)
+def test_declares_what_tuning_searches(method):
+    """Its own fields or those of training, never both by one name; the untuned values lie inside."""
+    own = {field.name for field in fields(method)}
+    assert {"lr", "weight_decay"} <= method.space.keys() <= own | set(TUNABLE)
+    assert not own & set(TUNABLE)
+    for task in (Images("digits"), Text("unicode-names"), Detection("composited-digits")):
+        Tune().check(task, method, Training())
+        assert Tune().default(task, method, Training()).keys() == method.space.keys()
