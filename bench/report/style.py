@@ -87,8 +87,8 @@ METRICS = {
     "ar100": "box AR, 100 detections",
 }
 BESIDE = {"box_ap": "ap50", "f1": "exact_match"}  # what readers expect to see beside a headline metric
-REFERENCE = "#7D5A3C"  # baselines without a network: none of the methods' colours
-_REFERENCE_DASHES = ((0, (9, 2, 1, 2)), (0, (3, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (14, 5)))
+BASELINE = "#7D5A3C"  # baselines without a network: none of the methods' colours
+_BASELINE_DASHES = ((0, (9, 2, 1, 2)), (0, (3, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (14, 5)))
 LOWER_IS_BETTER = frozenset({"loss", "ece"})
 NOTE = "#555555"  # footnotes and other text that stands back
 HEAD = "#BBBBBB"  # the head's parameters, the same grey for every method
@@ -103,9 +103,9 @@ def look(method: str) -> Look:
     return Look(method, colour, _MORE_MARKERS[digest[1] % len(_MORE_MARKERS)])
 
 
-def reference_look(number: int) -> Look:
-    """The look of a study's `number`-th reference: grey-brown for all, the dashes tell them apart."""
-    return Look("reference", REFERENCE, "_", _REFERENCE_DASHES[number % len(_REFERENCE_DASHES)])
+def baseline_look(number: int) -> Look:
+    """The look of a study's `number`-th baseline: grey-brown for all, the dashes tell them apart."""
+    return Look("baseline", BASELINE, "_", _BASELINE_DASHES[number % len(_BASELINE_DASHES)])
 
 
 def shades(method: str, number: int) -> list[tuple[float, float, float]]:

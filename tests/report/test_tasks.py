@@ -37,10 +37,10 @@ def test_a_reference_stands_beside_every_group_of_its_task_and_is_never_averaged
     parts = groups([*baselines, here, there, other, changed])
     assert [len(part.configurations) for part in parts] == [1, 1, 1, 1]
     assert not any(run["phase"] == "reference" for part in parts for run in part.records)
-    beside = [part for part in parts if part.references]
+    beside = [part for part in parts if part.baselines]
     assert {part.device.split(",")[0] for part in beside} == {"EPYC", "H100"} and len(beside) == 2
     for part in beside:
-        (found,) = part.references
+        (found,) = part.baselines
         assert (found.label, found.score.values) == ("word counts, all 9,700 texts", (0.7, 0.8))
         assert part.configurations[0].score.values == pytest.approx((here["metrics"]["test"]["top1"],))
 
@@ -49,9 +49,9 @@ def test_references_are_told_apart_by_what_they_are_and_the_later_of_two_counts(
     method = {"spec": "WordCounts(texts='same')", "name": "WordCounts", "config": {"texts": "same"}}
     again = reference(0, 0.75, label="of another seed", provenance={"ended": "2025-02-01T00:00:00+00:00"})
     (part,) = groups([record(PROBE, 0), again, reference(0, 0.7), reference(1, 0.72), reference(0, 0.6, method=method)])
-    found = {one.label: one.score.values for one in part.references}
+    found = {one.label: one.score.values for one in part.baselines}
     assert found == {"WordCounts(texts='same')": (0.6,), "of another seed": (0.75, 0.72)}
-    assert [one.number for one in part.references] == [0, 1]
+    assert [one.number for one in part.baselines] == [0, 1]
 
 
 def test_references_alone_are_no_group(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_lines_of_references_are_named_without_overlap(name: str) -> None:
         figure = next(kind for kind in KINDS if kind.name == name).draw(made).figure
         assert overlaps(figure) == []
         said = " ".join(" ".join(text for text, _ in boxes(figure)).split())
-    for one in made.references:
+    for one in made.baselines:
         assert f"{one.label} {one.score.mean:.3f}" in said
 
 

@@ -1,6 +1,6 @@
 """What may stand in one figure: runs of one task, model, device, precision and protocol, by configuration.
 
-References (baselines without a network) are never configurations: every group of their task has them beside its own.
+Baselines (they train no network) are never configurations: every group of their task has them beside its own.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.data.measured import Configuration, Record, Reference, label_of, samples, searched
+from bench.report.data.measured import Baseline, Configuration, Record, label_of, samples, searched
 from bench.report.style import short
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs that may be compared: one task, model, device, precision and protocol; no reference among them.
+    """Runs that may be compared: one task, model, device, precision and protocol; no baseline among them.
 
     Args:
         records: all of them, tuning and failures included.
         configurations: what was tested, with a score.
-        references: baselines on the same task.
+        baselines: what needs no network, on the same task.
         undefined: what was tested, but for which the headline metric does not exist (no correlation where all
             predictions are alike).
     """
 
     records: tuple[Record, ...]
     configurations: tuple[Configuration, ...]
-    references: tuple[Reference, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     undefined: tuple[Configuration, ...] = ()
 
     @property
@@ -100,18 +100,18 @@ class Group:
 def groups(records: Iterable[Record]) -> list[Group]:
     """The records apart by what must never be averaged, in the order in which their first runs started.
 
-    References are no group: each is attached to every group of its task and protocol, whatever model and device.
+    Baselines are no group: each is attached to every group of its task and protocol, whatever model and device.
     """
     parts: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    baselines: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    known: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for record in records:
         if record["phase"] == "reference":
-            baselines[_task(record), record["protocol"]].append(record)
+            known[_task(record), record["protocol"]].append(record)
         else:
             parts[_key(record)].append(record)
     ordered = [parts[key] for key in sorted(parts, key=lambda key: (_first_start(parts[key]), key))]
     numbers: dict[str, int] = {}
-    return [_group(alike, _references(baselines[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
+    return [_group(alike, _baselines(known[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
 
 
 def scored(groups: Iterable[Group]) -> list[Group]:
@@ -119,13 +119,13 @@ def scored(groups: Iterable[Group]) -> list[Group]:
     return [group for group in groups if group.configurations and not group.costs]
 
 
-def _group(records: Sequence[Record], references: tuple[Reference, ...]) -> Group:
+def _group(records: Sequence[Record], baselines: tuple[Baseline, ...]) -> Group:
     if records[0]["phase"] == "costs":
-        return Group(tuple(records), _configurations(records, _costed), references)
+        return Group(tuple(records), _configurations(records, _costed), baselines)
     scored = _configurations(records, measured)
     known = {_trained(c.runs[0]) for c in scored}
     undefined = [c for c in _configurations(records, _undefined) if _trained(c.runs[0]) not in known]
-    return Group(tuple(records), scored, references, tuple(undefined))
+    return Group(tuple(records), scored, baselines, tuple(undefined))
 
 
 def _first_start(records: Sequence[Record]) -> tuple[bool, str]:
@@ -177,15 +177,15 @@ def _costed(record: Record, _: str) -> bool:
     return record["status"] in ("ok", "out_of_memory") and bool(record.get("parameters"))
 
 
-def _references(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Reference, ...]:
-    """Reference runs by specification (a label may differ from seed to seed); new labels get the next number."""
+def _baselines(records: Sequence[Record], numbers: dict[str, int]) -> tuple[Baseline, ...]:
+    """Runs of baselines by specification (a label may differ from seed to seed); new labels get the next number."""
     parts: dict[str, dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=_ended):
         if _tested(record, _metric(record)):
             parts[record["method"]["spec"]][record["seed"]] = record
     runs = [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in parts.values()]
     return tuple(
-        Reference(numbers.setdefault(label_of(alike[0]), len(numbers)), _metric(alike[0]), alike)
+        Baseline(numbers.setdefault(label_of(alike[0]), len(numbers)), _metric(alike[0]), alike)
         for alike in sorted(runs, key=lambda alike: label_of(alike[0]))
     )
 

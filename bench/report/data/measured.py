@@ -1,4 +1,4 @@
-"""What was measured: a mean over seeds, of a configuration or of a reference."""
+"""What was measured: a mean over seeds, of a configuration or of a baseline."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Configuration:
         """The headline metric on test of every seed."""
         return _by_seed(self.runs, self.metric)
 
-    def beyond(self, other: Configuration | Reference) -> Estimate | None:
-        """By how much it scores higher than another or a reference, paired by seed; None where they share no seed."""
+    def beyond(self, other: Configuration | Baseline) -> Estimate | None:
+        """By how much it scores higher than another or a baseline, paired by seed; None where they share no seed."""
         theirs = other.by_seed
         differences = tuple(value - theirs[seed] for seed, value in self.by_seed.items() if seed in theirs)
         return Estimate(differences) if differences else None
@@ -133,11 +133,11 @@ class Configuration:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Baseline:
     """A baseline that needs no network, on the same task: a line in figures, never a point.
 
     Args:
-        number: its place among all the study's references, by which it looks the same in all figures.
+        number: its place among all the study's baselines, by which it looks the same in all figures.
         metric: the task's headline metric.
         runs: its runs that ended well, one a seed.
     """
@@ -182,12 +182,12 @@ def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:
     return {run["seed"]: float(run["metrics"]["test"][metric]) for run in runs}
 
 
-def on_test(of: Configuration | Reference, metric: str) -> Estimate | None:
+def on_test(of: Configuration | Baseline, metric: str) -> Estimate | None:
     """Any metric on test, over the seeds for which it is defined; None where there are none."""
     runs = [run for run in of.runs if run["metrics"]["test"].get(metric) is not None]
     return _score(runs, metric) if runs else None
 
 
 def label_of(record: Record) -> str:
-    """What figures call a reference; its specification where the record gives no label."""
+    """What figures call a baseline; its specification where the record gives no label."""
     return str(record["method"].get("label") or record["method"]["spec"])

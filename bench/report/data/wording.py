@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.report.data.groups import Group
-from bench.report.data.measured import Configuration, Reference
+from bench.report.data.measured import Baseline, Configuration
 from bench.report.style import look
 from bench.stats import noise_floor
 
@@ -107,8 +107,8 @@ def _shared(configurations: Iterable[Configuration]) -> list[str]:
     return list(clauses.values())
 
 
-def reference(of: Reference) -> str:
-    """A reference in one line: its score, how sure it is, and how it was tuned."""
+def baseline(of: Baseline) -> str:
+    """A baseline in one line: its score, how sure it is, and how it was tuned."""
     interval, number = of.score.interval, len(of.runs)
     sure = "one seed"
     if interval:

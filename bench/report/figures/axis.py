@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.report import style
 from bench.report.data.groups import Group
-from bench.report.data.measured import Reference
+from bench.report.data.measured import Baseline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,16 +21,16 @@ _PRESSED = 0.25  # the least share of an axis that what is compared may be given
 
 @dataclass(frozen=True)
 class Reach:
-    """Limits of the score's axis, and the references it reaches or leaves out."""
+    """Limits of the score's axis, and the baselines it reaches or leaves out."""
 
     low: float
     high: float
-    shown: tuple[Reference, ...]
-    beyond: tuple[Reference, ...]
+    shown: tuple[Baseline, ...]
+    beyond: tuple[Baseline, ...]
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for every reference that the axis does not reach."""
+        """A sentence for every baseline that the axis does not reach."""
         return [
             f"{r.label}: {r.score.mean:.3f}, {'below' if r.score.mean < self.low else 'above'} the axis."
             for r in self.beyond
@@ -38,20 +38,20 @@ class Reach:
 
 
 def reach(group: Group) -> Reach:
-    """The scores of all methods but far outliers, then the references as far as the methods keep their room."""
+    """The scores of all methods but far outliers, then the baselines as far as the methods keep their room."""
     low = _floor(group)
     high = max(value for c in group.configurations for value in c.score.values)
     low, high = _with_intervals(group, low, high)
     room = max(high - low, 0.02) / _PRESSED if len(group.configurations) > 1 else float("inf")
     shown = []
-    for reference in sorted(group.references, key=lambda r: max(low - r.score.mean, r.score.mean - high)):
-        ends = reference.score.interval or (reference.score.mean,) * 2
+    for baseline in sorted(group.baselines, key=lambda r: max(low - r.score.mean, r.score.mean - high)):
+        ends = baseline.score.interval or (baseline.score.mean,) * 2
         if max(high, ends[1]) - min(low, ends[0]) <= room:
             low, high = min(low, ends[0]), max(high, ends[1])
-            shown.append(reference)
+            shown.append(baseline)
     margin = max(0.09 * (high - low), (0.02 - (high - low)) / 2)  # do not blow up what hardly differs
-    kept = tuple(r for r in group.references if r in shown)
-    return Reach(low - margin, high + margin, kept, tuple(r for r in group.references if r not in shown))
+    kept = tuple(r for r in group.baselines if r in shown)
+    return Reach(low - margin, high + margin, kept, tuple(r for r in group.baselines if r not in shown))
 
 
 def _with_intervals(group: Group, low: float, high: float) -> tuple[float, float]:

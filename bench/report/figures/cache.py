@@ -71,7 +71,7 @@ def _sha256(path: Path) -> str:
 
 def _digest(groups: Sequence[Group]) -> str:
     """Of all that a figure depends on."""
-    parts = [[list(g.records), [(r.number, list(r.runs)) for r in g.references]] for g in groups]
+    parts = [[list(g.records), [(r.number, list(r.runs)) for r in g.baselines]] for g in groups]
     text = json.dumps([_code(), canvas.FORMATS, parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.report import style
-from bench.report.data.measured import Configuration, Estimate, Reference
+from bench.report.data.measured import Baseline, Configuration, Estimate
 from bench.report.figures.labels import Array, along, spread
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def of_methods(configurations: Iterable[Configuration]) -> list[Line]:
     return [Line(c.label.replace(" ", "\n", 1), c.score, style.look(c.name)) for c in configurations]
 
 
-def of_references(references: Iterable[Reference]) -> list[Line]:
+def of_baselines(baselines: Iterable[Baseline]) -> list[Line]:
     """Lines of baselines: the thinner ones."""
     return [
-        Line("\n".join(textwrap.wrap(r.label, 17)), r.score, style.reference_look(r.number), width=1.0, band=0.1)
-        for r in references
+        Line("\n".join(textwrap.wrap(r.label, 17)), r.score, style.baseline_look(r.number), width=1.0, band=0.1)
+        for r in baselines
     ]
 
 

@@ -36,7 +36,7 @@ def overview(groups: Sequence[Group]) -> Canvas:
     rows = len(groups) if style.in_column() else ceil(len(groups) / _COLUMNS)
     columns = ceil(len(groups) / rows)
     reaches = [axis.reach(group) for group in groups]
-    methods, baselines = _method_keys(groups), _reference_keys(groups, reaches)
+    methods, baselines = _method_keys(groups), _baseline_keys(groups, reaches)
     width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
     lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
     inches = (0.17 if style.in_column() else 0.19) * lines + 0.1
@@ -89,13 +89,13 @@ def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
     obstacles: list[Array] = [np.empty((0, 2))]
     flat = [c for c in group.configurations if _flat(c)]
     horizontal = [(c.score, style.look(c.name), 1.1) for c in flat if c.score.mean >= reach.low]
-    horizontal += [(r.score, style.reference_look(r.number), 1.0) for r in reach.shown]
+    horizontal += [(r.score, style.baseline_look(r.number), 1.0) for r in reach.shown]
     for score, look, width in horizontal:
         ax.axhline(score.mean, color=look.colour, linewidth=width, linestyle=look.dash, zorder=1.5)
         across = ax.transData.transform([(limit, score.mean) for limit in ax.get_xlim()])
         obstacles.append(along(across, step=8.0))
     edges = ax.get_window_extent()
-    sure = [(interval, style.reference_look(r.number)) for r in reach.shown if (interval := r.score.interval)]
+    sure = [(interval, style.baseline_look(r.number)) for r in reach.shown if (interval := r.score.interval)]
     for number, (interval, look) in enumerate(sure, 1):
         ax.plot([_at(ax, edges.x1 - _EDGE * number)] * 2, interval, color=look.colour, linewidth=SMALL.bar, zorder=3)
     untrained = [c for c in flat if c.backbone == 0]
@@ -144,17 +144,17 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
     return keys
 
 
-def _reference_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[Any]:
-    """One key for every reference that a panel shows, and whose task it is on if not on all."""
+def _baseline_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[Any]:
+    """One key for every baseline that a panel shows, and whose task it is on if not on all."""
     from matplotlib.lines import Line2D
 
     tasks: dict[tuple[int, str], list[str]] = {}
     for group, reach in zip(groups, reaches, strict=True):
-        for reference in reach.shown:
-            tasks.setdefault((reference.number, reference.label), []).append(group.task)
+        for baseline in reach.shown:
+            tasks.setdefault((baseline.number, baseline.label), []).append(group.task)
     keys = []
     for (number, label), where in tasks.items():
-        look = style.reference_look(number)
+        look = style.baseline_look(number)
         dash: Any = look.dash
         text = label if len(where) == len(groups) else f"{label} ({', '.join(dict.fromkeys(where))})"
         text = "\n".join(textwrap.wrap(text, 50 if style.in_column() else 100))
@@ -163,7 +163,7 @@ def _reference_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> l
 
 
 def _legend(ax: Axes, methods: Sequence[Any], baselines: Sequence[Any], *, across: int) -> None:
-    """Methods side by side, references below them, a line each."""
+    """Methods side by side, baselines below them, a line each."""
     common: dict[str, Any] = {
         "fontsize": style.pt(8.5), "handlelength": 3.4, "borderaxespad": 0.0, "labelspacing": 0.45,
     }  # fmt: skip
@@ -185,7 +185,7 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
     if any(c.backbone == 0 for group in groups for c in group.configurations):
         notes.append("At the left edge: methods without trainable backbone parameters.")
     if any(reach.shown for reach in reaches):
-        notes.append("Brown: references, which train no network; their intervals at the right edge.")
+        notes.append("Brown: baselines, which train no network; their intervals at the right edge.")
     if any(_loose(group) for group in groups):
         notes.append("Marks of one method that no line joins differ in more than rank: see the task's own figures.")
     for group, reach in zip(groups, reaches, strict=True):

@@ -23,7 +23,7 @@ FORETOLD = {
 
 
 def against_parameters(group: Group) -> Canvas:
-    """Accuracy against trainable backbone parameters; full fine-tuning, the probe and references are lines too."""
+    """Accuracy against trainable backbone parameters; full fine-tuning, the probe and baselines are lines too."""
     canvas = Canvas(8.4, 5.4, f"{axis.score_name(group)} against trainable backbone parameters", group.subject)
     ax, reach = canvas.axes(), axis.reach(group)
     shown = [c for c in group.configurations if c.backbone > 0]
@@ -37,7 +37,7 @@ def against_parameters(group: Group) -> Canvas:
     if flat:
         notes.append("Lines and bands: methods without trainable backbone parameters, and full fine-tuning.")
     notes += _about(reach)
-    names = lines.draw_lines(ax, [*lines.of_methods(flat), *lines.of_references(reach.shown)], reach.low)
+    names = lines.draw_lines(ax, [*lines.of_methods(flat), *lines.of_baselines(reach.shown)], reach.low)
     canvas.finish([*notes, group.specs])
     points = side_by_side(ax, shown, reach.low)
     if any(point.x != point.configuration.backbone for point in points):
@@ -80,7 +80,7 @@ def _against(
     points = [Point(configuration, x, reach.low) for configuration, x in costs]
     ax.set_xlabel(label + (" (log scale)" if log else ""))
     ax.xaxis.set_major_formatter(lambda value, _: unit(value))
-    names = lines.draw_lines(ax, lines.of_references(reach.shown), reach.low)
+    names = lines.draw_lines(ax, lines.of_baselines(reach.shown), reach.low)
     canvas.finish([*_notes(group, reach), *notes, *_about(reach), group.specs])
     covered = [lines.move_apart(ax, names), *draw(ax, points, FAINT)]
     place(ax, _labels(points), np.concatenate(covered))
@@ -95,8 +95,8 @@ def _notes(group: Group, reach: axis.Reach) -> list[str]:
 
 
 def _about(reach: axis.Reach) -> list[str]:
-    """What the brown lines are, and which references the axis does not reach."""
-    return ["Brown: references, which train no network."] * bool(reach.shown) + reach.notes
+    """What the brown lines are, and which baselines the axis does not reach."""
+    return ["Brown: baselines, which train no network."] * bool(reach.shown) + reach.notes
 
 
 def _labels(points: Sequence[Point]) -> list[Label]:

@@ -11,7 +11,7 @@ from bench.records import write_atomically
 from bench.report import style
 from bench.report.data import differences, flags, wording
 from bench.report.data.groups import Group, measured, scored
-from bench.report.data.measured import Configuration, Estimate, Record, Reference, on_test
+from bench.report.data.measured import Baseline, Configuration, Estimate, Record, on_test
 from bench.report.data.ranks import saturation
 from bench.report.figures.catalogue import OF_TUNING
 from bench.report.figures.drawn import Drawn
@@ -134,8 +134,8 @@ def _section(group: Group, drawn: Sequence[Drawn], others: Sequence[Group]) -> I
     yield " ".join(part for part in (wording.seeds(group), wording.tuning(group), wording.noise(group)) if part)
     if dropped := _dropped(group, finals):
         yield dropped
-    if group.references:
-        yield "\n".join(f"- **Reference**: {wording.reference(reference)}." for reference in group.references)
+    if group.baselines:
+        yield "\n".join(f"- **Reference**: {wording.baseline(baseline)}." for baseline in group.baselines)
     yield from _figures([figure for figure in drawn if figure.name not in OF_TUNING])
     yield "### Summary"
     yield _summary(group)
@@ -165,7 +165,7 @@ def _dropped(group: Group, finals: Sequence[Record]) -> str:
 def _summary(group: Group) -> str:
     """One row a configuration; beside the headline metric the one that readers expect there, if it was measured."""
     second = style.BESIDE.get(group.metric)
-    every: tuple[Configuration | Reference, ...] = (*group.configurations, *group.undefined, *group.references)
+    every: tuple[Configuration | Baseline, ...] = (*group.configurations, *group.undefined, *group.baselines)
     beside = [second] if second and any(on_test(one, second) for one in every) else []
     scores = [f"{style.metric_name(group.metric)} (test)", "95% interval", *map(style.metric_name, beside)]
     known = _known(group)
@@ -191,7 +191,7 @@ def _left(of: Configuration) -> str:
 
 
 def _row(
-    of: Configuration | Reference, beside: Sequence[str], known: Sequence[Callable[[Configuration], str]]
+    of: Configuration | Baseline, beside: Sequence[str], known: Sequence[Callable[[Configuration], str]]
 ) -> tuple[str, ...]:
     """A baseline has no parameters, training time or learning rate that could stand beside those of networks."""
     first: tuple[str, ...] = (f"*{cell(of.label)}* (reference)", "", "")
@@ -209,7 +209,7 @@ def _mean(score: Estimate | None) -> str:
     return f"{score.mean:.3f}" if score else wording.UNDEFINED
 
 
-def _score(of: Configuration | Reference) -> tuple[str, str]:
+def _score(of: Configuration | Baseline) -> tuple[str, str]:
     """Mean and interval of the headline metric."""
     score = on_test(of, of.metric)
     if score is None or score.interval is None:
@@ -227,7 +227,7 @@ def _chosen(record: Record) -> str:
 
 def _reading(group: Group) -> str:
     """How to read the table: who leads, who cannot be told from the leader, and what the marks mean."""
-    lines = [*_lead(group), *_against_references(group), *_saturated(group)]
+    lines = [*_lead(group), *_against_baselines(group), *_saturated(group)]
     notes = [_chosen(configuration.runs[0]) for configuration in group.configurations]
     if any("edge" in note for note in notes):
         lines.append("(edge): chosen at the edge of what was searched, so a better one may lie outside.")
@@ -245,14 +245,14 @@ def _saturated(group: Group) -> Iterator[str]:
         )
 
 
-def _against_references(group: Group) -> Iterator[str]:
+def _against_baselines(group: Group) -> Iterator[str]:
     """By how much the best method lies above or below what needs no network."""
     best = differences.best(group)
-    for reference in group.references:
-        if pair := best.beyond(reference):
+    for baseline in group.baselines:
+        if pair := best.beyond(baseline):
             low, high = pair.interval or (pair.mean, pair.mean)
             sure = f" ({low:+.3f} to {high:+.3f} over {len(pair.values)} seeds)" if pair.interval else ""
-            yield f"Against {reference.label}: {pair.mean:+.3f}{sure}."
+            yield f"Against {baseline.label}: {pair.mean:+.3f}{sure}."
 
 
 def _lead(group: Group) -> list[str]:

@@ -35,8 +35,8 @@ def across(groups: Sequence[Group]) -> str:
     for label, spec in keys:  # one label, two methods: a width of 64 here and of 32 there
         name = label if labels.count(label) == 1 else f"{label} `{spec}`"
         rows.append([cell(name), *(found[label, spec].get(number, _MISSING) for number in range(len(groups)))])
-    for label in dict.fromkeys(r.label for group in groups for r in group.references):
-        scores = [next((r.score for r in group.references if r.label == label), None) for group in groups]
+    for label in dict.fromkeys(r.label for group in groups for r in group.baselines):
+        scores = [next((r.score for r in group.baselines if r.label == label), None) for group in groups]
         rows.append([f"*{cell(label)}* (reference)", *(_score(score) if score else _MISSING for score in scores)])
     return table(["method", *columns], rows)
 
