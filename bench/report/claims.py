@@ -17,7 +17,7 @@ from bench.report.data.differences import comparable
 from bench.report.data.groups import Group, groups, scored
 from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
-from bench.stats import mean_interval, stratified_interval
+from bench.stats import clipped, has_width, mean_interval, stratified_interval
 
 VERDICTS = ("CONFIRMED", "REFUTED", "INCONCLUSIVE")
 Interval = tuple[float, float]
@@ -135,11 +135,11 @@ class Contrast:
             own, others = map(self.score, (pair[0], pair[1]))
             if common := sorted(own.keys() & others.keys()):
                 values.append([own[seed] - others[seed] for seed in common])
-                each.append(mean_interval(values[-1]))
+                each.append(clipped(mean_interval(values[-1]), -1, 1))
                 said.append(f"{name} {pair[0].label} − {pair[1].label} {_points(mean(values[-1]), each[-1])}")
         if not values:
             return Found(None, f"no records of both in {self.study} at {evidence.scale}", ())
-        interval = stratified_interval(values)
+        interval = clipped(stratified_interval(values), -1, 1)
         text = "; ".join(said)
         over = _points(mean(map(mean, values)), interval)
         text = text if len(values) == 1 else f"{over} over {len(values)} tasks ({text})"
@@ -197,7 +197,7 @@ def differences(rule: Callable[[Interval], str], *contrasts: Contrast) -> Callab
 
 def _ruled(rule: Callable[[Interval], str], interval: Interval | None) -> str:
     """Undecided without an interval, or with one of no width: seeds that agree to the last sample are few samples."""
-    return rule(interval) if interval and interval[0] < interval[1] else "INCONCLUSIVE"
+    return rule(interval) if interval and has_width(interval) else "INCONCLUSIVE"
 
 
 def together(verdicts: Sequence[str]) -> str:

@@ -33,10 +33,11 @@ def _difference(group: Group, one: Configuration, other: Configuration) -> str:
     if found is None:
         return "none can be given: they share no seed"
     text = f"{found.mean:+.3f}"
+    compared = differences.Comparison(one, found)
     if found.interval is None:
-        return f"{text}, one seed: it may be chance"
+        return f"{text}, {compared.said}"
     low, high = found.interval
-    said = "no difference seen" if not found.seen else f"{(one if found.mean > 0 else other).label} is better"
+    said = f"{(one if found.mean > 0 else other).label} is {differences.BETTER}" if found.seen else compared.said
     least = f", the smallest that {found.pairs} pairs can give" if found.p <= 2 / 2**found.pairs else ""
     return f"{text} ({low:+.3f} to {high:+.3f}), {found.pairs} seeds, permutation p = {found.p:.2g}{least}: {said}"
 

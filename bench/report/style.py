@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -90,6 +91,7 @@ BESIDE = {"box_ap": "ap50", "f1": "exact_match"}  # what readers expect to see b
 BASELINE = "#7D5A3C"  # baselines without a network: none of the methods' colours
 _BASELINE_DASHES = ((0, (9, 2, 1, 2)), (0, (3, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (14, 5)))
 LOWER_IS_BETTER = frozenset({"loss", "ece"})
+_CORRELATIONS = frozenset({"matthews", "pearson", "spearman"})  # from -1 to 1; all other known metrics from 0
 NOTE = "#555555"  # footnotes and other text that stands back
 HEAD = "#BBBBBB"  # the head's parameters, the same grey for every method
 
@@ -124,6 +126,13 @@ def searched(methods: Sequence[str]) -> list[tuple[float, float, float]]:
     """A colour for each of several searches: its method's, from light to dark where a method has several."""
     left = {method: iter(shades(method, methods.count(method))) for method in methods}
     return [next(left[method]) for method in methods]
+
+
+def extent(metric: str) -> tuple[float, float]:
+    """Between what a metric lies: 0 and 1 for accuracy; infinite where nothing is known of it."""
+    if metric not in METRICS:
+        return -math.inf, math.inf
+    return -1.0 if metric in _CORRELATIONS else 0.0, math.inf if metric == "loss" else 1.0
 
 
 def metric_name(metric: str) -> str:

@@ -2,11 +2,13 @@
 
 from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
 from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank
-from bench.stats.intervals import mean_interval, noise_floor, stratified_bootstrap, stratified_interval
-from bench.stats.paired import Difference, holm, mean_difference, paired, sign_flip_test
+from bench.stats.intervals import clipped, mean_interval, noise_floor, stratified_bootstrap, stratified_interval
+from bench.stats.paired import Difference, has_width, holm, mean_difference, paired, sign_flip_test
 
 __all__ = [
     "Difference",
+    "clipped",
+    "has_width",
     "holm",
     "hypervolume",
     "iqm",

@@ -31,6 +31,11 @@ def mean_interval(values: Sequence[float] | Array, *, level: float = 0.95) -> tu
     return float(array.mean()) - half, float(array.mean()) + half
 
 
+def clipped(interval: tuple[float, float] | None, low: float, high: float) -> tuple[float, float] | None:
+    """An interval without the part that cannot be: no accuracy is below 0, and no difference of two above 1."""
+    return interval and (min(max(interval[0], low), high), max(min(interval[1], high), low))
+
+
 def stratified_interval(values: Sequence[Sequence[float]], *, level: float = 0.95) -> tuple[float, float] | None:
     """Interval of the mean of several tasks' means: mean ± t·√(Σ sₜ²/nₜ)/T, each task with a variance of its own.
 

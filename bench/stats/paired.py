@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from bench.stats.intervals import mean_interval
+from bench.stats.intervals import clipped, mean_interval
 
 EXACT = 16
 """Up to so many pairs, all sign flips are tried."""
+_ROUNDING = 1e-9  # scores are shares of some samples: what differs by less is the same
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,38 @@ class Difference:
         interval: Student's, 95 %; None for one pair.
         p: of a two-sided sign-flip test: the smallest that n pairs can give is 2 / 2ⁿ.
         pairs: how many.
+        bound: the largest difference that can be, which `interval` is cut at; infinite where none is known.
     """
 
     mean: float
     interval: tuple[float, float] | None
     p: float
     pairs: int
+    bound: float = math.inf
 
     @property
     def seen(self) -> bool:
         """Whether the interval leaves out 0. One of no width does not count: seeds that agree to the last sample."""
-        if self.interval is None:
+        if self.interval is None or not has_width(self.interval):
             return False
         low, high = self.interval
-        return low < high and not low <= 0 <= high
+        return not low <= 0 <= high
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval says anything: it has a width, and leaves out 0 or does not reach to what can be."""
+        if self.interval is None or not has_width(self.interval):
+            return False
+        return self.seen or -self.bound < self.interval[0] <= self.interval[1] < self.bound
+
+
+def has_width(interval: tuple[float, float]) -> bool:
+    """Whether an interval has one: seeds that agree to the last sample say that these are few, not that all is known.
+
+    Args:
+        interval: of a mean over seeds.
+    """
+    return interval[1] - interval[0] > _ROUNDING
 
 
 def paired(first: Sequence[float], second: Sequence[float], rng: np.random.Generator) -> Difference:
@@ -54,10 +74,13 @@ def paired(first: Sequence[float], second: Sequence[float], rng: np.random.Gener
     return mean_difference(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), rng)
 
 
-def mean_difference(differences: Sequence[float] | np.ndarray, rng: np.random.Generator) -> Difference:
-    """The same from the differences themselves, one a seed, at least one."""
+def mean_difference(
+    differences: Sequence[float] | np.ndarray, rng: np.random.Generator, *, bound: float = math.inf
+) -> Difference:
+    """The same from the differences themselves, one a seed, at least one; none can be larger than `bound`."""
     array = np.asarray(differences, dtype=float)
-    return Difference(float(array.mean()), mean_interval(array), sign_flip_test(array, rng), len(array))
+    interval = clipped(mean_interval(array), -bound, bound)
+    return Difference(float(array.mean()), interval, sign_flip_test(array, rng), len(array), bound)
 
 
 def sign_flip_test(

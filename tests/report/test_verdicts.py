@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from bench.errors import BadInput
 from bench.records import Records
 from bench.report import claims
 from bench.report.claims import Contrast, Evidence, Pick, at_least, beats, within
+from bench.report.compare import compared
 from bench.report.data import differences, flags, tradeoffs
 from bench.report.data.groups import Group, groups
 from bench.report.figures import heatmaps, profiles
+from bench.report.page import study_page
 from bench.report.page.answer import answer
 from bench.report.tables import frames
 from bench.stats import mean_difference, mean_interval, stratified_interval
@@ -225,7 +229,58 @@ def test_a_mean_without_the_seed_that_diverged_is_never_the_best() -> None:
 def test_seeds_that_agree_to_the_last_sample_prove_nothing() -> None:
     difference = mean_difference([0.001, 0.001, 0.001], np.random.default_rng(0))
     assert not difference.seen
-    assert claims._ruled(beats, (0.001, 0.001)) == "INCONCLUSIVE"
+    assert not mean_difference([0.7 - 0.863, 0.5 - 0.663], np.random.default_rng(0)).seen, "equal but for rounding"
+    assert claims._ruled(beats, (0.001, 0.001 + 1e-16)) == "INCONCLUSIVE"
+
+
+def scored_pairs(one: Sequence[float], other: Sequence[float], samples: int = 16) -> list[Group]:
+    """BitFit and full fine-tuning with these accuracies, a seed each, on a test part of so many samples."""
+    about = {"ended": "2025", "test_samples": samples}
+    return groups([
+        record(case, seed, metrics={"val": {"top1": top1}, "test": {"top1": top1}}, provenance=about)
+        for case, scores in ((BITFIT, one), (FULL, other)) for seed, top1 in enumerate(scores)
+    ])  # fmt: skip
+
+
+FEW = [
+    pytest.param((0.7, 0.5), (0.863, 0.663), "undecided: 2 seeds, 16 test samples", id="equal on every seed"),
+    pytest.param((0.7, 0.5), (0.7, 0.5), "undecided: 2 seeds, 16 test samples", id="no difference on any seed"),
+    pytest.param((0.9, 0.5), (0.88, 0.45), "no significant difference", id="wide"),
+    pytest.param((0.938, 0.5), (0.5, 0.292), "undecided: 2 seeds, 16 test samples", id="beyond what can be"),
+    pytest.param((0.9,), (0.5,), "undecided: 1 seed, 16 test samples", id="one seed"),
+    pytest.param((0.5, 0.51, 0.5), (0.8, 0.82, 0.8), "significantly worse", id="worse"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "said"), FEW)
+def test_few_seeds_and_samples_are_undecided_never_no_difference(one: Any, other: Any, said: str) -> None:
+    """One verdict on the page, in its answer, in tables, in the command and in the marks of figures."""
+    (group,) = scored_pairs(one, other)
+    base, bitfit = group.of("FullFineTuning")[0], group.of("BitFit")[0]
+    (found,) = differences.against(group, base)
+    assert found.said == said
+    assert list(frames.comparisons([group])["verdict"]) == [said]
+    words = [*compared(group, bitfit, base), *answer([group]), *study_page._lead(group)]
+    told = said.removesuffix("significantly worse")
+    assert sum(told in line.replace("Undecided", "undecided") for line in words) >= 3
+    for other_verdict in {"no significant difference", "undecided"} - {said.partition(":")[0]}:
+        assert not any(re.search(rf"(?<!0 with ){other_verdict}(?! from it)", line.lower()) for line in words)
+    drawn = [text.get_text() for text in heatmaps.difference_map([group]).figure.axes[0].texts]
+    assert any(("(undecided)" in text) == ("undecided: 2" in said) for text in drawn)
+
+
+def test_intervals_end_where_scores_do() -> None:
+    (group,) = scored_pairs((0.938, 0.5), (0.5, 0.292))
+    found = differences.difference(group.of("BitFit")[0], group.of("FullFineTuning")[0])
+    assert found is not None
+    assert found.interval == (-1.0, 1.0)
+    assert group.of("BitFit")[0].score.interval == (0.0, 1.0)
+    beyond = group.of("BitFit")[0].beyond(group.of("FullFineTuning")[0])
+    assert beyond is not None
+    assert beyond.interval == (-1.0, 1.0)
+    loss = mean_difference([0.5, 3.0], np.random.default_rng(0))
+    assert loss.interval == mean_interval([0.5, 3.0])
+    assert loss.decided, "of a loss nothing is known of what can be"
 
 
 def test_tasks_that_cancel_confirm_nothing(tmp_path: Path) -> None:

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.data.groups import Group
-from bench.report.data.measured import Configuration
+from bench.report.data.measured import Configuration, bound, tested
+from bench.report.data.wording import span
 from bench.report.style import LOWER_IS_BETTER
 from bench.stats import Difference, holm, mean_difference
 
 FULL = "FullFineTuning"
+BETTER, WORSE = "significantly better", "significantly worse"
+SAME, UNDECIDED = "no significant difference", "undecided"
+VERDICTS = (BETTER, WORSE, SAME, UNDECIDED)
 Key = tuple[str, str]
 
 
@@ -29,7 +33,42 @@ class Comparison:
 
     configuration: Configuration
     difference: Difference | None
-    corrected: float | None
+    corrected: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`BETTER`, `WORSE`, `SAME` or `UNDECIDED`."""
+        return verdict(self.difference)
+
+    @property
+    def said(self) -> str:
+        """The verdict in words: "undecided: 2 seeds, 16 test samples" says of how little is known."""
+        return undecided([self]) or self.verdict
+
+
+def verdict(found: Difference | None) -> str:
+    """What a 95 % interval says of a difference; every page, table, command and mark asks this function.
+
+    `UNDECIDED` where there is no interval (one seed), where it has no width (seeds that agree to the last sample), or
+    where it holds 0 and reaches to what cannot be exceeded (an accuracy that differs by 1): such an interval tells of
+    few seeds and few samples, not of methods that are alike.
+    """
+    if found is None or not found.decided:
+        return UNDECIDED
+    if not found.seen:
+        return SAME
+    return BETTER if found.mean > 0 else WORSE
+
+
+def undecided(found: Sequence[Comparison]) -> str:
+    """ "undecided: 2 seeds, 16 test samples", of those that are undecided; "" where none is."""
+    few = [one for one in found if one.verdict == UNDECIDED]
+    if not few:
+        return ""
+    seeds = span(one.difference.pairs if one.difference else 0 for one in few)
+    known = [n for one in few for run in one.configuration.runs if (n := tested(run)) is not None]
+    samples = f", {span(known)} test samples" if known else ""
+    return f"{UNDECIDED}: {seeds} seed{'s' * (seeds != '1')}{samples}"
 
 
 def sign(metric: str) -> int:
@@ -58,14 +97,16 @@ def difference(one: Configuration, other: Configuration) -> Difference | None:
     found = one.beyond(other)
     if found is None:
         return None
-    return mean_difference([sign(one.metric) * value for value in found.values], np.random.default_rng(0))
+    values = [sign(one.metric) * value for value in found.values]
+    return mean_difference(values, np.random.default_rng(0), bound=bound(one.metric))
 
 
 def kept(one: Configuration, other: Configuration) -> Difference | None:
     """By how much more of the old task one has left than the other, on the seeds that both have."""
     mine, theirs = one.retained, other.retained
     values = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
-    return mean_difference(values, np.random.default_rng(0)) if values else None
+    most = bound(str((one.runs[0].get("retained") or {}).get("metric")))
+    return mean_difference(values, np.random.default_rng(0), bound=most) if values else None
 
 
 def against(group: Group, base: Configuration) -> list[Comparison]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from bench.report.style import look
-from bench.stats import mean_interval
+from bench.report.style import extent, look
+from bench.stats import clipped, mean_interval
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its 95% interval; no interval for a single seed."""
+    """A mean over seeds with its 95% interval; no interval for a single seed.
+
+    Args:
+        values: one a seed.
+        low, high: between what every value must lie, so that the interval is cut there.
+    """
 
     values: tuple[float, ...]
+    low: float = -math.inf
+    high: float = math.inf
 
     @property
     def mean(self) -> float:
@@ -28,7 +36,7 @@ class Estimate:
     @cached_property
     def interval(self) -> tuple[float, float] | None:
         """Student's, which holds the mean as often as it says with the few seeds of a study."""
-        return mean_interval(self.values)
+        return clipped(mean_interval(self.values), self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,7 @@ class Configuration:
         """By how much it scores higher than another or a baseline, paired by seed; None where they share no seed."""
         theirs = other.by_seed
         differences = tuple(value - theirs[seed] for seed, value in self.by_seed.items() if seed in theirs)
-        return Estimate(differences) if differences else None
+        return Estimate(differences, -(most := bound(self.metric)), most) if differences else None
 
     @property
     def old_task(self) -> str:
@@ -169,13 +177,26 @@ def samples(record: Record) -> int | None:
     return None if known is None else int(known)
 
 
+def tested(record: Record) -> int | None:
+    """Samples of the test part, where the record says so."""
+    provenance = record.get("provenance") or {}
+    known = provenance.get("test_samples", provenance.get("test_images"))
+    return None if known is None else int(known)
+
+
+def bound(metric: str) -> float:
+    """The largest difference that there can be of a metric: 1 of accuracy; infinite where nothing is known of it."""
+    low, high = extent(metric)
+    return high - low
+
+
 def searched(record: Record) -> frozenset[str]:
     """The names of what a search chose for a run."""
     return frozenset((record.get("tuning") or {}).get("space") or ())
 
 
 def _score(runs: Sequence[Record], metric: str) -> Estimate:
-    return Estimate(tuple(_by_seed(runs, metric).values()))
+    return Estimate(tuple(_by_seed(runs, metric).values()), *extent(metric))
 
 
 def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ORDER = {"q": 1, "k": 2, "v": 3, "o": 4, "q+v": 5, "attention": 6, "MLP": 7, "all linear": 8}
 _ALIKE = 1.3
 """Configurations whose parameters differ by less than this factor are of one budget."""
+UNDECIDED = "Undecided: seeds that agree to the last sample, or an interval as wide as can be."
 
 
 def has_full(groups: Sequence[Group]) -> bool:
@@ -50,12 +51,18 @@ def difference_map(groups: Sequence[Group]) -> Canvas:
     bar.set_label("points (hundredths of the metric)", fontsize=9)
     notes = [
         "Mean difference with Student's 95% interval, paired by seed, in points; positive: better than full "
-        "fine-tuning. Bold: the interval leaves out 0; else no difference is seen. Of many intervals one in twenty "
-        "leaves 0 out by chance.",
+        "fine-tuning. Bold: the interval leaves out 0; else there is no significant difference. Of many intervals "
+        "one in twenty leaves 0 out by chance.",
+        UNDECIDED if any(map(_few, (one for column in found for one in column.values()))) else "",
         differences.left_out(groups),
     ]
     canvas.finish([*notes, wording.tunings(shown), shown[0].device + "."])
     return canvas
+
+
+def _few(one: differences.Comparison) -> bool:
+    """Whether an interval is none to judge by."""
+    return one.verdict == differences.UNDECIDED and one.difference is not None and one.difference.interval is not None
 
 
 def _against_full(group: Group) -> dict[differences.Key, differences.Comparison]:
@@ -82,7 +89,8 @@ def _write(ax: Axes, column: int, row: int, one: differences.Comparison | None, 
         return
     found = one.difference
     ends = f"({_signed(found.interval[0])} to {_signed(found.interval[1])})" if found.interval else "(one seed)"
-    weight = "bold" if found.seen else "normal"
+    ends = "(undecided)" if _few(one) else ends
+    weight = "bold" if one.verdict in (differences.BETTER, differences.WORSE) else "normal"
     colour = style.on(image.to_rgba(100 * found.mean)[:3])
     text = f"{_signed(found.mean)}  {ends}"
     ax.text(column, row, text, ha="center", va="center", fontsize=7.8, color=colour, fontweight=weight)

@@ -16,7 +16,7 @@ from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
 from bench.report.figures.canvas import Canvas
 from bench.report.tables.aggregates import scaled, several
-from bench.stats import performance_profile, stratified_interval
+from bench.stats import has_width, performance_profile, stratified_interval
 
 
 def has_profiles(groups: Sequence[Group]) -> bool:
@@ -64,7 +64,7 @@ def has_ranking(groups: Sequence[Group]) -> bool:
 
 
 def ranking(groups: Sequence[Group]) -> Canvas:
-    """Mean rank over tasks and seeds, 1 the best, with intervals; what cannot be told from the first is hollow."""
+    """Mean rank over tasks and seeds, 1 the best, with intervals; hollow: no significant difference from the first."""
     found = differences.blocks(groups)
     assert found is not None  # asked for only where there are common configurations
     ranks = stats.rankdata(-found.scores, axis=0)
@@ -78,7 +78,8 @@ def ranking(groups: Sequence[Group]) -> Canvas:
     for at, row in enumerate(order):
         look = style.look(found.rows[row].name)
         low, high = np.clip(_interval(ranks[row]), 1, len(order))
-        alike = row != order[0] and _interval(ranks[row] - first)[0] <= 0
+        less = _interval(ranks[row] - first)
+        alike = row != order[0] and (less[0] <= 0 or not has_width(less))
         ax.plot([low, high], [at, at], color=look.colour, linewidth=1.6)
         ax.plot(
             [means[row]], [at], marker=look.marker, color=look.colour, markersize=style.pt(7), markeredgewidth=1.3,
@@ -93,7 +94,7 @@ def ranking(groups: Sequence[Group]) -> Canvas:
     canvas.finish([
         f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% intervals of "
         "the mean (Student's, after Welch over tasks). Hollow: the rank less that of the first has an interval that "
-        "holds 0. Only configurations that every task has.",
+        "holds 0 or no width. Only configurations that every task has.",
         found.left, differences.left_out(groups),
     ])  # fmt: skip
     return canvas

@@ -11,13 +11,13 @@ from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
 from bench.report.data.ranks import saturation
-from bench.stats import Difference, noise_floor
+from bench.stats import noise_floor
 
 _NAMED = 4  # configurations, before the rest is counted
 
 
 def answer(groups: Sequence[Group]) -> list[str]:
-    """Up to three sentences; "no difference seen" where so.
+    """Up to three sentences; "no significant difference" where so.
 
     Args:
         groups: with configurations; of several devices or protocols those that most have.
@@ -30,7 +30,7 @@ def answer(groups: Sequence[Group]) -> list[str]:
 
 
 def _leaders(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """Who is first on each task, and how many cannot be told from it."""
+    """Who is first on each task, and how many show no significant difference from it."""
     parts = []
     for group, name in zip(groups, names, strict=True):
         best, others = differences.best(group), len(group.configurations) - 1
@@ -38,12 +38,11 @@ def _leaders(groups: Sequence[Group], names: Sequence[str]) -> str:
         if not others:
             parts.append(f"{text}), which is alone")
             continue
-        known = [one for one in differences.against(group, best) if one.difference and one.difference.interval]
-        alike = sum(not one.difference.seen for one in known if one.difference)
-        told = (
-            f"of {len(known)} others {alike} cannot be told from it" if known else "one seed: nothing can be told apart"
-        )
-        parts.append(f"{text}; {told})")
+        found = differences.against(group, best)
+        alike, few = (sum(one.verdict == kind for one in found) for kind in (differences.SAME, differences.UNDECIDED))
+        told = [f"{alike} with {differences.SAME}"] * (few < others)
+        told += [f"{few} {differences.undecided(found)}"] * bool(few)
+        parts.append(f"{text}; of {others} others {', '.join(told)})")
     return f"The best mean has {_listed(parts)}."
 
 
@@ -54,11 +53,10 @@ def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
         base = differences.full(group)
         if base is None or len(group.configurations) < 2:
             continue
-        found = [(one.configuration, one.difference) for one in differences.against(group, base)]
-        better, worse, rest = _sorted(found)
-        said = [f"{_some(better)} better"] * bool(better) + [f"{_some(worse)} worse"] * bool(worse)
-        said += _alike_too(rest, others=bool(said))
-        parts.append(f"on {name} {', '.join(said) or 'one seed, no interval'}")
+        better, worse, rest = _sorted(differences.against(group, base))
+        said = [f"{_some(better)} {differences.BETTER}"] * bool(better)
+        said += [f"{_some(worse)} {differences.WORSE}"] * bool(worse)
+        parts.append(f"on {name} {', '.join(said + _alike_too(rest, others=bool(said)))}")
     sure = "paired by seed, 95% intervals one by one, of which one in twenty leaves 0 out by chance"
     return f"Against full fine-tuning ({sure}): {'; '.join(parts)}." if parts else ""
 
@@ -70,29 +68,32 @@ def _forgotten(groups: Sequence[Group], names: Sequence[str]) -> str:
         base = differences.full(group)
         if base is None or not base.retained or not base.untouched:
             continue
-        found = [(c, differences.kept(c, base)) for c in group.configurations if c is not base]
-        more, less, rest = _sorted(found)
+        others = [c for c in group.configurations if c is not base]
+        more, less, rest = _sorted([differences.Comparison(c, differences.kept(c, base)) for c in others])
         said = [f"more with {_some(more)}"] * bool(more) + [f"less with {_some(less)}"] * bool(less)
         said += _alike_too(rest, others=bool(said))
         after, before = (mean(values.values()) for values in (base.retained, base.untouched))
-        words = ", ".join(said) or "one seed, no interval"
-        parts.append(f"on {name} full fine-tuning leaves {after:.3f} of {base.old_task}'s {before:.3f}, {words}")
+        parts.append(
+            f"on {name} full fine-tuning leaves {after:.3f} of {base.old_task}'s {before:.3f}, {', '.join(said)}"
+        )
     return f"Of the old task, paired by seed: {'; '.join(parts)}." if parts else ""
 
 
 def _sorted(
-    found: Iterable[tuple[Configuration, Difference | None]],
-) -> tuple[list[Configuration], list[Configuration], int]:
-    """What is seen to be higher, what lower, and how many have an interval that tells nothing."""
-    known = [(c, one) for c, one in found if one and one.interval]
-    higher = [c for c, one in known if one.seen and one.mean > 0]
-    lower = [c for c, one in known if one.seen and one.mean < 0]
-    return higher, lower, len(known) - len(higher) - len(lower)
+    found: Sequence[differences.Comparison],
+) -> tuple[list[Configuration], list[Configuration], list[differences.Comparison]]:
+    """What is significantly higher, what lower, and the rest."""
+    higher = [one.configuration for one in found if one.verdict == differences.BETTER]
+    lower = [one.configuration for one in found if one.verdict == differences.WORSE]
+    return higher, lower, [one for one in found if one.verdict in (differences.SAME, differences.UNDECIDED)]
 
 
-def _alike_too(number: int, *, others: bool) -> list[str]:
-    """Those of which no difference is seen, if any."""
-    return [f"no difference seen for {'the other ' * others}{number}"] * bool(number)
+def _alike_too(rest: Sequence[differences.Comparison], *, others: bool) -> list[str]:
+    """How many show no significant difference, and of how many nothing is decided."""
+    alike, few = (sum(one.verdict == kind for one in rest) for kind in (differences.SAME, differences.UNDECIDED))
+    other = "the other " * (others and not (alike and few))
+    said = [f"{differences.SAME} for {other}{alike}"] * bool(alike)
+    return said + [f"{other}{few} {differences.undecided(rest)}"] * bool(few)
 
 
 def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
@@ -104,29 +105,28 @@ def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
 
 
 def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """The fewest parameters with a mean within the noise floor of the best, and not told apart from it.
+    """The fewest parameters with a mean within the noise floor of the best, and no significant difference from it.
 
-    Not told apart is not enough: with wide intervals that holds of what is six points worse.
+    The latter is not enough: with wide intervals it holds of what is six points worse.
     """
     parts = []
     for group, name in zip(groups, names, strict=True):
         best = differences.best(group)
         floor = noise_floor([c.score.values for c in group.configurations]) or 0.0
         found = differences.against(group, best)
-        if not any(one.difference and one.difference.interval for one in found):
-            continue  # one seed: nothing can be told apart
+        if all(one.verdict == differences.UNDECIDED for one in found):
+            continue  # one seed, or none beside it
         alike = [one.configuration for one in found if _alike(one, floor)]
         smallest = min([best, *alike], key=lambda c: c.backbone)
         size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameter"
         memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""
         parts.append(f"on {name} {smallest.label} with {size}{memory}")
-    said = "The smallest within the noise floor of the best mean, and not told apart from it"
+    said = "The smallest within the noise floor of the best mean, with no significant difference from it"
     return f"{said}: {_listed(parts)}." if parts else ""
 
 
 def _alike(one: differences.Comparison, floor: float) -> bool:
-    found = one.difference
-    return bool(found and found.interval and not found.seen and found.mean >= -floor)
+    return one.verdict == differences.SAME and one.difference is not None and one.difference.mean >= -floor
 
 
 def _some(configurations: Sequence[Configuration]) -> str:

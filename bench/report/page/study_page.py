@@ -258,15 +258,19 @@ def _against_baselines(group: Group) -> Iterator[str]:
 def _lead(group: Group) -> list[str]:
     best = differences.best(group)
     lines = [f"Best mean: {best.label}, {best.score.mean:.3f}."]
-    pairs = [(one.configuration.label, one.difference) for one in differences.against(group, best)]
-    known = [(label, difference) for label, difference in pairs if difference and difference.interval]
-    if not known:
+    found = differences.against(group, best)
+    if not found:
         return lines
-    alike = [label for label, difference in known if not difference.seen]
-    lines.append(
-        f"Paired by seed, {len(alike)} of the other {len(known)} cannot be told from it (the 95% interval of the "
-        f"difference holds 0){': ' * bool(alike)}{', '.join(alike)}."
-    )
-    if len(alike) < len(known):
+    named = {kind: [one.configuration.label for one in found if one.verdict == kind] for kind in differences.VERDICTS}
+    alike, few = named[differences.SAME], named[differences.UNDECIDED]
+    if len(few) < len(found):
+        lines.append(
+            f"Paired by seed, {len(alike)} of the other {len(found)} {'show' if len(alike) != 1 else 'shows'} no "
+            f"significant difference from it (the 95% interval of the difference holds 0){': ' * bool(alike)}"
+            f"{', '.join(alike)}."
+        )
+    if few:
+        lines.append(f"{differences.undecided(found).capitalize()}: {', '.join(few)}.")
+    if len(alike) + len(few) < len(found):
         lines.append("The best was picked after looking, and of many intervals one in twenty leaves 0 out by chance.")
     return lines

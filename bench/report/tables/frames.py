@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 ABOUT_DIFFERENCES = (
     "Positive: better than full fine-tuning. The verdict is by Student's 95% interval, one by one: of twenty, one "
-    "leaves 0 out by chance. p: permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); "
-    "Holm's holds for all rows of a task together. With few seeds the p can tell nothing apart, the interval can."
+    "leaves 0 out by chance; undecided: one seed, seeds that agree to the last sample, or an interval as wide as can "
+    "be. p: permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); Holm's holds for all rows of a "
+    "task together. With few seeds the p cannot be significant, the interval can."
 )
 ABOUT_PPT = (
     "PPT: score · exp(−log10(P / 10⁷ + 1)), P the trainable parameters of the backbone, which rates a score by how few "
@@ -69,7 +70,7 @@ def comparisons(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
                 "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, digits),
                 "low": _rounded(low, digits), "high": _rounded(high, digits), "pairs": one.difference.pairs,
                 "p": round(one.difference.p, 4), "p (Holm)": _rounded(one.corrected),
-                "verdict": _verdict(one),
+                "verdict": one.said,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -154,13 +155,6 @@ def _ppt(of: Configuration) -> float | None:
 def _interval(low: float | None, high: float | None) -> str:
     """Nothing (one seed) is None, or not a number beside others."""
     return "--" if low is None or low != low else f"{low:.3f} to {high:.3f}"
-
-
-def _verdict(one: differences.Comparison) -> str:
-    found = one.difference
-    if found is None or found.interval is None:
-        return "one seed"
-    return ("better" if found.mean > 0 else "worse") if found.seen else "no difference seen"
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:
