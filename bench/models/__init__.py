@@ -9,7 +9,8 @@ import timm
 
 from bench.assets import ASSETS
 from bench.errors import unknown
-from bench.models.backbone import Backbone, adapt, checkpoint, count
+from bench.models.backbone import Backbone, adapt, count
+from bench.models.checkpointing import checkpoint
 from bench.models.huggingface import HuggingFace
 from bench.models.text_shapes import SHAPES
 from bench.models.text_weights import TEXT_ASSETS

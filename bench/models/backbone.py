@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as torch_checkpoint
 
 from bench.errors import BadInput
 from bench.methods import Method
@@ -129,25 +127,3 @@ def adapt(backbone: Backbone, method: Method) -> None:
 def count(backbone: Backbone) -> int:
     """Trainable parameters of the backbone."""
     return sum(p.numel() for p in backbone.module.parameters() if p.requires_grad)
-
-
-def checkpoint(backbone: Backbone) -> None:
-    """Has every block compute its activations again in the backward pass, in place of keeping them.
-
-    Chen et al. 2016 (arXiv:1604.06174). In evaluation, and for a block that no gradient passes, nothing changes.
-
-    Raises:
-        BadInput: the network has no residual blocks that are known.
-    """
-    blocks = [site.path for site in backbone.sites if site.role == "block"]
-    if not blocks:
-        raise BadInput("activation checkpointing is known for networks of residual blocks: this one has none")
-    for path in blocks:
-        block = backbone.module.get_submodule(path)
-        block.forward = partial(_recomputed, block.forward)  # type: ignore[method-assign]
-
-
-def _recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(*args, **kwargs)
-    return torch_checkpoint(forward, *args, use_reentrant=False, **kwargs)

@@ -1,0 +1,64 @@
+"""Activation checkpointing changes memory and time, and nothing else: no statistics, no random draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.methods import FullFineTuning
+from bench.models import Backbone, Timm, checkpoint
+from bench.sites import Site
+from bench.tasks import Images
+from bench.training.loop import train
+from bench.training.recipe import Training
+from bench.training.run import Run
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
+def test_a_run_is_the_same_with_and_without(name):
+    task, model = Images("digits", train=32, val=20, test=20), Timm(name, weights="random", image_size=32)
+    plain = Run(task, model, FullFineTuning(), Training(lr=1e-3, epochs=2, batch_size=16, precision="fp32"), seed=0)
+    spared = replace(plain, training=replace(plain.training, activation_checkpointing=True))
+    assert train(plain).curve == train(spared).curve  # training and validation: running statistics moved once a step
+
+
+class Stateful(nn.Module):
+    """A block with all that a forward pass may move: a power iteration, a replaced buffer, a count, own dice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+        self.norm = nn.BatchNorm1d(4)
+        self.dice = torch.Generator().manual_seed(7)
+        self.register_buffer("mean", torch.zeros(4))
+        self.calls, self.last = 0, torch.zeros(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        self.last.add_(x.detach()[0])
+        mask = torch.rand(x.shape, generator=self.dice) > 0.5
+        return torch.dropout(self.norm(self.inner(x - self.mean)), 0.2, True) * mask / self.calls + self.last
+
+
+def test_whatever_a_block_moves_moves_once():
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        network = nn.Sequential(Stateful(), Stateful())
+        backbone = Backbone(network, (Site("0", "block", 0), Site("1", "block", 1)), 4, None, lambda n: None)
+        if again:
+            checkpoint(backbone)
+        for step in range(3):
+            torch.manual_seed(step)
+            network(torch.randn(5, 4, requires_grad=True)).square().sum().backward()
+        state = {**network.state_dict(), **{n: p.grad for n, p in network.named_parameters()}, "next": torch.rand(2)}
+        own = [t for m in network for t in (m.last, torch.tensor(m.calls), torch.rand(2, generator=m.dice))]
+        found.append([*state.values(), *own])
+    for plain, spared in zip(*found, strict=True):
+        assert torch.equal(plain, spared)
