@@ -52,22 +52,16 @@ def write_html(
     from jinja2 import Environment
 
     shown = scored(groups)
-    page = (
-        Environment(autoescape=True)
-        .from_string(_template())
-        .render(
-            title=title,
-            question=question,
-            answer=answer(shown)
-            if shown
-            else ["Nothing to conclude: no final run has a score."] * (not _costs(groups)),
-            flags=list(flags.of_study(records, groups)),
-            ran="\n".join(map(_markdown, what_ran(records))) if records else "",
-            tables=_tables(groups, shown),
-            figures=[_figure(figure, name) for figure, name in _named(drawn, groups)],
-            datatables=_datatables(),
-            **_interactive(shown),
-        )
+    page = Environment(autoescape=True).from_string(_template()).render(
+        title=title,
+        question=question,
+        answer=answer(shown) if shown else ["Nothing to conclude: no final run has a score."] * (not _costs(groups)),
+        flags=list(flags.of_study(records, groups)),
+        ran="\n".join(map(_markdown, what_ran(records))) if records else "",
+        tables=_tables(groups, shown),
+        figures=[_figure(figure, name) for figure, name in _named(drawn, groups)],
+        datatables=_datatables(),
+        **_interactive(shown),
     )
     return write_atomically(folder / "report.html", page)
 
