@@ -1,4 +1,4 @@
-"""References: what a task's figures are read against, computed by the suite and recorded like everything else."""
+"""Baselines without a network: computed by the suite and recorded like everything else."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bench.training.device import environment
 
 
 def identity(task: Task, reference: Reference, seed: int) -> str:
-    """The id of a reference's record."""
+    """The id of a baseline's record."""
     return run_id({"task": repr(task), "reference": repr(reference), "seed": seed})
 
 
 def measure(
     study: Study, scale: str, records: Records, task: Task, reference: Reference, seed: int
 ) -> tuple[Record, bool]:
-    """Fits, tests and records a reference on one seed's split, unless that is done for these data.
+    """Fits, tests and records a baseline on one seed's split, unless that is done for these data.
 
     Returns:
         The record, and whether it is new. What goes wrong becomes its status and reason.
@@ -49,7 +49,7 @@ def measure(
         "time": {"total": time.perf_counter() - start},
         "environment": environment("cpu"),
         "provenance": {
-            **{**commit(), "data_sha256": task.fingerprint()},
+            **{**commit(), "data_sha256": task.fingerprint(), **found.provenance},
             **{"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()},
         },
     }
@@ -58,7 +58,7 @@ def measure(
 
 
 def retire(records: Records, task: Task, current: Iterable[str]) -> None:
-    """Moves aside the task's references that the study as it is now does not have."""
+    """Moves aside the task's baselines that the study as it is now does not have."""
     kept = set(current)
     records.retire(
         record["run_id"]

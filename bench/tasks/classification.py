@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.errors import BadInput
 from bench.spec import Spec
 from bench.tasks.contract import Reference, on_cpu
+from bench.tasks.majority import MajorityClass
 from bench.tasks.pools import Pool, split
 
 
@@ -39,8 +40,8 @@ class Classification(Spec):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """None, unless a subclass has some."""
-        return ()
+        """The majority class; a subclass may add others."""
+        return (MajorityClass(),)
 
     def fingerprint(self) -> str:
         """sha256 of the data, or of what tells whether they changed."""

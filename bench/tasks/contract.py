@@ -59,10 +59,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Found:
-    """What a reference reached: metrics of validation and test, and how it was tuned (a record's `tuning`)."""
+    """What a baseline reached.
+
+    Args:
+        metrics: of validation and test.
+        tuning: how it was tuned (a record's `tuning`).
+        provenance: what else is known of the data (stands in a record's `provenance`).
+    """
 
     metrics: dict[str, dict[str, float]]
     tuning: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 class Reference(Protocol):

@@ -77,7 +77,7 @@ class Glue(TextTask):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """TF-IDF and logistic regression, except for STS-B."""
+        """The majority class, TF-IDF and logistic regression; none for STS-B, which has no classes."""
         return super().references if self.classes > 1 else ()
 
     def pool(self) -> Pool:

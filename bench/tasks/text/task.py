@@ -47,9 +47,11 @@ class TextTask(Classification):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """TF-IDF and logistic regression on the run's own training texts, and, if they are fewer, on all there are."""
+        """The majority class; TF-IDF and logistic regression on the run's own training texts and, if these are fewer
+        than all, on all."""
         thinned = self.train is not None or self.pool().default_train is not None
-        return (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
+        words = (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
+        return (*super().references, *words)
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""

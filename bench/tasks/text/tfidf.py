@@ -14,13 +14,11 @@ from threadpoolctl import threadpool_limits
 from bench.errors import unknown
 from bench.spec import Spec
 from bench.tasks.contract import Found
+from bench.tasks.majority import NEVER
 from bench.tasks.pools import Pool, hold_out, split
 
 LARGEST = 50_000
 """Words and pairs of words kept, the most frequent ones."""
-
-NEVER = -30.0
-"""Log-probability of a class that was not seen."""
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Inverse regularisation strengths tried: as many as a method has learning rates.
