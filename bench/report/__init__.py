@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.records import Records
+from bench.report.style import looks
 from bench.report.tables.tidy import tidy, write_table
 
 
@@ -23,7 +24,7 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     Raises:
         BadInput: the folder cannot be written.
     """
-    from bench.report.data.groups import groups
+    from bench.report.data.groups import groups, methods
     from bench.report.figures.catalogue import draw_all  # here: importing `bench.report` must not wait for matplotlib
     from bench.report.page.html import write_html
     from bench.report.page.study_page import asked, write_page
@@ -36,6 +37,7 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     frame, parts = tidy(records), groups(records)
     tables = [write_table(folder, frame), *write_exports(folder, frame, parts)]
     drawn = draw_all(folder / "figures", parts)
-    page = write_page(folder, records, parts, drawn, title=title, question=question)
-    report = write_html(folder, records, parts, drawn, title=title, question=question)
+    with looks(methods(parts)):
+        page = write_page(folder, records, parts, drawn, title=title, question=question)
+        report = write_html(folder, records, parts, drawn, title=title, question=question)
     return [*tables, *(path for figure in drawn for path in figure.written), page, report]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ def _luminance(colour: tuple[float, float, float]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-# Okabe and Ito's colours, told apart by colour-blind readers; the markers tell them apart in grey.
+# Okabe and Ito's colours, which colour-blind readers distinguish; in grey the markers differ.
 _KNOWN = {
     "FullFineTuning": Look("full fine-tuning", "#222222", "s", (0, (6, 2))),
     "LinearProbe": Look("linear probe", "#6E6E6E", "d", (0, (1, 1))),
@@ -66,7 +65,9 @@ _SETS: dict[tuple[Any, ...], str] = {
     ("q", "k", "v", "o", "up", "down"): "all linear",
 }
 _MORE_COLOURS = ("#882255", "#44AA99", "#AA4499", "#661100", "#332288", "#117733")
-_MORE_MARKERS = (">", "p", "h", "*")
+_MORE_MARKERS = (">", "p", "h", "*", "8", "H")
+_MORE_DASHES = ((0, (5, 1)), (0, (2, 2)), (0, (6, 1, 2, 1)), (0, (1, 2)), (0, (4, 2, 1, 2, 1, 2)))
+_handed_out: ContextVar[Mapping[str, Look]] = ContextVar("handed_out")
 
 METRICS = {
     "top1": "top-1 accuracy",
@@ -97,17 +98,41 @@ HEAD = "#BBBBBB"  # the head's parameters, the same grey for every method
 
 
 def look(method: str) -> Look:
-    """The look of a method by its class name; one not known beforehand gets the same look every time."""
-    if method in _KNOWN:
-        return _KNOWN[method]
-    digest = hashlib.sha256(method.encode()).digest()
-    colour = _MORE_COLOURS[digest[0] % len(_MORE_COLOURS)]
-    return Look(method, colour, _MORE_MARKERS[digest[1] % len(_MORE_MARKERS)])
+    """The look of a method by its class name; one not known beforehand has what `looks` handed out, or the first."""
+    return _KNOWN.get(method) or _handed_out.get({}).get(method) or _free(0, method)
+
+
+@contextmanager
+def looks(methods: Iterable[str]) -> Iterator[None]:
+    """Hand out looks to what is drawn together: the same for the same methods, whatever their order.
+
+    Args:
+        methods: class names. Those not known beforehand get colours and markers that no other has, in the order of
+            their names; with more methods than free colours, markers and dashes tell those of one colour apart.
+    """
+    new = sorted(set(methods) - _KNOWN.keys())
+    token = _handed_out.set({method: _free(number, method) for number, method in enumerate(new)})
+    try:
+        yield
+    finally:
+        _handed_out.reset(token)
+
+
+def _free(number: int, method: str) -> Look:
+    """The `number`-th look that no known method has; after a round of colours each meets the next marker, and dash."""
+    turn, colour = divmod(number, len(_MORE_COLOURS))
+    marker = _MORE_MARKERS[(colour + turn) % len(_MORE_MARKERS)]
+    dash = _MORE_DASHES[(number + turn // len(_MORE_MARKERS)) % len(_MORE_DASHES)]
+    return Look(method, _MORE_COLOURS[colour], marker, dash)
 
 
 def baseline_look(number: int) -> Look:
-    """The look of a study's `number`-th baseline: grey-brown for all, the dashes tell them apart."""
+    """The look of a study's `number`-th baseline: grey-brown for all, each with a dash of its own."""
     return Look("baseline", BASELINE, "_", _BASELINE_DASHES[number % len(_BASELINE_DASHES)])
+
+
+CHANCE = Look("chance", BASELINE, "_", (0, (1, 3)))
+"""Guessing: dotted, thinner than a baseline."""
 
 
 def shades(method: str, number: int) -> list[tuple[float, float, float]]:
@@ -151,6 +176,15 @@ def short(field: str, value: Any) -> str:
     if field == "blocks" and isinstance(value, int):
         return f"{'last' if value < 0 else 'first'} {abs(value)} block{'s' * (abs(value) != 1)}"
     return f"{field.replace('_', ' ')} {value}"
+
+
+def signed(number: float, digits: int = 1) -> str:
+    """A difference with its sign, and as many digits as it takes to see on which side of 0 it lies: +1.2, −0.04."""
+    if abs(number) < 1e-9:
+        return f"{0:.{digits}f}"
+    while digits < 9 and round(abs(number), digits) == 0:
+        digits += 1
+    return f"{number:+.{digits}f}".replace("-", "−")
 
 
 def count(number: float) -> str:

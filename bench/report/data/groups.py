@@ -114,6 +114,11 @@ def groups(records: Iterable[Record]) -> list[Group]:
     return [_group(alike, _baselines(known[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
 
 
+def methods(groups: Iterable[Group]) -> set[str]:
+    """The class names of all methods that any record of these is of, tested or not."""
+    return {str(record["method"]["name"]) for group in groups for record in group.records}
+
+
 def scored(groups: Iterable[Group]) -> list[Group]:
     """Those in which something was tested: neither of costs alone, nor without a score."""
     return [group for group in groups if group.configurations and not group.costs]

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.report import style
 from bench.report.data import differences, tradeoffs
-from bench.report.data.groups import Group, scored
+from bench.report.data.groups import Group, methods, scored
 from bench.report.data.names import slugs
 from bench.report.figures import (
     best_so_far,
@@ -211,8 +211,9 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
     shown, cache = scored(groups), FigureCache(folder, groups)
-    drawn = list(_drawn(cache, shown)) if shown else []
-    drawn += _costs(cache, costs.gathered(groups))
+    with style.drawing(), style.looks(methods(groups)):
+        drawn = list(_drawn(cache, shown)) if shown else []
+        drawn += _costs(cache, costs.gathered(groups))
     cache.close()
     kept = {path for figure in drawn for path in figure.written}
     names = (EXAMPLES, LEARNING_RATE, *(kind.name for kind in (*KINDS, *OF_STUDY, *COSTS)))
@@ -224,25 +225,24 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
 
 def _drawn(cache: FigureCache, groups: Sequence[Group]) -> Iterator[Drawn]:
     """The figures one by one, as they are written."""
-    with style.drawing():
-        for several in (kind for kind in OF_STUDY if kind.shows(groups)):
-            files = _saved(cache, several.name, several.draw, groups)
-            narrow = _column(cache, several.name, several.draw, groups) if several.narrow else None
-            yield Drawn(several.name, several.caption, None, files, column=narrow)
-        ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
-        for alike in learning_rate.sheets(groups):
-            alone = alike[0] if len(alike) == 1 else None
-            stem = LEARNING_RATE + (ends[alone] if alone else "")
-            files = _saved(cache, stem, learning_rate.learning_rates, alike)
-            yield Drawn(LEARNING_RATE, LEARNING_RATE_CAPTION, alone, files)
-        for group, end in ends.items():
-            for kind in (kind for kind in KINDS if kind.shows is None or kind.shows(group)):
-                files = _saved(cache, kind.name + end, kind.draw, group)
-                narrow = _column(cache, kind.name + end, kind.column, group) if kind.column else None
-                yield Drawn(kind.name, kind.caption, group, files, column=narrow)
-            if shows_examples(group):
-                files = cache.keep(EXAMPLES + end, partial(_photographs, cache.folder, EXAMPLES + end, group))
-                yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
+    for several in (kind for kind in OF_STUDY if kind.shows(groups)):
+        files = _saved(cache, several.name, several.draw, groups)
+        narrow = _column(cache, several.name, several.draw, groups) if several.narrow else None
+        yield Drawn(several.name, several.caption, None, files, column=narrow)
+    ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
+    for alike in learning_rate.sheets(groups):
+        alone = alike[0] if len(alike) == 1 else None
+        stem = LEARNING_RATE + (ends[alone] if alone else "")
+        files = _saved(cache, stem, learning_rate.learning_rates, alike)
+        yield Drawn(LEARNING_RATE, LEARNING_RATE_CAPTION, alone, files)
+    for group, end in ends.items():
+        for kind in (kind for kind in KINDS if kind.shows is None or kind.shows(group)):
+            files = _saved(cache, kind.name + end, kind.draw, group)
+            narrow = _column(cache, kind.name + end, kind.column, group) if kind.column else None
+            yield Drawn(kind.name, kind.caption, group, files, column=narrow)
+        if shows_examples(group):
+            files = cache.keep(EXAMPLES + end, partial(_photographs, cache.folder, EXAMPLES + end, group))
+            yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
 
 
 def _saved(cache: FigureCache, stem: str, draw: Callable[[Any], Canvas], of: Any) -> tuple[Path, ...]:
@@ -264,8 +264,7 @@ def _column(cache: FigureCache, stem: str, draw: Callable[[Any], Canvas], of: Gr
 def _costs(cache: FigureCache, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:
     """The figures of a study of costs; where there are several parts, a name ends on the first network's."""
     ends = [f".{slug}" * (len(parts) > 1) for slug in slugs([beside[0] for beside in parts])]
-    with style.drawing():
-        for beside, end in zip(parts, ends, strict=True):
-            for kind in (kind for kind in COSTS if kind.shows(beside)):
-                files = _saved(cache, kind.name + end, kind.draw, beside)
-                yield Drawn(kind.name, kind.caption, beside[0], files, beside)
+    for beside, end in zip(parts, ends, strict=True):
+        for kind in (kind for kind in COSTS if kind.shows(beside)):
+            files = _saved(cache, kind.name + end, kind.draw, beside)
+            yield Drawn(kind.name, kind.caption, beside[0], files, beside)
