@@ -28,10 +28,10 @@ from bench.study.plan import Row, Speed, trainable
 from bench.study.recording import DONE, Record, keep, made, memory
 from bench.training import inference
 from bench.training.device import environment
-from bench.training.loop import Outcome, built
+from bench.training.loop import Outcome, describe
 from bench.training.memory_forecast import Forecast, forecast_once
-from bench.training.recipe import Step, optimizer, precision, set_mode
-from bench.training.run import Run, assemble
+from bench.training.recipe import precision, set_mode
+from bench.training.run import Run, assemble, ready
 
 FORETOLD_FOR = "cuda"
 """The type of device whose memory is foretold beside that of the device at hand."""
@@ -51,9 +51,9 @@ def measure(run: Run, steps: int, outcome: Outcome, *, device: str) -> Outcome:
         `outcome.step["prefix"]` is then how long it takes for a batch.
     """
     start, random = time.perf_counter(), replace(run, model=run.model.untrained())
-    backbone, network = built(random, outcome, device=device)
-    rule = optimizer(network.backbone, network.head, run.training)
-    step = Step(network, run.task.loss, rule, run.training, torch.device(device), outcome.precision)
+    parts = ready(random, device=device)
+    backbone, network, step = parts.backbone, parts.network, parts.step
+    describe(outcome, backbone, network, precision=step.precision)
     inputs = backbone.batch(run.training.batch_size)
     targets, x, prefix = run.task.stand_ins(inputs), inputs, {}
     if (cut := frozen_prefix(backbone)) is not None:
@@ -80,8 +80,9 @@ def measure(run: Run, steps: int, outcome: Outcome, *, device: str) -> Outcome:
 
 def shapes(run: Run, outcome: Outcome, *, device: str) -> Outcome:
     """What is known of a network without its weights: what it trains, and in which precision it would on a device."""
-    backbone, _ = built(replace(run, model=run.model.untrained()), outcome, device="meta")
-    outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta")
+    resolved = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    describe(outcome, backbone, network, precision=resolved)
     return outcome
 
 

@@ -21,8 +21,8 @@ from bench.study.recording import identity, usable
 from bench.study.study import Cell, Study
 from bench.study.trials import of_cells
 from bench.training.memory_forecast import Forecast, forecast_once
-from bench.training.recipe import Step, Training, optimizer, precision, set_mode
-from bench.training.run import Run, assemble
+from bench.training.recipe import Training, set_mode
+from bench.training.run import Run, assemble, ready
 
 OVERHEAD = 2.0
 """Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
@@ -186,14 +186,12 @@ class Speed:
     def measure(study: Study, cell: Cell, *, device: str) -> Speed:
         """Times a few steps with random weights on real batches: those of one task may be longer than another's."""
         run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=study.seeds[0])
-        backbone, network = assemble(run, device=device)
-        data = cell.task.data(backbone.inputs, seed=run.seed)
+        parts = ready(run, device=device)
+        network, step = parts.network, parts.step
+        data = cell.task.data(parts.backbone.inputs, seed=run.seed)
         split, sizes = data.train, tuple(len(part) for part in (data.train, data.val, data.test))
         batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
         each = cycle([(split.inputs(index).to(device), split.targets(index).to(device)) for index in batches[:3]])
-        rule = optimizer(network.backbone, network.head, run.training)
-        kind = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
-        step = Step(network, cell.task.loss, rule, run.training, torch.device(device), kind)
 
         @torch.no_grad()
         def forward() -> None:
@@ -205,7 +203,7 @@ class Speed:
         step_time = median_seconds(lambda: step(*next(each)), device=device, repeats=3)
         network.eval()
         forward_time = median_seconds(forward, device=device, repeats=3)
-        prefix = frozen_prefix(backbone)
+        prefix = frozen_prefix(parts.backbone)
         cached = prefix is not None and prefix.whole
         return Speed(step_time, forward_time, cached, sizes, split.views, run.training)
 

@@ -1,7 +1,7 @@
 """One run: a method on a model on a task with one seed.
 
 - recipe: options, precision, optimiser, schedule, and what is in training mode.
-- run: what a run is, and the network that it trains.
+- run: what a run is; network, optimiser and step of one, assembled.
 - device: where it runs.
 - loop: training, validation, the one test.
 - inference: latency and size of what was trained.
@@ -12,4 +12,4 @@
 
 from bench.training.loop import Outcome, train
 from bench.training.recipe import Training
-from bench.training.run import Network, Run, assemble
+from bench.training.run import Network, Ready, Run, assemble, ready

@@ -19,9 +19,9 @@ from bench.models.prefix import FrozenPrefix, frozen_prefix
 from bench.tasks import Data, Example, Shows, Split
 from bench.tasks.precomputed import Precomputed
 from bench.training import inference
-from bench.training.recipe import Step, optimizer, precision, schedule, set_mode
+from bench.training.recipe import schedule, set_mode
 from bench.training.retention import retained
-from bench.training.run import Network, Run, assemble
+from bench.training.run import Network, Ready, Run, ready
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -94,9 +94,9 @@ def train(
         BadInput: the parts do not fit together, or data or weights cannot be had.
     """
     outcome, clocks = outcome or Outcome(), (time.perf_counter(), time.process_time())
-    backbone, network, data = prepare(run, outcome, device=device)
-    loop = Loop(run, network, data, outcome, device)
-    if cache and (prefix := frozen_prefix(backbone)) is not None:
+    parts, data = prepare(run, outcome, device=device)
+    loop = Loop(run, parts, data, outcome)
+    if cache and (prefix := frozen_prefix(parts.backbone)) is not None:
         loop.skip(prefix)
     try:
         loop.fit(on_epoch)
@@ -106,7 +106,7 @@ def train(
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
     outcome.time |= {"total": time.perf_counter() - clocks[0], "cpu": time.process_time() - clocks[1]}
     if run.test and outcome.status == "ok":
-        after(run, backbone, network, outcome, device=device)
+        after(run, parts.backbone, parts.network, outcome, device=device)
     return outcome
 
 
@@ -122,35 +122,33 @@ def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, d
         outcome.provenance["retained_failed"] = str(error)
 
 
-def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network, Data]:
-    """Network and data of a run, with what the outcome says of them."""
+def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Ready, Data]:
+    """Network, step and data of a run, with what the outcome says of them."""
     start = time.perf_counter()
-    backbone, network = built(run, outcome, device=device)
-    data = run.task.data(backbone.inputs, seed=run.seed)
+    parts = ready(run, device=device)
+    describe(outcome, parts.backbone, parts.network, precision=parts.step.precision)
+    data = run.task.data(parts.backbone.inputs, seed=run.seed)
     outcome.provenance |= data.provenance
     outcome.time["data"] = time.perf_counter() - start
-    return backbone, network, data
+    return parts, data
 
 
-def built(run: Run, outcome: Outcome, *, device: str) -> tuple[Backbone, Network]:
-    """The network of a run, with what the outcome says of it."""
-    backbone, network = assemble(run, device=device)
+def describe(outcome: Outcome, backbone: Backbone, network: Network, *, precision: str) -> None:
+    """What the outcome says of a network that is not trained yet."""
     parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
     outcome.parameters = {**parts, "total": sum(parts.values())}
-    outcome.precision = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    outcome.precision = precision
     outcome.provenance = dict(backbone.provenance)
-    return backbone, network
 
 
 class Loop:
     """The state of one run: network, data, and where in the training it is."""
 
-    def __init__(self, run: Run, network: Network, data: Data, outcome: Outcome, device: str) -> None:
-        self.run, self.network, self.outcome, self.device = run, network, outcome, torch.device(device)
+    def __init__(self, run: Run, parts: Ready, data: Data, outcome: Outcome) -> None:
+        self.run, self.network, self.step, self.outcome = run, parts.network, parts.step, outcome
+        self.device = self.step.device
         self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
         self.order = torch.Generator().manual_seed(run.seed)
-        self.optimizer = optimizer(network.backbone, network.head, run.training)
-        self.step = Step(network, run.task.loss, self.optimizer, run.training, self.device, outcome.precision)
         self.first_loss = math.nan
         self.seen = 0
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
@@ -180,7 +178,7 @@ class Loop:
             with self.allocated.during("eval"), self.energy.during("eval"):
                 scores = self.evaluate("val")
             self.outcome.step = self.clock.found()
-            rate = self.optimizer.param_groups[0]["lr"]
+            rate = self.step.rule.param_groups[0]["lr"]
             self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
             self.check(loss, exploded=True)
             self.check(scores["loss"], what="validation")
@@ -214,7 +212,7 @@ class Loop:
         for i, index in enumerate(batches):
             done = (epoch - 1) * len(batches) + i
             factor = schedule(done, steps=steps, warmup=self.run.training.warmup)
-            for group in self.optimizer.param_groups:
+            for group in self.step.rule.param_groups:
                 group["lr"] = group["peak"] * factor
             view = torch.randint(split.views, (len(index),), generator=self.order)
             with self.clock.step() as lap:

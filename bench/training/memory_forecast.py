@@ -29,8 +29,8 @@ from bench.costs.units import readable
 from bench.errors import BadInput, say_once
 from bench.models import Backbone
 from bench.models.prefix import frozen_prefix
-from bench.training.recipe import Step, Training, optimizer, precision, set_mode
-from bench.training.run import Network, Run, assemble
+from bench.training.recipe import Training, precision, set_mode
+from bench.training.run import Network, Run, assemble, step_of
 
 UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 FEW = (2, 4)
@@ -168,8 +168,7 @@ def _facts(run: Run, kind: str, resolved: str) -> tuple[int, str, str]:
 def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, device: str, block: int) -> Memory:
     """The step that `bench.training.loop` would do, with the features of a frozen prefix computed before it."""
     set_mode(network)
-    rule = optimizer(network.backbone, network.head, run.training)
-    step = Step(network, run.task.loss, rule, run.training, torch.device(device), resolved)
+    step = step_of(run, network, device=device, precision=resolved)
     cut = frozen_prefix(backbone)
     if cut is not None:
         network.features = cut.resume

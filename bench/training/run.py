@@ -1,4 +1,4 @@
-"""What a run is: its specification, and the network that it trains."""
+"""What a run is: its specification, and what it trains with: network, optimiser and step, put together here alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from bench.methods import Method
 from bench.models import Backbone, adapt, checkpoint
 from bench.tasks import Task
-from bench.training.recipe import Training
+from bench.training.recipe import Step, Training, optimizer, precision
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,39 @@ def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Net
         checkpoint(backbone)
     torch.manual_seed(run.seed)
     return backbone, Network(backbone.module, head)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a run trains with.
+
+    Args:
+        backbone: adapted, and what it publishes of itself.
+        network: the backbone under its head.
+        step: one step of the run's optimiser on the network.
+    """
+
+    backbone: Backbone
+    network: Network
+    step: Step
+
+
+def ready(run: Run, *, device: str) -> Ready:
+    """Network, optimiser and step of a run, on a real device: what trains, times and measures goes through here."""
+    backbone, network = assemble(run, device=device)
+    resolved = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
+    return Ready(backbone, network, step_of(run, network, device=device, precision=resolved))
+
+
+def step_of(run: Run, network: Network, *, device: str, precision: str) -> Step:
+    """The step of a run on a network from `assemble`, for who must touch the network first: the optimiser holds on to
+    the tensors that it is given.
+
+    Args:
+        run: what to train.
+        network: assembled from it.
+        device: of the network.
+        precision: "bf16" or "fp32", as resolved.
+    """
+    rule = optimizer(network.backbone, network.head, run.training)
+    return Step(network, run.task.loss, rule, run.training, torch.device(device), precision)

@@ -49,8 +49,8 @@ def test_same_seed_same_result():
 def test_an_epoch_has_the_steps_asked_for_whatever_the_size(steps, sizes):
     run = run_of(LinearProbe(), epoch_steps=steps)
     outcome = Outcome()
-    _, network, data = prepare(run, outcome, device="cpu")
-    batches = Loop(run, network, data, outcome, "cpu").batches(data.train)
+    parts, data = prepare(run, outcome, device="cpu")
+    batches = Loop(run, parts, data, outcome).batches(data.train)
     assert [len(batch) for batch in batches] == sizes
     assert steps == 2 or set(torch.cat(batches[:4]).tolist()) == set(range(60))  # one whole pass before the next
     found = train(run)
@@ -152,8 +152,8 @@ def test_divergence_is_a_status(lr):
 
 def test_a_high_step_is_no_divergence_but_a_high_epoch_or_nan_is():
     outcome = Outcome()
-    _, network, data = prepare(run_of(LinearProbe()), outcome, device="cpu")
-    loop = Loop(run_of(LinearProbe()), network, data, outcome, "cpu")
+    parts, data = prepare(run_of(LinearProbe()), outcome, device="cpu")
+    loop = Loop(run_of(LinearProbe()), parts, data, outcome)
     loop.check(2.0)
     loop.check(500.0)
     loop.check(19.0, exploded=True)

@@ -217,8 +217,8 @@ def test_a_few_questions_are_learned_by_heart(tmp_path, one_thread):
     task = folder(tmp_path / "run", impossible=True)
     training = Training(lr=3e-3, head_lr=1e-2, epochs=50, batch_size=4, precision="fp32")
     run, outcome = Run(task, replace(BERT, dropout=0.0), FullFineTuning(), training, seed=0), Outcome()
-    _, network, data = prepare(run, outcome, device="cpu")
-    loop = Loop(run, network, data, outcome, "cpu")
+    parts, data = prepare(run, outcome, device="cpu")
+    loop = Loop(run, parts, data, outcome)
     assert loop.evaluate("train")["f1"] < 0.5
     losses = [loop.epoch(epoch) for epoch in range(1, training.epochs + 1)]
     found = loop.evaluate("train")
