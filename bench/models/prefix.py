@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import is_fake
 
 from bench.models.backbone import Backbone
 from bench.sites import depth
@@ -33,18 +34,32 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     """Cuts an adapted backbone before the first module that trains.
 
     Two cuts are known: at the features (nothing below them trains: linear probe, feature LoRA), for every family; and
-    at the input of a residual block, for families that can resume there (plain ViTs).
+    at the input of a residual block, for families that can resume there (plain ViTs). A place where the two halves
+    would not be the whole is none: something that trains reaches before it, or a hook of what lies around it would
+    not run.
 
     Returns:
         The cut, or None where training begins before the first such place, or the features are not pooled.
     """
-    if backbone.output != "pooled":
+    place = _place(backbone) if backbone.output == "pooled" else None
+    if place is None:
         return None
+    path, block = place
+    host = backbone.module.get_submodule(path)
+    run = partial(_input_of, host, backbone.module)
+    resume = host.__call__ if block is None or backbone.resume is None else partial(backbone.resume, block)
+    around = (backbone.module.get_submodule(path[:end]) for end in _ends(path))
+    if any(module._forward_hooks for module in around) or not _is_whole(backbone, run, resume):
+        return None
+    return FrozenPrefix(torch.no_grad()(run), resume, whole=block is None)
+
+
+def _place(backbone: Backbone) -> tuple[str, int | None] | None:
+    """The path of the module before which to cut, and its depth index where it is a block."""
     features = next(site.path for site in backbone.sites if site.role == "features")
     trains = {name for name, p in backbone.module.named_parameters() if p.requires_grad}
     if all(name.startswith(features + ".") for name in trains):
-        module = backbone.module.get_submodule(features)
-        return FrozenPrefix(partial(_input_of, module, backbone.module), module.__call__, whole=True)
+        return features, None
     if backbone.resume is None:
         return None
     blocks = [site.path for site in backbone.sites if site.role == "block"]
@@ -55,10 +70,33 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     first = next(
         (i for i, path in enumerate(blocks) if any(n.startswith(path + ".") for n in trains)), depth(backbone.sites)
     )
-    if not 0 < first < len(blocks):
-        return None
-    host = backbone.module.get_submodule(blocks[first])
-    return FrozenPrefix(partial(_input_of, host, backbone.module), partial(backbone.resume, first))
+    return (blocks[first], first) if 0 < first < len(blocks) else None
+
+
+def _ends(path: str) -> list[int]:
+    """Where the paths of the modules around a module end, from the network itself on."""
+    return [0, *(i for i, sign in enumerate(path) if sign == ".")]
+
+
+def _is_whole(backbone: Backbone, run: Callable[[Any], Tensor], resume: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the two halves give what the network gives, and no gradient passes from one to the other.
+
+    On one example, in evaluation. Of tensors without values only the gradient is looked at.
+    """
+    module, modes = backbone.module, {each: each.training for each in backbone.module.modules()}
+    module.eval()
+    try:
+        example = backbone.example(1)
+        with torch.enable_grad():
+            reached = run(example)
+        if reached.requires_grad:
+            return False
+        with torch.no_grad():
+            halves, whole = resume(reached), module(example)
+    finally:
+        for each, training in modes.items():
+            each.training = training
+    return whole.is_meta or is_fake(whole) or torch.allclose(halves, whole, rtol=1e-3, atol=1e-4)
 
 
 def _after(backbone: Backbone) -> list[str]:
@@ -74,12 +112,12 @@ class _Reached(Exception):
         self.value = value
 
 
-@torch.no_grad()
 def _input_of(module: nn.Module, network: nn.Module, inputs: Any) -> Tensor:
     def stop(_: nn.Module, args: tuple[Any, ...]) -> None:
         raise _Reached(args[0])
 
-    hook = module.register_forward_pre_hook(stop)
+    # Before the module's other hooks: they run when it resumes.
+    hook = module.register_forward_pre_hook(stop, prepend=True)
     try:
         network(inputs)
     except _Reached as reached:

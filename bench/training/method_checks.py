@@ -20,6 +20,7 @@ from bench.errors import BadInput
 from bench.methods import METHODS, Method, merge
 from bench.methods.branch import Branch
 from bench.models import Backbone, HuggingFace, Timm, adapt
+from bench.models.prefix import frozen_prefix
 from bench.spec import parse
 from bench.training.recipe import set_mode
 
@@ -157,6 +158,26 @@ def merges(method: Method, model: Any) -> None:
         raise Violation("after merging, the state_dict has other keys than the base's")
 
 
+def prefix_is_whole(method: Method, model: Any) -> None:
+    """What the frozen part makes of a sample once serves the whole training: cached equals computed anew.
+
+    The cache is filled first, and then all that trains is moved, as training does.
+    """
+    backbone = build(method, model)
+    cut = frozen_prefix(backbone)
+    if cut is None:
+        return
+    x = backbone.example(2)
+    cached = cut.run(x)
+    perturb(backbone.module)
+    difference = (flat(cut.resume(cached)) - flat(backbone.module(x))).abs().max().item()
+    if difference > 1e-10:
+        raise Violation(
+            f"with the frozen part cached the features differ by {difference:.2g}: what trains acts before the first "
+            "module that has its parameters"
+        )
+
+
 def repeats(method: Method, model: Any) -> None:
     """The same seed gives the same losses."""
     first, second = [*islice(losses(method, model), 3)], [*islice(losses(method, model), 3)]
@@ -199,6 +220,7 @@ CHECKS: dict[str, Callable[[Method, Any], None]] = {
     "the base's keys survive": keys_survive,
     "gradients reach what trains, and only that moves": gradients_reach,
     "merged equals unmerged": merges,
+    "the cached prefix equals the whole network": prefix_is_whole,
     "same seed, same losses": repeats,
     "overfits eight samples": overfits,
 }

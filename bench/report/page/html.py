@@ -52,7 +52,8 @@ def write_html(
     from jinja2 import Environment
 
     shown = scored(groups)
-    page = Environment(autoescape=True).from_string(_template()).render(
+    template = Environment(autoescape=True).from_string(_template())
+    page = template.render(
         title=title,
         question=question,
         answer=answer(shown) if shown else ["Nothing to conclude: no final run has a score."] * (not _costs(groups)),
