@@ -17,6 +17,7 @@ from bench.errors import BadInput, unknown
 from bench.models import text_weights
 from bench.models.architectures import sites
 from bench.models.backbone import Backbone, Features
+from bench.models.dropout import for_every_method, silence, silence_configuration
 from bench.models.text_weights import TEXT_ASSETS, Files
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
@@ -103,8 +104,8 @@ class HuggingFace(Spec):
         pool: "mean" over the real tokens, "last" real token, "token" for the first (CLS); "" for "mean" in encoders
             and "last" in decoders, whose earlier tokens have not seen the later ones.
         max_length: tokens a text is cut to; None for as many as the model takes.
-        dropout: rate wherever the network has dropout; None for its configuration's own. Active only in blocks that
-            train in full.
+        dropout: rate wherever the network has dropout, in frozen parts too, so under every method; None for none,
+            whatever the configuration says.
         revision: branch, tag or commit on the hub.
     """
 
@@ -171,10 +172,14 @@ class HuggingFace(Spec):
             torch.manual_seed(seed)
             body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
         _prepare_network(body, kernels or device)
+        if not self.dropout:
+            silence(body)  # what is written into the network and not its configuration
         inputs = TextInputs(files.tokenizer, self._length(files, body))
         width = files.config.hidden_size
         module = TextNetwork(body, width=width, pool=self._pool(files.config) if output == "pooled" else "")
         module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
+        if self.dropout:
+            for_every_method(module)
         found = sites(module)
         return Backbone(
             module=module,
@@ -189,10 +194,7 @@ class HuggingFace(Spec):
 
     def _configure(self, config: Any) -> None:
         config.use_cache = False  # of keys and values, for generation
-        if self.dropout is not None:
-            for key, value in config.to_dict().items():
-                if key.endswith(("dropout", "dropout_prob", "pdrop")) and isinstance(value, int | float):
-                    setattr(config, key, self.dropout)
+        silence_configuration(config, dropout=self.dropout or 0.0)
 
     def _pool(self, config: Any) -> str:
         from transformers.models.auto import modeling_auto as auto

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import is_fake
 
 from bench.models.backbone import Backbone
+from bench.models.dropout import drops_in_training
 from bench.sites import depth
 
 
@@ -39,10 +40,11 @@ def frozen_prefix(backbone: Backbone) -> FrozenPrefix | None:
     not run.
 
     Returns:
-        The cut, or None where training begins before the first such place, or the features are not pooled.
+        The cut, or None where training begins before the first such place, where the features are not pooled, or
+        where dropout was asked for, which makes something else of a sample every time.
     """
     place = _place(backbone) if backbone.output == "pooled" else None
-    if place is None:
+    if place is None or drops_in_training(backbone.module):
         return None
     path, block = place
     host = backbone.module.get_submodule(path)

@@ -15,6 +15,7 @@ from bench.errors import BadInput, unknown
 from bench.models import weights as asset_weights
 from bench.models.architectures import sites
 from bench.models.backbone import Backbone, Features, Maps
+from bench.models.dropout import for_every_method, silence
 from bench.models.hub import go_offline_if_need_be
 from bench.models.maps import any_size, map_sites, timm_maps
 from bench.sites import Site, depth
@@ -47,7 +48,7 @@ class Timm(Spec):
             them) and timm's hub otherwise; "hub" forces the hub; "random" initialises from the run's seed. Mind
             that timm initialises DINOv2's LayerScale at 1e-5: its random twin is nearly an identity map.
         image_size: in pixels; None for the size of the weights.
-        drop_path: stochastic depth rate; active only in blocks that train in full.
+        drop_path: stochastic depth rate, in frozen blocks too, so under every method; nothing else is dropped.
         pool: "" for the architecture's own, else "token", "avg", … as timm's `global_pool`.
     """
 
@@ -109,11 +110,14 @@ class Timm(Spec):
             model: Any = self._create(meta=meta, options=options)
         if self.asset and not meta:
             self._load_asset(model)
+        silence(model, paths=not self.drop_path)  # some architectures have rates of their own
         config = model.pretrained_cfg
         inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
         if torch.device(kernels or device).type == "cpu":
             _attend_eagerly(model)
         module, found, width = self._maps(model.to(device)) if output == "maps" else self._pooled(model.to(device))
+        if self.drop_path:
+            for_every_method(module)
         return Backbone(
             module=module,
             sites=found,

@@ -22,6 +22,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from bench import assets
 from bench.errors import BadInput, unknown
 from bench.models.backbone import Backbone, Maps, PretrainedHead
+from bench.models.dropout import silence
 from bench.models.maps import MapNetwork, map_sites
 from bench.models.timm_models import ImageInputs, noise
 from bench.spec import Spec, check_numbers
@@ -85,6 +86,7 @@ class Torchvision(Spec):
         with torch.random.fork_rng(devices=[]), torch.device("meta") if meta else contextlib.nullcontext():
             torch.manual_seed(seed)
             detector: Any = get_model(self.name, weights=None, weights_backbone=None)
+        silence(detector)
         provenance: dict[str, str | None] = {"weights": "random", "weights_sha256": None}
         if self.weights == "pretrained" and not meta:
             provenance = _load(detector, self.name)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
+from bench.models.dropout import drops_in_training
 from bench.spec import Spec, check_numbers
 
 
@@ -85,19 +86,34 @@ def precision(wanted: str, *, device: str, pays: bool) -> str:
 
 
 def set_mode(module: nn.Module) -> None:
-    """Puts into training mode what trains, and nothing else.
+    """Puts into training mode what trains, and what draws at random where the model was asked for dropout.
 
-    A frozen backbone has no dropout, no drop-path and no moving batch statistics: a part is in training mode if all
-    of its parameters train, or, for what a method added or freed (except in a normalisation), some of its own do.
+    A frozen backbone has no moving batch statistics: a part is in training mode if all of its parameters train, or, for
+    what a method added or freed (except in a normalisation), some of its own do. Of a model with dropout or drop-path
+    (none has any unless asked) all is, under every method, but for normalisations that do not train so.
     """
+    _set_mode(module)
+    for network in module.modules():
+        if drops_in_training(network):
+            for part in network.modules():
+                part.training |= not _has_statistics(part)
+
+
+def _set_mode(module: nn.Module) -> None:
     trains = [p.requires_grad for p in module.parameters()]
     if trains and all(trains):
         module.train()
         return
     own = [p.requires_grad for p in module.parameters(recurse=False)]
-    module.training = any(own) and not isinstance(module, nn.modules.batchnorm._BatchNorm)
+    module.training = any(own) and not _has_statistics(module)
     for child in module.children():
-        set_mode(child)
+        _set_mode(child)
+
+
+def _has_statistics(module: nn.Module) -> bool:
+    """Whether training mode would move statistics of a module's own, as a BatchNorm's."""
+    kept = any("running" in name or "num_batches" in name for name in module._buffers)
+    return kept or isinstance(module, nn.modules.batchnorm._NormBase)
 
 
 def optimizer(backbone: nn.Module, head: nn.Module, training: Training) -> torch.optim.Optimizer:

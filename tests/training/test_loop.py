@@ -10,7 +10,6 @@ from torch import nn
 
 from bench.errors import BadInput
 from bench.methods import BitFit, FeatureLoRA, FullFineTuning, LinearProbe, LoRA
-from bench.models import Timm
 from bench.tasks import Images
 from bench.tasks.precomputed import Precomputed
 from bench.training.loop import Diverged, Loop, Outcome, prepare, train
@@ -181,14 +180,6 @@ def test_batch_norm_in_bitfit_keeps_its_statistics_and_in_full_fine_tuning_moves
         set_mode(network)
         norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
         assert all(m.training == moves for m in norms)
-
-
-def test_drop_path_acts_only_where_a_block_trains_in_full():
-    model = Timm("test_vit", weights="random", image_size=32, drop_path=0.5)
-    for method, active in ((FullFineTuning(), True), (LoRA(rank=2), False)):
-        network = build(method, model).module
-        set_mode(network)
-        assert network.blocks[-1].drop_path1.training == active
 
 
 def test_weight_decay_spares_vectors_and_embeddings():
