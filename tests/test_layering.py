@@ -33,8 +33,11 @@ ORDER = (
 VOCABULARY = ("spec", "space", "sites", "errors")  # in this order too
 WITHIN = {  # packages of several parts, from top to bottom
     "report": ("claims compare", "page", "figures", "tables", "data", "style"),
-    "tasks": ("detection", "text", "images", "classification precomputed", "majority", "contract pools caches"),
-}
+    "tasks": (
+        "detection", "text", "images", "classification precomputed", "majority", "contract pools caches",
+        "folders pictures", "notes",
+    ),
+}  # fmt: skip
 # Packages that know less than their place allows.
 ONLY = {
     "methods": {"vocabulary"},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from bench.errors import BadInput
+from bench.errors import BadInput, shown
+from bench.tasks.notes import Note
 
 HOLD_OUT_SEED = 0
 """Draws the test part of sets without an official one: once, so that no seed's tuning ever sees a test sample."""
@@ -34,6 +37,8 @@ class Pool:
         groups: of every sample, where samples that belong together must not be parted (texts on one film); None
             where each stands for itself.
         removed: how many samples were left out and why, for the record: {"duplicates_removed": 12}.
+        names: of the classes, by index; empty where they have none.
+        notes: what the reader did to the data, for people.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Pool:
     default_val: int = 200
     groups: np.ndarray | None = None
     removed: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def split(
@@ -125,3 +132,86 @@ def _draw(pool: Pool, among: np.ndarray, first: int, second: int | None, *, seed
     except ValueError as error:
         raise BadInput(f"{pool.name}: cannot split {len(among)} samples by class: {error}") from None
     return np.sort(a), np.sort(b)
+
+
+REPEATS: Mapping[str, str] = {
+    "test_duplicates_removed": "that are in test too",
+    "val_duplicates_removed": "that are in validation too",
+    "conflicting_removed": "of which there are copies under another label",
+    "duplicates_removed": "that are there once already",
+}
+"""Why a sample is not developed on, under the names of records."""
+
+
+def repeats(
+    keys: Sequence[Hashable],
+    labels: Sequence[int] | np.ndarray,
+    *,
+    test: np.ndarray | None,
+    val: np.ndarray | None = None,
+) -> tuple[np.ndarray, dict[str, list[int]]]:
+    """The samples to develop on: none that is tested on, none twice, none that two labels are claimed for.
+
+    What stands in `test` or `val` is looked at, never removed.
+
+    Args:
+        keys: of every sample; what is equal is the same sample.
+        labels: of every sample.
+        test: indices of the official test part; None where none is given and one is to be drawn from the rest.
+        val: indices of a given validation part.
+
+    Returns:
+        Sorted indices of the samples kept of the rest, and those left out, by `REPEATS`.
+    """
+    given = {part: where for part, where in {"test": test, "val": val}.items() if where is not None}
+    apart = {f"{part}_duplicates_removed": {keys[i] for i in where} for part, where in given.items()}
+    fixed = {int(i) for i in chain(*given.values())}
+    rest = [i for i in range(len(keys)) if i not in fixed]
+    claimed = defaultdict(set)
+    for i in rest:
+        claimed[keys[i]].add(labels[i])
+    apart["conflicting_removed"] = {key for key, those in claimed.items() if len(those) > 1}
+    apart["duplicates_removed"] = set()  # grows: what was kept
+    removed: dict[str, list[int]] = {why: [] for why in apart}
+    kept: list[int] = []
+    for i in rest:
+        if why := next((why for why, there in apart.items() if keys[i] in there), None):
+            removed[why].append(i)
+        else:
+            kept.append(i)
+            apart["duplicates_removed"].add(keys[i])
+    return np.array(kept, np.int64), removed
+
+
+def untested(keys: Sequence[Hashable], val: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Validation samples that are not in test, and those that are: what is chosen by must not be tested on."""
+    tested = {keys[i] for i in test}
+    return (
+        np.array([i for i in val if keys[i] not in tested], np.int64),
+        [int(i) for i in val if keys[i] in tested],
+    )
+
+
+def check_enough(where: str, labels: np.ndarray, names: Sequence[str], *, parts: int, what: str) -> None:
+    """Refuses a class of which there is not one sample for every part that is drawn.
+
+    Args:
+        where: the data's place, for the message.
+        labels: of what is drawn from.
+        names: of the classes.
+        parts: how many are drawn, 1 to 3.
+        what: the samples are called.
+
+    Raises:
+        BadInput: a class has fewer samples than there are parts.
+    """
+    counted = np.bincount(labels, minlength=len(names))
+    rare = np.flatnonzero(counted < parts).tolist()
+    if rare:
+        least = min(rare, key=counted.__getitem__)
+        others = f" ({len(rare)} of {len(names)} classes have too few)" if len(rare) > 1 else ""
+        needed = "are" if parts > 1 else "is"
+        raise BadInput(
+            f"{where}: class {shown(names[least])!r} has {counted[least]} different {what}, {parts} {needed} needed, "
+            f"one for each part{others}: add {what}, or leave it out"
+        )

@@ -82,8 +82,8 @@ def test_metrics_of_known_outputs():
 
 
 def test_folder_with_parts(tmp_path):
-    for part, each in (("train", 6), ("val", 3), ("test", 4)):
-        pictures(tmp_path / part, ("cat", "dog"), each)
+    for part, each, start in (("train", 6, 0), ("val", 3, 50), ("test", 4, 80)):
+        pictures(tmp_path / part, ("cat", "dog"), each, start)
     task = ImageFolder(str(tmp_path))
     data = task.data(INPUTS, seed=0)
     assert (len(data.train), len(data.val), len(data.test)) == (12, 6, 8)
@@ -98,8 +98,8 @@ def test_folder_split_for_you(tmp_path):
 
 def test_unreadable_pictures_are_named_and_skipped_or_refused(tmp_path):
     pictures(tmp_path / "train", ("a", "b"), 20)
-    pictures(tmp_path / "val", ("a", "b"), 5)
-    pictures(tmp_path / "test", ("a", "b"), 5)
+    pictures(tmp_path / "val", ("a", "b"), 5, start=50)
+    pictures(tmp_path / "test", ("a", "b"), 5, start=60)
     (tmp_path / "train" / "a" / "000.png").write_bytes(b"not a picture")
     with pytest.warns(UserWarning, match=r"skipped 1 of 40 .*000\.png"):
         data = ImageFolder(str(tmp_path)).data(INPUTS, seed=0)

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from bench.errors import BadInput
 from bench.tasks.detection.boxes import Truth
-from bench.tasks.images.decode import rgb
+from bench.tasks.pictures import flattened
 from bench.tasks.pools import Pool
 
 PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -200,7 +200,7 @@ def _opened(picture: Picture) -> Image.Image:
     if found.size != size:
         said, is_ = ("×".join(map(str, s)) for s in (size, found.size))
         raise BadInput(f"{picture.title} is {is_} pixels; its annotation says {said}: mend one of the two")
-    return rgb(found, picture.title)
+    return flattened(found, picture.title)
 
 
 def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequence[Truth], stamp: str) -> str:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
 from bench.tasks.detection.box_pools import PARTS, Mark, Part, Source, check_there, in_file, source, stamp_of
-from bench.tasks.images.sets import PICTURES
+from bench.tasks.pictures import PICTURES
 
 LAYOUTS = (
     "Annotations/*.xml with JPEGImages/ and ImageSets/Main/{train,val,test}.txt, or .xml files beside their pictures, "

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from bench.errors import BadInput, say_once
 from bench.tasks.caches import Arrays, cached
+from bench.tasks.pictures import flattened
 from bench.tasks.pools import Pool
 
 TOO_MANY = 0.1
@@ -50,23 +51,6 @@ def cache_name(pool: Pool, indices: np.ndarray, size: int, recipe: str) -> str:
     return f"{pool.name}-{size}px-{digest.hexdigest()[:16]}"
 
 
-def rgb(picture: Image.Image, title: str) -> Image.Image:
-    """A picture in colours of 8 bits; of grey values of 16 bits the upper 8, where PIL would take all for white.
-
-    Args:
-        picture: in any mode.
-        title: its name, for messages.
-
-    Raises:
-        BadInput: its values have 32 bits, and what is white is not said.
-    """
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    elif picture.mode in ("I", "F"):
-        raise BadInput(f"{title} has values of 32 bits: save it with 8 or 16")
-    return picture.convert("RGB")
-
-
 def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
     pixels = np.empty((len(indices), 3, size, size), np.uint8)
     kept = np.zeros(len(indices), bool)
@@ -74,7 +58,7 @@ def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
         tqdm(indices, desc=f"decode {pool.name}", unit="picture", leave=False, delay=1, disable=None)
     ):
         try:
-            picture = rgb(pool.read(int(i)), pool.title(int(i)))
+            picture = flattened(pool.read(int(i)), pool.title(int(i)))
         except Exception:  # PIL has a dozen ways to say that a file is broken, or a bomb
             continue
         pixels[row] = _square(picture, size)

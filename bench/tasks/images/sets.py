@@ -19,7 +19,6 @@ from bench.tasks.pools import Pool
 
 ORL_BYTES = 10318
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif"}
 
 
 @dataclass(frozen=True)
@@ -134,47 +133,6 @@ def _labels(part: Any) -> np.ndarray:
     """torchvision's sets keep their labels under one of three names; __getitem__ would decode every picture."""
     found = next(getattr(part, name) for name in ("targets", "labels", "_labels") if hasattr(part, name))
     return np.asarray(found, np.int64)
-
-
-def folder_pool(path: Path) -> Pool:
-    """Pictures in class folders, with train, val and test folders above them or without.
-
-    Raises:
-        BadInput: the folder is missing, empty or has one class, or a test class does not occur in train.
-    """
-    if not path.is_dir():
-        raise BadInput(f"no folder {str(path)!r}: give the folder that holds train/<class>/… or <class>/…")
-    parts = [path / part for part in ("train", "val", "test")] if (path / "train").is_dir() else [path]
-    parts = [part for part in parts if part.is_dir()]
-    listed = [
-        (part.name, p.parent.name, p)
-        for part in parts
-        for p in sorted(part.glob("*/*"))
-        if p.suffix.lower() in PICTURES
-    ]
-    if not listed:
-        raise BadInput(f"no pictures under {str(path)!r}: they are looked for as <class>/<picture>.jpg, .png, …")
-    names = sorted({c for part, c, _ in listed if part == parts[0].name})
-    if strange := sorted({c for _, c, _ in listed} - set(names)):
-        raise BadInput(f"{str(path)!r}: class {strange[0]!r} occurs in val or test but not in train")
-    if len(names) < 2:
-        raise BadInput(f"{str(path)!r} has one class ({', '.join(names)}): classification needs at least two")
-    labels = np.array([names.index(c) for _, c, _ in listed], np.int64)
-    stamp = hashlib.sha256()
-    for *_, picture in listed:
-        with picture.open("rb") as file:  # names, sizes and beginnings: a copy of the folder is the same data
-            stamp.update(f"{picture.relative_to(path)} {picture.stat().st_size}\n".encode() + file.read(4096))
-    sha = stamp.hexdigest()
-    pool = _of_files(path.absolute().name, [p for *_, p in listed], labels, len(names), sha)
-    where = {part: np.array([i for i, row in enumerate(listed) if row[0] == part], int) for part in ("val", "test")}
-    given = {part: rows if len(rows) else None for part, rows in where.items()}
-    rest = np.array([i for i, row in enumerate(listed) if row[0] == parts[0].name], int)
-    hold_out = 0 if given["test"] is not None else max(len(names), len(rest) // 5)
-    default_val = max(len(names), (len(rest) - hold_out) // 5)
-    return replace(
-        pool, development=rest, official_val=given["val"], official_test=given["test"],
-        hold_out=hold_out, default_train=None, default_val=default_val,
-    )  # fmt: skip
 
 
 def _of_files(name: str, files: list[Path], labels: np.ndarray, classes: int, sha256: str) -> Pool:

@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from bench.errors import unknown
+from bench.errors import BadInput, unknown
+from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Data, shuffled
+from bench.tasks.folders import below
+from bench.tasks.images.class_folders import folder_pool
 from bench.tasks.images.decode import decoded
-from bench.tasks.images.sets import IMAGE_SETS, folder_pool
+from bench.tasks.images.sets import IMAGE_SETS
+from bench.tasks.pictures import WHITE, colour
 from bench.tasks.pools import Pool, split
 
 
@@ -39,7 +43,9 @@ class _ImageTask(Classification):
             for part, views in zip(parts, (2 if flip else 1, 1, 1), strict=True)
         )
         sizes = {"train_samples": len(train), "val_samples": len(val), "test_samples": len(test)}
-        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes})
+        skipped = sum(map(len, parts)) - sum(sizes.values())  # whose heads could be read, but not their pixels
+        said = {**pool.removed, **({"pictures_skipped": skipped} if skipped else {})}
+        return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes, **said})
 
 
 class ImageSplit:
@@ -120,10 +126,13 @@ class Images(_ImageTask):
 class ImageFolder(_ImageTask):
     """Your own pictures: path/train/<class>/…, path/val/…, path/test/…, or path/<class>/… to be split for you.
 
+    Pictures are put upright as their EXIF notes say. `bench plan` says what else is done to them.
+
     Args:
         path: the folder. Without a test folder a fifth is held out for testing, once for all seeds.
         train, val, test: at most so many pictures of each; None for all (val: a fifth of what is left, if no folder).
         flip: mirror training pictures at random.
+        background: the colour that transparent pictures are laid on, by name or as "#rrggbb".
     """
 
     path: str
@@ -131,8 +140,12 @@ class ImageFolder(_ImageTask):
     val: int | None = None
     test: int | None = None
     flip: bool | None = True
+    background: str = WHITE
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str):
+            raise BadInput(f"path={self.path!r}: give a folder, as text")
+        colour(self.background)
         check_sizes(self)
 
     @property
@@ -142,7 +155,13 @@ class ImageFolder(_ImageTask):
 
     def pool(self) -> Pool:
         """All pictures of the folder."""
-        return folder_pool(Path(self.path).expanduser())
+        path = Path(self.path).expanduser()
+        return _folder(path, self.background, stamps(below(path)) if path.is_dir() else ())
+
+
+@lru_cache(maxsize=8)
+def _folder(path: Path, background: str, _there: tuple[object, ...]) -> Pool:
+    return folder_pool(path, background=background)
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,6 @@ import html
 import io
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -17,7 +16,7 @@ from itertools import chain
 import numpy as np
 
 from bench import assets
-from bench.tasks.pools import Pool
+from bench.tasks.pools import Pool, repeats
 
 Text = str | tuple[str, ...]
 """One text, or several that belong together, such as premise and hypothesis."""
@@ -71,25 +70,8 @@ def deduplicated(
         part; "conflicting_removed" (all copies of a text whose copies differ in label); "duplicates_removed" (occur
         earlier).
     """
-    keys = [normalised(text) for text in texts]
-    given = {part: where for part, where in {"test": test, "val": val}.items() if where is not None}
-    apart = {f"{part}_duplicates_removed": {keys[i] for i in where} for part, where in given.items()}
-    fixed = {int(i) for i in chain(*given.values())}
-    rest = [i for i in range(len(keys)) if i not in fixed]
-    claimed = defaultdict(set)
-    for i in rest:
-        claimed[keys[i]].add(labels[i])
-    apart["conflicting_removed"] = {key for key, those in claimed.items() if len(those) > 1}
-    apart["duplicates_removed"] = set()  # grows: what was kept
-    removed = dict.fromkeys(apart, 0)
-    kept: list[int] = []
-    for i in rest:
-        if why := next((why for why, there in apart.items() if keys[i] in there), None):
-            removed[why] += 1
-        else:
-            kept.append(i)
-            apart["duplicates_removed"].add(keys[i])
-    return np.array(kept, np.int64), removed
+    kept, removed = repeats([normalised(text) for text in texts], labels, test=test, val=val)
+    return kept, {why: len(those) for why, those in removed.items()}
 
 
 def _rotten_tomatoes() -> Pool:
@@ -211,7 +193,7 @@ def _pool(
     development, removed = deduplicated(keys or texts, numbers, test=test)
     return Pool(
         name, numbers, len(index), texts.__getitem__, lambda i: f"text {i}",
-        fingerprint(texts, labels), development, official_test=test, removed=removed,
+        fingerprint(texts, labels), development, official_test=test, removed=removed, names=tuple(classes),
     )  # fmt: skip
 
 

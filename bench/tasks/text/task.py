@@ -13,6 +13,7 @@ from bench.errors import BadInput, unknown
 from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Data, Reference
+from bench.tasks.folders import below
 from bench.tasks.pools import Pool, split
 from bench.tasks.text.csv_files import csv_pool
 from bench.tasks.text.sets import TEXT_SETS
@@ -101,12 +102,16 @@ class Text(TextTask):
 class TextCsv(TextTask):
     """Your own texts: a CSV file with a header, or a folder with train.csv and, if there are, val.csv and test.csv.
 
+    Also .tsv, .jsonl, .json and .parquet. `bench plan` says what is done to them.
+
     Args:
         path: the file or folder. Without a test file a fifth is held out for testing, once for all seeds.
         text: the column with the text, or two columns with a pair of texts.
         label: the column with the class.
         train, val, test: at most so many texts of each; None for all (val: a fifth up to 200, if there is no file).
         head_kind: "linear", or "mlp": Linear, tanh, Linear.
+        skip_empty: leave out rows without text or label, rather than refuse the file.
+        encoding: of the files, such as "latin-1"; None to find out: UTF-8, UTF-16 and UTF-32 are told, others guessed.
     """
 
     path: str
@@ -116,6 +121,8 @@ class TextCsv(TextTask):
     val: int | None = None
     test: int | None = None
     head_kind: str = "linear"
+    skip_empty: bool = False
+    encoding: str | None = None
 
     shows: ClassVar[tuple[str, ...]] = ("text", "label")
 
@@ -126,6 +133,8 @@ class TextCsv(TextTask):
             raise BadInput(f"text={self.text!r}: name one column, or two for pairs: text=('premise', 'hypothesis')")
         if not isinstance(self.path, str):
             raise BadInput(f"path={self.path!r}: give a CSV file, or a folder with train.csv")
+        if not isinstance(self.skip_empty, bool) or not isinstance(self.encoding, str | None):
+            raise BadInput(f"skip_empty={self.skip_empty!r}, encoding={self.encoding!r}: give a bool, and text or None")
         super().__post_init__()
 
     @property
@@ -136,13 +145,15 @@ class TextCsv(TextTask):
     def pool(self) -> Pool:
         """All texts of the file or folder."""
         path = Path(self.path).expanduser()
-        files = sorted(path.glob("*")) if path.is_dir() else [path]
-        return _csv(path, self.text, self.label, stamps(file for file in files if file.is_file()))
+        files = below(path) if path.is_dir() else [path] * path.is_file()
+        return _csv(path, self.text, self.label, self.skip_empty, self.encoding, stamps(files))
 
 
 @lru_cache(maxsize=8)
-def _csv(path: Path, text: str | tuple[str, str], label: str, _there: tuple[object, ...]) -> Pool:
-    return csv_pool(path, text=text, label=label)
+def _csv(
+    path: Path, text: str | tuple[str, str], label: str, skip_empty: bool, encoding: str | None, _there: tuple[Any, ...]
+) -> Pool:
+    return csv_pool(path, text=text, label=label, skip_empty=skip_empty, encoding=encoding)
 
 
 @lru_cache(maxsize=8)

@@ -163,8 +163,8 @@ def test_no_file(tmp_path):
 def test_not_a_csv(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     refused(tmp_path / "a.xlsx", "not a CSV by its name")
-    (tmp_path / "a.csv").write_bytes(b"text,label\nna\xefve,bad\n")
-    refused(tmp_path / "a.csv", "line 2 is not UTF-8")
+    (tmp_path / "a.csv").write_bytes("text,label\nnaïve déjà vu\n".encode() + b"na\xefve,bad\n")
+    refused(tmp_path / "a.csv", "line 3 is not UTF-8, while most is")
     (tmp_path / "b.csv").write_text('text,label\nfine,bad\n"never closed,good\nmore,bad\n')
     refused(tmp_path / "b.csv", "quotes of the record on line 3")
     (tmp_path / "c.csv").write_text('text,label\n"two\nlines",bad\nso, this has, commas,bad\n')
@@ -181,8 +181,8 @@ def test_columns_it_does_not_have(tmp_path):
     refused(path, "different columns", text="label")
     refused(write(tmp_path / "b.csv", [("a", "b", "c")], header=("text", "label", "text")), "2 columns are called")
     write(tmp_path / "train.csv", rows())
-    write(tmp_path / "test.csv", [("x",)], header=("text",))
-    refused(tmp_path, "unknown column of test.csv 'label'")
+    write(tmp_path / "test.csv", [("x", "bad")], header=("text", "Labels"))
+    refused(tmp_path, "unknown column of test.csv 'label': did you mean 'Labels'")
 
 
 def test_texts_and_labels_that_are_missing(tmp_path):
