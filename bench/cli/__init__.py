@@ -1,4 +1,9 @@
-"""The command line. Every command imports what it needs itself, so that `bench --help` answers at once."""
+"""The command line. Every command imports what it needs itself, so that `bench --help` answers at once.
+
+- here: run, plan, figures. To add a command: a function in a file of its subject, and its name in `commands`.
+- listing: methods, models, tasks, count, check. costs: memory. verdicts: compare, claims.
+- services: assets, mlflow. dashboard: Optuna's.
+"""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Allocated:
 
 
 class Steps(Protocol):
-    """A training step in its phases, as `bench.training.Step` has it."""
+    """A training step in its phases, as `bench.training.recipe.Step` has it."""
 
     @property
     def network(self) -> nn.Module:

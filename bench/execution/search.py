@@ -1,7 +1,8 @@
 """Optuna's side of tuning: which values a trial gets, and whether it goes on.
 
 The records are the truth: a storage that does not hold just what is recorded is filled anew, so that a fresh clone, a
-lost storage and a killed study go on. One process asks and tells; its workers only train (`bench/workers.py`).
+lost storage and a killed study go on. One process asks and tells; its workers (`bench/execution/workers.py`) only
+train.
 """
 
 from __future__ import annotations

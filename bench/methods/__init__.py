@@ -1,4 +1,8 @@
-"""The methods. To add one: a file in this folder, a line here, a row in tests/training/test_method_checks.py."""
+"""The methods. To add one: a file in this folder, a line here, a row in tests/training/test_method_checks.py.
+
+- method: what every method is. branch: side branches, and how they merge. bottleneck: what the adapters share.
+- the others: a method each. README.md here has their table, and shows how one was added.
+"""
 
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit

@@ -17,7 +17,7 @@ class Method(Spec):
     """A fine-tuning method and its configuration.
 
     A method is one file: a frozen dataclass with `apply` and, where tuning should search other ranges than these,
-    its own `space`. See CONTRIBUTING.md.
+    its own `space`. README.md beside it shows how one is added.
     """
 
     space: ClassVar[Space] = {

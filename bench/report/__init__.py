@@ -1,4 +1,9 @@
-"""From records to a table, figures and a page: no torch, and the same bytes for the same records."""
+"""From records to a table, figures and a page: no torch, and the same bytes for the same records.
+
+- data: what is said, computed from the records. figures, tables, page: how it is shown; a new one of each goes there.
+- style: colours, markers and names of methods and metrics, the same everywhere.
+- claims: published claims against the records. compare: two methods beside each other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Statistics on scores: pure functions; whatever draws is given a generator."""
+"""Statistics on scores: pure functions; whatever draws is given a generator.
+
+- intervals: of a mean over seeds, of an aggregate over tasks. paired: differences of two methods on the same seeds.
+- aggregate: over runs and tasks (interquartile mean, optimality gap, …). fronts: score against cost.
+"""
 
 from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
 from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank

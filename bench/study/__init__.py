@@ -1,7 +1,7 @@
 """What is to be run, and how a run becomes a record.
 
 - study: what a file in `studies/` declares; `load` finds it.
-- tune: how hyper-parameters are chosen.
+- tune: how hyper-parameters are chosen: budget, sampler, pruner, search spaces. `bench.execution.search` does it.
 - trials: the trials of a search, and which of them is chosen.
 - plan: what a study would run, with exact counts and estimated times.
 - recording: how a run becomes a record, and when a record spares a run.

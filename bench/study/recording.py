@@ -94,7 +94,7 @@ def made(
     device: str,
     jobs: int = 1,
 ) -> Record:
-    """Everything that is kept of a run; `bench/records.py` says what each field means.
+    """Everything that is kept of a run; `bench/records/store.py` says what each field means.
 
     Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
     """

@@ -1,4 +1,4 @@
-"""How hyper-parameters are chosen: the budget, the same for every method, and the spaces. `bench/search.py` does it."""
+"""How hyper-parameters are chosen: the budget, equal for all, and the spaces. `bench/execution/search.py` does it."""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 Whatever MLflow shows can be thrown away and made again (`sync`). Nothing here stops a study: a server that
 cannot be reached costs a few seconds and one line. MLflow is imported when it is first needed (a second).
+
+- entries: what is shown of a record: names, parameters, tags, metrics. chosen: the chosen values. Both plain data.
+- experiment: one study's experiment: parents, runs, report. server: MLflow's web page.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """One run: a method on a model on a task with one seed.
 
-- recipe: options, precision, optimiser, schedule, and what is in training mode.
-- run: what a run is; network, optimiser and step of one, assembled.
-- device: where it runs.
-- loop: training, validation, the one test.
+- recipe: options, precision, optimiser, schedule, and what is in training mode. A new training option goes here.
+- run: what a run is; network, optimiser and step of one, assembled. device: where it runs.
+- loop: training, validation, the one test; what a run found (`Outcome`).
 - inference: latency and size of what was trained.
 - retention: what a network still knows of an old task.
-- memory_forecast: the memory of a run before it is run.
-- method_checks: what every method must hold; `bench check`.
+- memory_forecast: the memory of a run, estimated before it is run.
+- method_checks: what every method must hold; `bench check`. A new check goes here.
 """
 
 from bench.training.loop import Outcome, train

@@ -2,7 +2,7 @@
 
 To add one: a file with a function that returns a `Canvas`, and its line in `catalogue`.
 
-- canvas: a figure with heading and footnotes. redrawing: which need not be drawn again. drawn: a figure on disk.
+- canvas: a figure with heading and footnotes. cache: which need not be drawn again. drawn: a figure on disk.
 - axis, labels, lines, points: what figures are made of.
 - the others: a kind of figure each.
 """

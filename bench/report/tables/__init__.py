@@ -1,1 +1,5 @@
-"""Tables: tidy (`table.csv`), frames (for notebooks and papers), across (all groups), aggregates, costs, markdown."""
+"""Tables.
+
+- tidy: `table.csv`, one row a run, split and metric. frames: for notebooks, papers and the page.
+- across: one table over all groups. aggregates: over tasks. costs: of a study of costs. markdown: how they are written.
+"""

@@ -1,6 +1,7 @@
 """Pictures with boxes.
 
-- task: Detection, CocoFolder, VocFolder. sets: the declared ones. coco, voc: readers of annotations.
-- box_pools, boxes, pixels, augment: pictures and boxes from the reader to the batch. composited: made pictures.
-- detectors, pyramids: the head. box_ap: average precision. examples: test pictures that a record keeps.
+- task: Detection, CocoFolder, VocFolder. sets: the declared ones. coco, voc: readers of one's own annotations.
+- box_ap: the metrics. detectors, pyramids: the head; a new detector is a function in detectors.
+- box_pools, boxes, pixels, augment: from what a reader found to the batch. composited: made pictures.
+- examples: test pictures that a record keeps.
 """

@@ -1,1 +1,5 @@
-"""Pictures with a class: `task` (Images, ImageFolder), `sets` (the declared ones), `decode` (pictures to arrays)."""
+"""Pictures with a class.
+
+- task: Images, ImageFolder. sets: the declared ones. class_folders: the reader of one's own.
+- decode: pictures to arrays.
+"""

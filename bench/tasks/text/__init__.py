@@ -1,6 +1,8 @@
 """Texts.
 
-- task: classification (Text, TextCsv). sets: the declared ones. csv_files: one's own. tokens: texts as token ids.
-- tfidf: the baseline without a network.
-- glue, glue_sets: GLUE. squad, squad_read, squad_windows, squad_score: answers that are spans. hub_sets: the hub.
+- task: classification (Text, TextCsv). sets: the declared ones. csv_files: one's own, from what
+  tables (formats) and encodings read.
+- tokens: texts as token ids. tfidf: the baseline without a network. hub_sets: the Hugging Face hub.
+- glue, glue_sets: GLUE and its metrics. squad, squad_read, squad_windows: answers that are spans; squad_score: their
+  metrics.
 """
