@@ -5,6 +5,7 @@
 - timm_models: pictures. huggingface: texts. torchvision_models: detectors. maps: backbones that give feature maps.
 - weights, text_weights, hub: where weights come from. text_shapes: text models without files.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
+- checkpointing: blocks computed again in the backward pass.
 """
 
 from __future__ import annotations

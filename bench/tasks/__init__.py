@@ -3,7 +3,8 @@
 - contract: what a task must have. pools: all samples, and how they are split. caches: decoded data on disk.
 - images, text, detection: a family each, with its declared sets (`sets`) and its readers of one's own files.
 - folders, pictures: how every reader lists files and opens pictures. notes: what it did to the data.
-- classification: what images and text share, with the metrics of classes. precomputed: features computed once.
+- classification: what images and text share, with the metrics of classes. majority: the baseline that
+  always guesses the commonest. precomputed: features computed once.
 
 A new data format is a reader in its family, named in `TASKS` here; a new set an entry in the family's `sets`; a new
 metric a value more of what a task's `metrics` returns. README.md here shows each.
