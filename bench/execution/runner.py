@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from bench.execution.baselines import measure, retire
+from bench.execution.mirror import Mirror
 from bench.execution.search import Search, storage
 from bench.execution.workers import Here, Pool
 from bench.records import Records
@@ -121,18 +122,29 @@ class Runner:
         """Every cell with its search, as far as both are recorded already."""
         self.records.folder.mkdir(parents=True, exist_ok=True)
         optuna, known = storage(self.storage, Path(self.records.folder)), self.records.all()
+        mirror = Mirror(optuna, place=self.place, said=self.watcher.said)
         searches: dict[str, Search] = {}
         works = []
         for cell, trials in of_cells(self.study, self.device).items():
             if trials.name not in searches:
                 trials.recall(known)
-                searches[trials.name] = Search(trials, optuna, parallel=self.jobs > 1, place=self.place)
+                searches[trials.name] = Search(trials, mirror)
                 self.say_changed(cell, trials.name, known)
                 for trial in list(trials.found.values()):
                     for seed, record in trial.records.items():
                         self.watcher.finished(trials.run(trial, seed), record, False)
             works.append(Work(cell, searches[trials.name]))
+        self.say_idle(list(searches.values()))
         return works
+
+    def say_idle(self, searches: list[Search]) -> None:
+        """Says of workers that will have nothing to do while the searches go on."""
+        most = sum(search.at_once for search in searches if search.trials.open)
+        if 0 < most < self.jobs:
+            self.watcher.said(
+                f"--jobs {self.jobs}: {most} trial{'s' * (most != 1)} at once while tuning goes on, for one depends on "
+                f"those before it; Tune(batch={self.jobs}) in the study lets {self.jobs} of a search run side by side"
+            )
 
     @property
     def place(self) -> str:
@@ -155,22 +167,16 @@ class Runner:
             )
 
     def next(self, works: list[Work]) -> Job | None:
-        """The first run in the order of the study that can begin now.
-
-        A trial draws on those before it, so a second one of the same search runs beside it only if nothing else can.
-        """
-        for beside in (False, True):
-            for work in works:
-                if not work.over and (job := self.of_cell(work, beside=beside)) is not None:
-                    return job
+        """The first run in the order of the study that can begin now."""
+        for work in works:
+            if not work.over and (job := self.of_cell(work)) is not None:
+                return job
         return None
 
-    def of_cell(self, work: Work, *, beside: bool) -> Job | None:
+    def of_cell(self, work: Work) -> Job | None:
         """A cell's next run that is not recorded; None if it must wait for trials, or has none left."""
         search = work.search
         if not search.done:
-            if search.running and not search.independent and not beside:
-                return None
             trial = search.take()
             if trial is None:
                 return None
@@ -191,7 +197,8 @@ class Runner:
         """From here on the cell's values are chosen: what is tested, and which records are of an older study."""
         trials, cell, reason = work.search.trials, work.cell, work.search.trials.unsound
         work.runs = trials.tested(cell)
-        for _ in range((trials.method == cell.method) * 2 * len(self.study.seeds) - len(work.runs)):
+        spared = 2 * len(self.study.seeds) - len(work.runs) + trials.left  # trials that wait for one that failed
+        for _ in range((trials.method == cell.method) * spared):
             self.watcher.spared(cell)
         of_trials = (r["run_id"] for trial in trials.found.values() for r in trial.records.values())
         self.retire(cell, {*(identity(run) for _, run in work.runs), *of_trials})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -76,6 +77,7 @@ class Trials:
                 **{"space": {key: one.config for key, one in self.space.items()}, "seeds": tune.seeds},
                 **{"trials": tune.trials, "sampler": tune.sampler, "pruner": tune.pruner, "on": self.metric},
                 **{"device": here["device_name"], "threads": here["threads"]},
+                **({"batch": tune.batch} if tune.batch > 1 and not tune.independent else {}),
                 **{"data": task.fingerprint(), "weights": model.fingerprint()},
             }
         )
@@ -122,6 +124,35 @@ class Trials:
         """How a trial ended; None while it has not."""
         return trial.status(self.study.tune.seeds)
 
+    def steps(self, trial: Trial, curve: Sequence[Mapping[str, float]] = ()) -> dict[int, float]:
+        """The mean score over seeds at the best epoch so far, by step: epochs are counted on from seed to seed.
+
+        Args:
+            trial: whose recorded runs count, in the order of the tuning seeds.
+            curve: validation scores of a run that goes on, an epoch each.
+        """
+        epochs, seeds = self.study.training.epochs, self.study.tune.seeds
+        curves = [[row["val"] for row in trial.records[seed]["curve"]] for seed in seeds if seed in trial.records]
+        curves += [list(curve)] * bool(curve)
+        steps = {}
+        for at, scores in enumerate(curves):
+            for epoch in range(1, len(scores) + 1):
+                so_far = self._so_far([*curves[:at], scores[:epoch]])
+                if so_far is not None:
+                    steps[at * epochs + epoch] = so_far
+        return steps
+
+    def _so_far(self, curves: Sequence[Sequence[Mapping[str, float]]]) -> float | None:
+        """Mean over runs of the score at the best epoch so far, as a run itself chooses it; None without a number."""
+        metric, headline, found = self.metric, self.cell.task.metric, []
+        for curve in curves:
+            known = [s for s in curve if all(math.isfinite(s.get(key) or 0.0) for key in (headline, metric, "loss"))]
+            known = [s for s in known if s.get(headline) is not None and s.get(metric) is not None]
+            if not known:
+                return None
+            found.append(max(known, key=lambda s: (s[headline], -s.get("loss", 0.0)))[metric])
+        return sum(found) / len(found)
+
     @property
     def open(self) -> list[int]:
         """Numbers of the trials that have not ended."""
@@ -160,6 +191,7 @@ class Trials:
             "shared_from": None if self.method == cell.method else repr(self.method),
             **{"sampler": tune.sampler, "pruner": tune.pruner, "on": f"val/{self.metric}", "seeds": list(tune.seeds)},
             **{"budget": tune.trials, "epochs": self.study.training.epochs},
+            **({"batch": tune.batch} if tune.batch > 1 and not tune.independent else {}),
             "space": {key: one.config for key, one in self.space.items()},
             "default": self.default,
             "trials": [self._brief(self.found[number]) for number in sorted(self.found)],

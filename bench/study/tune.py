@@ -32,10 +32,13 @@ class Tune:
     Args:
         trials: the budget of each method on each task and model.
         sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
-            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials. CMA-ES and Hyperband
-            keep a state in Optuna's storage: where that is lost, they begin anew from what is recorded.
-        pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier trials at
+            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials.
+        pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier batches at
             that epoch; "hyperband" (arXiv:1603.06560); "none".
+        batch: how many trials of a search may run at once. Values and pruning depend on completed batches alone, so
+            that they are the same for any number of workers. 1: one trial after the other, which finds most; workers
+            are kept busy by the study's other searches and by its final runs. For one search on several GPUs give
+            their number. Trials that depend on no other (a grid, random or qmc without a pruner) need no batch.
         on: what is maximised: by default "val/" and the task's headline metric; "val/loss" is minimised. A run's score
             is that of its best epoch by the headline metric, whose weights it keeps.
         over: the names searched, of those that a method declares; all of them where nothing is said.
@@ -48,6 +51,7 @@ class Tune:
     trials: int = 10
     sampler: str = "tpe"
     pruner: str = "median"
+    batch: int = 1
     on: str = ""
     over: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (1000,)
@@ -57,6 +61,8 @@ class Tune:
     def __post_init__(self) -> None:
         if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
             raise BadInput(f"trials {self.trials}: tuning needs a whole number ≥ 1")
+        if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
+            raise BadInput(f"batch {self.batch}: a whole number ≥ 1 of trials at once")
         whole = isinstance(self.seeds, tuple) and all(type(seed) is int for seed in self.seeds)
         if not whole or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise BadInput(f"seeds {self.seeds!r}: tuning needs a tuple of whole numbers, and none twice")
@@ -71,6 +77,11 @@ class Tune:
         told = isinstance(self.spaces, Mapping) and all(isinstance(one, Mapping) for one in self.spaces.values())
         if not told or not all(isinstance(s, Range | Choice) for one in self.spaces.values() for s in one.values()):
             raise BadInput("spaces: name methods and what is searched, as {'LoRA': {'lr': Range(1e-4, 1e-2)}}")
+
+    @property
+    def independent(self) -> bool:
+        """Whether a trial depends on no other, so that any number may run at once with the same result."""
+        return self.pruner == "none" and self.sampler in ("grid", "random", "qmc")
 
     def representative(self, method: Method) -> Method:
         """The method that is tuned in the place of `method`; most often itself."""

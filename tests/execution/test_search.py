@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bench.errors import BadInput
+from bench.execution.mirror import Mirror
 from bench.execution.runner import Watcher
 from bench.execution.search import Search, storage
 from bench.methods import METHODS, LoRA
@@ -118,32 +119,50 @@ def test_what_is_pruned_diverges_or_runs_out_of_memory_counts_and_is_no_failure(
 
 
 def test_a_trial_below_the_median_of_earlier_ones_should_end(records):
-    search = Search(
-        next(iter(of_cells(tuned(pruner="median", epochs=3), "cpu").values())), storage(None, records.folder)
-    )
+    trials = next(iter(of_cells(tuned(pruner="median", epochs=3), "cpu").values()))
+    search = Search(trials, Mirror(storage(None, records.folder)))
     for number, curve in enumerate([[0.5, 0.6, 0.7]] * 3 + [[0.5, 0.4, 0.4]]):
         trial = search.take()
         said = [search.report(trial, 1000, e, [{"top1": score} for score in curve[:e]]) for e in (1, 2, 3)]
         assert [bool(word) for word in said] == [False, number == 3, False], "the first epochs and the last are let off"
         metrics = {"val": {"top1": curve[-1], "loss": 1.0}}
-        search.ended(trial, {"seed": 1000, "status": "ok", "metrics": metrics, "curve": []})
+        rows = [{"val": {"top1": score}} for score in curve]
+        search.ended(trial, {"seed": 1000, "status": "ok", "metrics": metrics, "curve": rows})
     assert search.done
 
 
-def test_after_a_failed_trial_only_what_failed_is_done_again(records, monkeypatch):
+def test_after_a_failed_trial_only_what_failed_and_what_waits_for_it_is_done(records, tmp_path, monkeypatch):
+    """What comes after would be asked of fewer trials than it will have known: it waits, and is the same at last."""
+    top = hill(DEFAULT)
+    made_up(monkeypatch, top)
+    whole, study = Records(tmp_path / "whole"), tuned(over=("lr",))
+    wanted, _ = execute(whole, study)
+    made_up(monkeypatch, lambda run, epoch: 1 / 0 if run.trial.endswith("#1") else top(run, epoch))
+    spared = []
+    failed, done = execute(records, study, watcher=Watcher(spared=spared.append))
+    assert [r["status"] for r in failed] == ["failed"] * 2 and "budget would be smaller" in failed[0]["reason"]
+    assert [r["status"] for r in records.all() if r["phase"] == "tune"].count("ok") == 1
+    assert len(spared) == 2 + 2, "trials that wait, and default runs that the final ones stand for"
+    made_up(monkeypatch, top)
+    finals, done = execute(records, study)
+    assert [run.trial.rpartition("#")[2] for run in done] == ["1", "2", "3", "", ""]
+    assert [r["tuning"] for r in finals] == [r["tuning"] for r in wanted]
+    assert trials_of(records) == trials_of(whole)
+    assert states(records).popitem()[1]["COMPLETE"] == 4
+
+
+def test_after_a_failed_trial_of_a_grid_only_what_failed_is_done_again(records, monkeypatch):
     top = hill(DEFAULT)
     made_up(monkeypatch, lambda run, epoch: 1 / 0 if run.trial.endswith("#1") else top(run, epoch))
-    study = tuned(over=("lr",))
+    study = tuned(over=("lr",), sampler="grid")
     failed, done = execute(records, study)
-    assert [r["status"] for r in failed] == ["failed"] * 2 and "budget would be smaller" in failed[0]["reason"]
+    assert [r["status"] for r in failed] == ["failed"] * 2
     assert [r["status"] for r in records.all() if r["phase"] == "tune"].count("ok") == 3
     before = trials_of(records)
     made_up(monkeypatch, top)
-    finals, done = execute(records, study)
-    assert [run.trial.rpartition("#")[2] for run in done] == ["1", "", ""]
-    assert [r["status"] for r in finals] == ["ok"] * 2
+    _, done = execute(records, study)
+    assert [run.trial.rpartition("#")[2] for run in done if run.trial] == ["1"]
     assert trials_of(records) == before and len(before) == 4
-    assert states(records).popitem()[1]["COMPLETE"] == 4
 
 
 def test_default_runs_show_the_gain_of_tuning(records, monkeypatch):
@@ -190,7 +209,9 @@ def test_every_sampler_and_pruner_ends_within_the_space(records, monkeypatch, tu
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["storage there", "storage lost"])
-@pytest.mark.parametrize("tune", [*SEARCHES, {"pruner": "median", "seeds": (1000, 1001)}], ids=str)
+@pytest.mark.parametrize(
+    "tune", [*SEARCHES, {"pruner": "median", "seeds": (1000, 1001)}, {"pruner": "hyperband", "batch": 3}], ids=str
+)
 def test_interrupted_it_goes_on_with_the_same_values(records, tmp_path, monkeypatch, tune, lost):
     made_up(monkeypatch, hill(2e-3))
     study, whole = tuned(epochs=3, **{"trials": 8} | tune), Records(tmp_path / "whole")
@@ -203,8 +224,6 @@ def test_interrupted_it_goes_on_with_the_same_values(records, tmp_path, monkeypa
     again, rest = execute(records, study)
     (name,) = states(whole)
     assert +(states(records)[name] - Counter(FAIL=99)) == states(whole)[name]
-    if tune.get("sampler") == "cmaes":
-        return  # what it has learnt stands in the storage alone: it begins anew from what is recorded
     assert trials_of(records) == trials_of(whole)
     assert [r["tuning"] for r in again] == [r["tuning"] for r in finals]
     assert Counter(map(identity, done + rest)) == Counter(map(identity, wanted)), "nothing twice, nothing else"
@@ -246,8 +265,8 @@ def test_trials_that_depend_on_no_other_are_the_same_at_once(records, tmp_path, 
     made_up(monkeypatch, hill(1e-2))
     study = tuned(sampler=sampler, trials=4, over=("lr", "weight_decay"))
     execute(records, study)
-    search = Search(next(iter(of_cells(study, "cpu").values())), storage(None, tmp_path), parallel=True)
-    assert search.independent
+    search = Search(next(iter(of_cells(study, "cpu").values())))
+    assert search.at_once == 4
     assert {t.number: t.params for t in (search.take() for _ in range(4))} == trials_of(records)
     assert search.take() is None
 

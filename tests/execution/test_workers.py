@@ -18,7 +18,7 @@ import bench.execution.parallelism
 from bench.errors import BadInput
 from bench.execution.launch import alone
 from bench.execution.parallelism import Workers, share_out
-from bench.execution.runner import Job
+from bench.execution.runner import Job, Watcher
 from bench.execution.search import storage
 from bench.execution.workers import Pool
 from bench.methods import BitFit, LinearProbe, LoRA
@@ -82,9 +82,14 @@ def test_any_number_of_workers_gives_the_same_records(tmp_path, monkeypatch):
 
 def test_trials_that_draw_on_others_are_shared_out_too(records, monkeypatch):
     """Four workers on two searches with TPE and pruning: every trial once, and the whole budget."""
+    said = []
     made_up(monkeypatch, lambda run, epoch: run.training.lr**0.1 / 2 + 0.01 * epoch)
     study = tuned(LinearProbe(), BitFit(), pruner="median", trials=7, epochs=3)
-    finals, done = execute(records, study, jobs=4, threads=1)
+    finals, done = execute(records, study, jobs=4, threads=1, watcher=Watcher(said=said.append))
+    assert said == [
+        "--jobs 4: 2 trials at once while tuning goes on, for one depends on those before it; Tune(batch=4) in the "
+        "study lets 4 of a search run side by side"
+    ]
     assert {r["status"] for r in finals} == {"ok"} and max(Counter(map(identity, done)).values()) == 1
     for name in ("LinearProbe", "BitFit"):
         assert list(trials_of(records, name)) == list(range(7))
@@ -119,7 +124,8 @@ def test_a_run_whose_process_is_killed_twice_has_failed(records, monkeypatch):
     assert failed["reason"].startswith("its process ended 2 times (signal 9; ")
     made_up(monkeypatch, lambda run, epoch: accuracy(run))
     again, done = execute(records, study, jobs=2, threads=1)
-    assert {r["status"] for r in again} == {"ok"} and len(done) == 1 + 2
+    assert {r["status"] for r in again} == {"ok"}
+    assert len(done) == 1 + 2 + 2, "the trial that failed, those that waited for it, and the final runs"
 
 
 def test_epochs_are_told_in_order_and_an_answer_ends_a_run(monkeypatch):

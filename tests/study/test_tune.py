@@ -27,6 +27,8 @@ DIGITS = Images("digits")
         (lambda: Tune(trials=0), "trials 0: tuning needs a whole number ≥ 1"),
         (lambda: Tune(trials=2.5), "whole number"),
         (lambda: Tune(trials=True), "whole number"),
+        (lambda: Tune(batch=0), "batch 0: a whole number ≥ 1"),
+        (lambda: Tune(batch=True), "whole number"),
         (lambda: Tune(seeds=()), "tuple of whole numbers"),
         (lambda: Tune(seeds=(1, 1)), "none twice"),
         (lambda: Tune(sampler="tpee"), "did you mean 'tpe'"),
@@ -163,11 +165,12 @@ def test_a_search_is_named_after_all_that_its_trials_depend_on():
         trials.name
         for study in (
             *(tuned(), tuned(trials=5), tuned(sampler="random"), tuned(seeds=(7,)), tuned(over=("lr",))),
+            *(tuned(batch=1), tuned(batch=2), tuned(batch=2, sampler="random")),
             *(tuned(LoRA(rank=1)), tuned(on="val/loss"), tuned(epochs=2), tuned(epochs=2, pruner="median")),
             *(tuned(spaces={"LoRA": {"lr": Range(1e-4, 3e-2)}}), replace(tuned(), tasks=(Images("digits", train=41),))),
         )
         for trials in of_cells(study, "cpu").values()
     }
-    assert len(names) == 11
+    assert len(names) == 12, "a batch of one is none, and trials that depend on no other need none"
     shared = of_cells(replace(tuned(), seeds=(5, 6, 7), name="other"), "cpu")
     assert {trials.name for trials in shared.values()} <= names, "final seeds and the study's name change no trial"
