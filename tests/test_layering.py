@@ -34,7 +34,7 @@ VOCABULARY = ("spec", "space", "sites", "errors")  # in this order too
 WITHIN = {  # packages of several parts, from top to bottom
     "report": ("claims compare", "page", "figures", "tables", "data", "style"),
     "tasks": (
-        "detection", "text", "images", "classification precomputed", "majority", "contract pools caches",
+        "detection", "text", "images", "classification precomputed", "majority understood", "contract pools caches",
         "folders pictures", "notes",
     ),
 }  # fmt: skip

@@ -115,7 +115,7 @@ def plan(
 
     Example: `bench plan rank-sweep --scale full`
     """
-    from bench.execution import console
+    from bench.execution import console, data_summary
     from bench.execution.launch import at_once, planned
     from bench.execution.parallelism import share_out
     from bench.records import Records
@@ -127,6 +127,7 @@ def plan(
     workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     planned_rows = []
     for part in parts:
+        data_summary.show(part)
         rows, why = planned(part, records, where)
         console.plan(part, scale, rows, device=where, jobs=workers.jobs)
         if why:

@@ -17,8 +17,9 @@ from typing import Any
 from bench.errors import unknown
 from bench.spec import parse
 from bench.tasks.contract import Data, Example, Found, Reference, Searched, Shows, Split, Task, description
+from bench.tasks.detection.folders import CocoFolder, VocFolder
 from bench.tasks.detection.sets import BOX_SETS
-from bench.tasks.detection.task import CocoFolder, Detection, VocFolder
+from bench.tasks.detection.task import Detection
 from bench.tasks.images.sets import IMAGE_SETS
 from bench.tasks.images.task import ImageFolder, Images
 from bench.tasks.text.glue import GLUE, Glue

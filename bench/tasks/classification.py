@@ -14,6 +14,7 @@ from bench.spec import Spec
 from bench.tasks.contract import Reference, on_cpu
 from bench.tasks.majority import MajorityClass
 from bench.tasks.pools import Pool, split
+from bench.tasks.understood import Understood, of_pool
 
 
 class Classification(Spec):
@@ -23,6 +24,7 @@ class Classification(Spec):
     all seeds.
     """
 
+    family: ClassVar[str]
     metric: ClassVar[str] = "top1"
     output: ClassVar[str] = "pooled"
     train: int | None
@@ -55,6 +57,11 @@ class Classification(Spec):
         """
         train, val, test = split(self.pool(), train=self.train, val=self.val, test=self.test, seed=0)
         return len(train), len(val), len(test)
+
+    def understood(self) -> Understood:
+        """Sizes and classes of seed 0, and what was done to the data."""
+        parts = split(self.pool(), train=self.train, val=self.val, test=self.test, seed=0)
+        return of_pool(self.pool(), parts, {"images": "pictures", "text": "texts"}.get(self.family, "samples"))
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier."""

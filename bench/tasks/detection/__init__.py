@@ -1,6 +1,6 @@
 """Pictures with boxes.
 
-- task: Detection, CocoFolder, VocFolder. sets: the declared ones. coco, voc: readers of one's own annotations.
+- task: Detection. sets: the declared ones. folders: CocoFolder, VocFolder. coco, voc: readers of one's own annotations.
 - box_ap: the metrics. detectors, pyramids: the head; a new detector is a function in detectors.
 - box_pools, boxes, pixels, augment: from what a reader found to the batch. composited: made pictures.
 - examples: test pictures that a record keeps.

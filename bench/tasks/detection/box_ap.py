@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,18 @@ class Detections(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
+
+
+def on_picture(found: Mapping[str, np.ndarray], truth: Truth) -> Detections:
+    """What was found, in the picture's own pixels and within it; what lies in the padding is none of it.
+
+    Args:
+        found: "boxes", "labels" and "scores", in the network's input.
+        truth: of the picture.
+    """
+    boxes = np.clip(found["boxes"] / (truth.scale * 2), 0, [truth.width, truth.height] * 2)
+    there = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return Detections(boxes[there], found["labels"][there].astype(np.int64), found["scores"][there])
 
 
 STATISTICS = {"box_ap": 0, "ap50": 1, "ap75": 2, "ap_small": 3, "ap_medium": 4, "ap_large": 5, "ar100": 8}

@@ -19,6 +19,7 @@ from bench.errors import BadInput
 from bench.tasks.detection.boxes import Truth
 from bench.tasks.pictures import flattened
 from bench.tasks.pools import Pool
+from bench.tasks.understood import Understood, notes_of, sizes_of
 
 PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 """The parts of a set, and what their folders are called."""
@@ -241,3 +242,13 @@ def stamp_of(files: Sequence[Path]) -> str:
             stream.seek(max(0, (size - PIECE) // 2))
             digest.update(f"{size}\n".encode() + stream.read(PIECE))
     return digest.hexdigest()
+
+
+def understood(source: Source, parts: Sequence[np.ndarray]) -> Understood:
+    """The sizes of the three parts, and the boxes of every class in each, crowds left out."""
+    counts = []
+    for part in parts:
+        labels = [source.truths[i].labels[~source.truths[i].crowd] for i in part]
+        counts.append(np.bincount(np.concatenate(labels), minlength=len(source.classes)).tolist())
+    classes = {name: (a, b, c) for name, a, b, c in zip(source.classes, *counts, strict=True)}
+    return Understood(source.pool.name, "pictures", sizes_of(parts), classes, "boxes", notes_of(source.pool))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,15 +17,15 @@ from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
 from bench.tasks.classification import check_sizes
 from bench.tasks.contract import Data, Example, Reference
-from bench.tasks.detection import coco, voc
-from bench.tasks.detection.box_ap import Detections, box_ap
-from bench.tasks.detection.box_pools import Source
-from bench.tasks.detection.boxes import Boxes, BoxSplit, Truth
+from bench.tasks.detection.box_ap import Detections, box_ap, on_picture
+from bench.tasks.detection.box_pools import Source, understood
+from bench.tasks.detection.boxes import Boxes, BoxSplit
 from bench.tasks.detection.detectors import Answers, Detector, check_detector, detector_head
 from bench.tasks.detection.examples import example
 from bench.tasks.detection.pixels import pixels
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.pools import Pool, split
+from bench.tasks.understood import Understood
 
 HEAD = ("detector", "head_width", "head_depth")
 EXAMPLES = 3
@@ -42,7 +41,7 @@ class Kept(NamedTuple):
     found: list[Detections]
 
 
-class _Boxes(Spec):
+class BoxTask(Spec):
     """What all detection tasks share. The fields are its subclasses'."""
 
     family: ClassVar[str] = "detection"
@@ -94,6 +93,11 @@ class _Boxes(Spec):
         train, val, test = self._split(self.source(), seed=0)
         return len(train), len(val), len(test)
 
+    def understood(self) -> Understood:
+        """Sizes of seed 0, boxes of every class in each part, and what was done to pictures and boxes."""
+        source = self.source()
+        return understood(source, self._split(source, seed=0))
+
     def data(self, inputs: Any, *, seed: int) -> Data:
         """Whole pictures as the backbone wants them; those of training resized, cut and mirrored at random.
 
@@ -139,7 +143,7 @@ class _Boxes(Spec):
     def keep(self, outputs: Answers, targets: Boxes) -> Kept:
         """The loss, and what was found."""
         found = [
-            _on_picture({name: value.float().cpu().numpy() for name, value in each.items()}, truth)
+            on_picture({name: value.float().cpu().numpy() for name, value in each.items()}, truth)
             for each, truth in zip(outputs.detections(), targets.truths, strict=True)
         ]
         return Kept(outputs.losses(targets).item(), found)
@@ -176,15 +180,8 @@ class _Boxes(Spec):
         return parts
 
 
-def _on_picture(found: dict[str, np.ndarray], truth: Truth) -> Detections:
-    """What was found, in the picture's own pixels and within it; what lies in the padding is none of it."""
-    boxes = np.clip(found["boxes"] / (truth.scale * 2), 0, [truth.width, truth.height] * 2)
-    there = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return Detections(boxes[there], found["labels"][there].astype(np.int64), found["scores"][there])
-
-
 @dataclass(frozen=True, repr=False)
-class Detection(_Boxes):
+class Detection(BoxTask):
     """A declared set for detection (`bench tasks` lists them).
 
     Args:
@@ -228,63 +225,6 @@ class Detection(_Boxes):
     def source(self) -> Source:
         """All pictures of the set with their boxes."""
         return _declared(self.set, self.root)
-
-
-@dataclass(frozen=True, repr=False)
-class _Folder(_Boxes):
-    """What both kinds of folders share: all but what reads them."""
-
-    path: str
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
-    detector: str = "fcos"
-    head_width: int = 64
-    head_depth: int = 2
-    augment: bool = True
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.path, str):
-            raise BadInput(f"path={self.path!r}: give a folder, as text")
-        super().__post_init__()
-
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return Path(self.path).expanduser().absolute().name
-
-
-@dataclass(frozen=True, repr=False)
-class CocoFolder(_Folder):
-    """Your own pictures with boxes in COCO's format.
-
-    Args:
-        path: a folder with annotations/instances_{train,val,test}*.json or {train,val,test}.json and the pictures in
-            folders of those names, images/ or data/; with {train,valid,test}/_annotations.coco.json beside the
-            pictures; or with one .json. What is not given is drawn: a fifth for testing, once for all seeds, and a
-            fifth of the rest to validate on.
-        train, val, test: at most so many pictures of each; None for all.
-        detector, head_width, head_depth, augment: as in `Detection`.
-    """
-
-    def source(self) -> Source:
-        """All pictures of the folder with their boxes."""
-        return coco.load(Path(self.path))
-
-
-@dataclass(frozen=True, repr=False)
-class VocFolder(_Folder):
-    """Your own pictures with boxes in Pascal VOC's XML.
-
-    Args:
-        path: a folder with Annotations/*.xml, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, or with .xml files
-            beside their pictures, in the folder itself or in train/, valid/ and test/. What is not given is drawn,
-            as in `CocoFolder`; so are the other fields.
-    """
-
-    def source(self) -> Source:
-        """All pictures of the folder with their boxes."""
-        return voc.load(Path(self.path))
 
 
 @lru_cache(maxsize=8)

@@ -20,6 +20,7 @@ from bench.tasks.pools import Pool, hold_out, split
 from bench.tasks.text.squad_read import HUB, Source, load
 from bench.tasks.text.squad_score import answer_scores, answers
 from bench.tasks.text.squad_windows import Spans, SpanSplit, windowed
+from bench.tasks.understood import Understood, notes_of, sizes_of
 
 Parts = tuple[Any, Any, Any]
 
@@ -90,6 +91,12 @@ class Squad(Spec):
         """
         train, val, test = self._split(load(self.path), seed=0)
         return len(train), len(val), len(test)
+
+    def understood(self) -> Understood:
+        """Sizes of seed 0, and what was done to the questions."""
+        source = load(self.path)
+        sizes = sizes_of(self._split(source, seed=0))
+        return Understood(self.name, "questions", sizes, notes=notes_of(source.pool))
 
     def data(self, inputs: Any, *, seed: int) -> Data:
         """The questions with their windows as the backbone's tokenizer cuts them.

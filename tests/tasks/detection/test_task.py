@@ -13,7 +13,8 @@ from bench.models.backbone import Maps
 from bench.tasks.contract import Shows
 from bench.tasks.detection.box_ap import Detections
 from bench.tasks.detection.boxes import Boxes
-from bench.tasks.detection.task import CocoFolder, Detection, Kept
+from bench.tasks.detection.folders import CocoFolder
+from bench.tasks.detection.task import Detection, Kept
 from tests.support.box_data import BOXES, INPUTS, coco_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
