@@ -88,6 +88,11 @@ def listed(names: Iterable[str]) -> str:
     return " and ".join([", ".join(known[:-1])] * (len(known) > 1) + known[-1:])
 
 
+def memory_kind(kind: str) -> str:
+    """How memory is known, as records say it, in words: "foretold" is estimated."""
+    return {"foretold": "estimated", "tracked": "tracked", "extended": "extrapolated"}.get(kind, kind)
+
+
 def part(name: str) -> str:
     """One hyper-parameter in words."""
     return listed([name])

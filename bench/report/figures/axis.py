@@ -10,35 +10,67 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.report import style
+from bench.report.data.chance import chance, classes
 from bench.report.data.groups import Group
 from bench.report.data.measured import Baseline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_BELOW = "#EFEFEF"
 _PRESSED = 0.25  # the least share of an axis that what is compared may be given
+_BY_CHANCE = 0.5  # and the least for the sake of the line of chance, which is far below where anything is learned
+_BAND = 0.13  # of the axis, for what lies below it
+_ROOM = 0.02  # of the axis, beyond what a score can be
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Limits of the score's axis, and the baselines it reaches or leaves out."""
+    """Limits of the score's axis, and the baselines it reaches or leaves out.
+
+    Args:
+        low, high: where the axis ends.
+        floor: where its scale begins: between `low` and there stands what lies far below.
+        shown: baselines that it reaches.
+        beyond: baselines that it does not.
+        chance: what guessing scores, where that is known.
+        classes: of how many classes.
+        cut: whether intervals go on beyond the axis.
+    """
 
     low: float
     high: float
+    floor: float
     shown: tuple[Baseline, ...]
     beyond: tuple[Baseline, ...]
+    chance: float | None = None
+    classes: int | None = None
+    cut: bool = False
+
+    def at(self, score: float) -> float:
+        """Where on the axis a score stands: what lies below its scale, in the middle of the band."""
+        return score if score >= self.floor else (self.low + self.floor) / 2
+
+    def holds(self, score: float) -> bool:
+        """Whether the scale reaches to a score."""
+        return self.floor <= score <= self.high
+
+    @property
+    def guessing(self) -> float | None:
+        """What guessing scores, where the scale reaches to it."""
+        return self.chance if self.chance is not None and self.holds(self.chance) else None
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for every baseline that the axis does not reach."""
-        return [
-            f"{r.label}: {r.score.mean:.3f}, {'below' if r.score.mean < self.low else 'above'} the axis."
-            for r in self.beyond
-        ]
+        """A sentence for every baseline that the axis does not reach, and for chance."""
+        far = [(r.label, r.score.mean) for r in self.beyond]
+        if self.chance is not None and self.guessing is None:
+            far.append((f"Chance (1 of {self.classes} classes)", self.chance))
+        return [f"{name}: {score:.3f}, {'below' if score < self.floor else 'above'} the axis." for name, score in far]
 
 
 def reach(group: Group) -> Reach:
-    """The scores of all methods but far outliers, then the baselines as far as the methods keep their room."""
+    """The scores of all methods but far outliers, then baselines and chance as far as the methods keep their room."""
     low = _floor(group)
     high = max(value for c in group.configurations for value in c.score.values)
     low, high = _with_intervals(group, low, high)
@@ -49,15 +81,56 @@ def reach(group: Group) -> Reach:
         if max(high, ends[1]) - min(low, ends[0]) <= room:
             low, high = min(low, ends[0]), max(high, ends[1])
             shown.append(baseline)
-    margin = max(0.09 * (high - low), (0.02 - (high - low)) / 2)  # do not blow up what hardly differs
+    guess, room = chance(group), (high - low) / _BY_CHANCE if len(group.configurations) > 1 else float("inf")
+    if guess is not None and max(high, guess) - min(low, guess) <= room:
+        low, high = min(low, guess), max(high, guess)
+    low, high = _margins(group, low, high)
     kept = tuple(r for r in group.baselines if r in shown)
-    return Reach(low - margin, high + margin, kept, tuple(r for r in group.baselines if r not in shown))
+    beyond = tuple(r for r in group.baselines if r not in shown)
+    band = _BAND * (high - low) if any(c.score.mean < low for c in group.configurations) else 0.0
+    known = [interval for c in group.configurations if c.score.mean >= low and (interval := c.score.interval)]
+    cut = any(not low <= end <= high for interval in known for end in interval)
+    return Reach(low - band, high, low, kept, beyond, guess, classes(group), cut)
+
+
+def _margins(group: Group, low: float, high: float) -> tuple[float, float]:
+    """Room around what is shown, but hardly any where no score can be."""
+    margin = max(0.09 * (high - low), (0.02 - (high - low)) / 2)  # do not blow up what hardly differs
+    least, most = style.extent(group.metric)
+    room = _ROOM * (high - low + 2 * margin)
+    return max(low - margin, min(low, least) - room), min(high + margin, max(high, most) + room)
+
+
+def draw_scale(ax: Axes, reach: Reach, *, across: bool = False, size: float | None = None) -> None:
+    """The limits and ticks of the score's axis, and the band for what lies below it.
+
+    Args:
+        ax: what gets them.
+        reach: of the axis.
+        across: whether the score is on the x axis.
+        size: of the ticks' letters in points.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    own = ax.xaxis if across else ax.yaxis
+    (ax.set_xlim if across else ax.set_ylim)(reach.low, reach.high)
+    steps = MaxNLocator(nbins=5 if across else 8, steps=[1, 2, 2.5, 5, 10]).tick_values(reach.floor, reach.high)
+    ticks = [float(tick) for tick in steps if reach.holds(tick)]
+    digits = next((d for d in range(1, 6) if all(abs(tick - round(tick, d)) < 1e-9 for tick in ticks)), 6)
+    labels = [f"{tick:.{digits}f}".replace("-", "−") for tick in ticks]
+    if reach.low < reach.floor:
+        (ax.axvspan if across else ax.axhspan)(reach.low, reach.floor, color=_BELOW, linewidth=0, zorder=0.1)
+        (ax.axvline if across else ax.axhline)(reach.floor, color=style.NOTE, linewidth=0.8, linestyle=(0, (3, 2)))
+        ticks, labels = [reach.at(-np.inf), *ticks], ["below" if across else "below\nthe axis", *labels]
+    own.set_ticks(ticks, labels)
+    if size:
+        own.set_tick_params(labelsize=size)
 
 
 def _with_intervals(group: Group, low: float, high: float) -> tuple[float, float]:
     """Room for the intervals too, but no more than the scores themselves take: few seeds make long ones."""
     ends = [end for c in group.configurations if c.score.mean >= low and c.score.interval for end in c.score.interval]
-    room = high - low
+    room = high - low if len(group.configurations) > 1 else float("inf")
     return max(min([low, *ends]), low - room / 2), min(max([high, *ends]), high + room / 2)
 
 
@@ -92,6 +165,11 @@ def linear_axis(ax: Axes, xs: Sequence[float]) -> None:
     around = 0.12 * (high - low) or 0.2 * high
     ax.set_xlim(max(0.0, low - around), high + around)
     ax.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+
+
+def cut(reaches: Sequence[Reach]) -> str:
+    """A sentence where any interval goes on beyond its axis."""
+    return "Intervals that meet the edge of a panel go on beyond it." if any(reach.cut for reach in reaches) else ""
 
 
 def score_name(group: Group) -> str:

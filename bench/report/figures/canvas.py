@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 _DPI = 200
 _DPI_PHOTOGRAPHS = 110  # they take far more bytes than lines do
+_EDGE = 0.005  # of the width, left blank at both sides
 _INCH = 100.0  # pixels an inch while labels are placed
 
 
@@ -38,7 +39,7 @@ class Canvas:
         self.figure: Any = Figure(figsize=(width, height), dpi=_INCH, layout="constrained")
         FigureCanvasAgg(self.figure)
         if not style.in_column():
-            heading = "\n".join(textwrap.wrap(heading, int(width * 10.5)))
+            heading = "\n".join(textwrap.wrap(heading, int(width * 10.2)))
             self.figure.suptitle(heading, x=0.012, ha="left", fontsize=12, fontweight="bold")
         self._subject = subject
 
@@ -81,7 +82,7 @@ class Canvas:
         if not style.in_column():
             text = "\n".join(textwrap.wrap(" ".join(note for note in notes if note), int(self.width * 17.3)))
             self.figure.supxlabel(text, x=0.012, ha="left", fontsize=7.5, color=style.NOTE, linespacing=1.3)
-        self.figure.set_layout_engine("constrained")
+        self.figure.set_layout_engine("constrained", rect=(_EDGE, 0.0, 1.0 - 2 * _EDGE, 1.0))
         self.figure.get_layout_engine().execute(self.figure)
         self.figure.set_layout_engine("none")
 

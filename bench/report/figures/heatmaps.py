@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.report import style
 from bench.report.data import differences, wording
+from bench.report.data.budgets import budgets
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.data.names import headings, titles
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ORDER = {"q": 1, "k": 2, "v": 3, "o": 4, "q+v": 5, "attention": 6, "MLP": 7, "all linear": 8}
-_ALIKE = 1.3
-"""Configurations whose parameters differ by less than this factor are of one budget."""
 UNDECIDED = "Undecided: seeds that agree to the last sample, or an interval as wide as can be."
 
 
@@ -182,10 +181,10 @@ def _table(group: Group) -> Table | None:
     places = sorted({_placement(c) for c in loras}, key=lambda name: (name.count(","), _ORDER.get(name, 0), name))
     if len(places) < 2:
         return None
-    budgets = _budgets(loras)
+    budget = budgets(loras)
     options: list[tuple[list[Any], dict[Configuration, Any], bool]] = [
         (sorted({c.rank for c in loras}), {c: c.rank for c in loras}, False),
-        (sorted(set(budgets.values())), budgets, True),
+        (sorted(set(budget.values())), budget, True),
     ]
     columns, of, by_budget = min(options, key=lambda option: len(option[0]))
     cells = {(places.index(_placement(c)), columns.index(of[c])): c for c in loras}
@@ -193,16 +192,6 @@ def _table(group: Group) -> Table | None:
         return None  # two in one place: they differ in more than rank and placement
     names = [style.count(column) if by_budget else str(column) for column in columns]
     return Table(tuple(places), tuple(names), cells, by_budget)
-
-
-def _budgets(loras: Sequence[Configuration]) -> dict[Configuration, int]:
-    """Each one's budget: the largest number of parameters among those about as large."""
-    found: dict[Configuration, int] = {}
-    start = 0
-    for c in sorted(loras, key=lambda c: -c.backbone):
-        start = c.backbone if not start or c.backbone * _ALIKE < start else start
-        found[c] = start
-    return found
 
 
 def _placement(configuration: Configuration) -> str:

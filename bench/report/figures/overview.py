@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.report import style
-from bench.report.data import wording
+from bench.report.data import budgets, wording
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.data.names import titles
 from bench.report.data.ranks import series
-from bench.report.figures import axis
+from bench.report.figures import axis, lines, strips
 from bench.report.figures.canvas import Canvas
 from bench.report.figures.labels import Array, Label, along, place
-from bench.report.figures.points import SMALL, Point, curves, draw, side_by_side
+from bench.report.figures.points import SMALL, Point, at_parameters, curves, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,22 +30,27 @@ _EDGE = 8.0  # pixels from the left edge to what has no place on a log axis
 def overview(groups: Sequence[Group]) -> Canvas:
     """Each group's headline metric against trainable backbone parameters; in a column one below the other.
 
+    Where these hardly differ in most groups, a row a configuration.
+
     Args:
         groups: with configurations, in the order of the panels.
     """
+    if 2 * sum(map(budgets.crowded, groups)) >= len(groups):
+        return strips.strips(groups)
     rows = len(groups) if style.in_column() else ceil(len(groups) / _COLUMNS)
     columns = ceil(len(groups) / rows)
     reaches = [axis.reach(group) for group in groups]
-    methods, baselines = _method_keys(groups), _baseline_keys(groups, reaches)
+    methods = _method_keys(groups)
+    baselines = lines.keys(groups, reaches, letters=50 if style.in_column() else 100)
     width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
-    lines = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
-    inches = (0.17 if style.in_column() else 0.19) * lines + 0.1
+    keys = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
+    inches = (0.17 if style.in_column() else 0.19) * keys + 0.1
     heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
     notes = _notes(groups, reaches)
     room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines
     high = 2.2 * rows + inches if style.in_column() else 2.9 * rows + inches + 1.1 + room
     canvas = Canvas(width, high, heading, "")
-    panels, below = canvas.panels(rows, columns, below=inches / style.pt(2.6))
+    panels, below = canvas.panels(rows, columns, below=inches / style.pt(2.4))
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
     xs = [float(c.backbone) for group in groups for c in group.configurations if c.backbone] or [1e4, 1e7]
@@ -74,39 +79,39 @@ def _headline(groups: Sequence[Group]) -> str:
 
 def _frame(ax: Axes, group: Group, reach: axis.Reach, xs: Sequence[float]) -> None:
     """Limits, ticks and the name of the score; the panels share their x axis's limits, for models differ little."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax.set_ylim(reach.low, reach.high)
     ax.set_ylabel(axis.score_name(group), fontsize=style.pt(9))
     axis.log_axis(ax, xs)
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
     ax.tick_params(labelsize=style.pt(8.5))
+    axis.draw_scale(ax, reach)
 
 
 def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
     """Lines, points and curves of one panel; only the ends of curves have a word."""
     obstacles: list[Array] = [np.empty((0, 2))]
     flat = [c for c in group.configurations if _flat(c)]
-    horizontal = [(c.score, style.look(c.name), 1.1) for c in flat if c.score.mean >= reach.low]
-    horizontal += [(r.score, style.baseline_look(r.number), 1.0) for r in reach.shown]
+    horizontal = [(c.score.mean, style.look(c.name), 1.1) for c in flat if reach.holds(c.score.mean)]
+    horizontal += [(r.score.mean, style.baseline_look(r.number), 1.0) for r in reach.shown]
+    horizontal += [(reach.guessing, style.CHANCE, 0.9)] if reach.guessing is not None else []
     for score, look, width in horizontal:
-        ax.axhline(score.mean, color=look.colour, linewidth=width, linestyle=look.dash, zorder=1.5)
-        across = ax.transData.transform([(limit, score.mean) for limit in ax.get_xlim()])
+        ax.axhline(score, color=look.colour, linewidth=width, linestyle=look.dash, zorder=1.5)
+        across = ax.transData.transform([(limit, score) for limit in ax.get_xlim()])
         obstacles.append(along(across, step=8.0))
     edges = ax.get_window_extent()
     sure = [(interval, style.baseline_look(r.number)) for r in reach.shown if (interval := r.score.interval)]
     for number, (interval, look) in enumerate(sure, 1):
         ax.plot([_at(ax, edges.x1 - _EDGE * number)] * 2, interval, color=look.colour, linewidth=SMALL.bar, zorder=3)
     untrained = [c for c in flat if c.backbone == 0]
-    points = [Point(c, _at(ax, edges.x0 + _EDGE * number), reach.low) for number, c in enumerate(untrained, 1)]
-    points += side_by_side(ax, [c for c in group.configurations if c.backbone > 0], reach.low, SMALL)
+    points = [Point(c, _at(ax, edges.x0 + _EDGE * number), reach) for number, c in enumerate(untrained, 1)]
+    points += at_parameters(ax, [c for c in group.configurations if c.backbone > 0], reach, SMALL)
     obstacles += draw(ax, points, SMALL)
     ends = [point for curve in curves(points) for point in (curve[0], curve[-1])]
     ink = [style.look(point.configuration.name).ink for point in ends]
     labels = [
         Label(p.x, p.y, f"r={p.configuration.rank}", colour, style.pt(8.0)) for p, colour in zip(ends, ink, strict=True)
     ]
+    below = [(point, point.configuration) for point in points if point.below]
+    labels += [Label(p.x, p.y, f"{c.score.mean:.3f}", style.look(c.name).ink, style.pt(8.0)) for p, c in below]
     place(ax, labels, np.concatenate(obstacles))
 
 
@@ -144,24 +149,6 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
     return keys
 
 
-def _baseline_keys(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[Any]:
-    """One key for every baseline that a panel shows, and whose task it is on if not on all."""
-    from matplotlib.lines import Line2D
-
-    tasks: dict[tuple[int, str], list[str]] = {}
-    for group, reach in zip(groups, reaches, strict=True):
-        for baseline in reach.shown:
-            tasks.setdefault((baseline.number, baseline.label), []).append(group.task)
-    keys = []
-    for (number, label), where in tasks.items():
-        look = style.baseline_look(number)
-        dash: Any = look.dash
-        text = label if len(where) == len(groups) else f"{label} ({', '.join(dict.fromkeys(where))})"
-        text = "\n".join(textwrap.wrap(text, 50 if style.in_column() else 100))
-        keys.append(Line2D([], [], color=look.colour, linestyle=dash, linewidth=1.2, label=text))
-    return keys
-
-
 def _legend(ax: Axes, methods: Sequence[Any], baselines: Sequence[Any], *, across: int) -> None:
     """Methods side by side, baselines below them, a line each."""
     common: dict[str, Any] = {
@@ -180,17 +167,18 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
         notes = [f"{group.task}: {wording.seeds(group)}" for group in groups]
     notes.append(wording.tunings(groups))
     notes.append(
-        "The scores' scales differ from panel to panel. Points that would cover each other stand side by side."
+        "The scores' scales differ from panel to panel. Intervals that would cover each other stand a little apart."
     )
     if any(c.backbone == 0 for group in groups for c in group.configurations):
         notes.append("At the left edge: methods without trainable backbone parameters.")
-    if any(reach.shown for reach in reaches):
+    if any(reach.shown or reach.guessing is not None for reach in reaches):
         notes.append("Brown: baselines, which train no network; their intervals at the right edge.")
+    notes.append(axis.cut(reaches))
     if any(_loose(group) for group in groups):
         notes.append("Marks of one method that no line joins differ in more than rank: see the task's own figures.")
     for group, reach in zip(groups, reaches, strict=True):
-        if any(c.score.mean < reach.low for c in group.configurations):
-            notes.append(f"{group.task}: hollow marks lie below the axis.")
+        if reach.low < reach.floor:
+            notes.append(f"{group.task}: what stands in the grey band lies below the axis, at the number given.")
         notes += [f"{group.task}: {note}" for note in reach.notes]
     return notes
 

@@ -32,7 +32,7 @@ def fronts(groups: Sequence[Group]) -> Canvas:
     for row, (group, title) in enumerate(zip(groups, titles(groups), strict=True)):
         for column, cost in enumerate(costs):
             ax = panels[row, column]
-            ax.set_ylim(reaches[row].low, reaches[row].high)
+            axis.draw_scale(ax, reaches[row])
             axis.log_axis(ax, [value for value, _ in cost.priced(group)])
             ax.xaxis.set_major_formatter(lambda value, _, cost=cost: cost.unit(value))
             ax.tick_params(labelsize=8)
@@ -45,18 +45,19 @@ def fronts(groups: Sequence[Group]) -> Canvas:
         "apart: thin bars are 95% intervals (Student's).",
         "Methods without trainable backbone parameters have no place on the first axis." if len(costs) else "",
     ]
+    notes.append(axis.cut(reaches))
     slow, measured = flags.waited(run for g in groups for c in g.configurations for run in c.runs)
     if slow:
         notes.append(f"Other work ran beside {slow} of {measured} runs: their times are too long.")
     canvas.finish([*notes, wording.tunings(groups), groups[0].device + "."])
     for row, group in enumerate(groups):
         for column, cost in enumerate(costs):
-            _fill(panels[row, column], group, cost, reaches[row].low)
+            _fill(panels[row, column], group, cost, reaches[row])
     return canvas
 
 
-def _fill(ax: Axes, group: Group, cost: tradeoffs.Cost, floor: float) -> None:
-    points = [Point(c, value, floor) for value, c in cost.priced(group)]
+def _fill(ax: Axes, group: Group, cost: tradeoffs.Cost, reach: axis.Reach) -> None:
+    points = [Point(c, value, reach) for value, c in cost.priced(group)]
     covered = draw(ax, points, _PEN)
     best = tradeoffs.front(group, cost)
     at = {point.configuration: (point.x, point.y) for point in points}

@@ -1,0 +1,155 @@
+"""What stands where in a figure: true places, what lies beyond an axis, chance; few methods and many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.report.data.budgets import crowded
+from bench.report.data.groups import Group, groups
+from bench.report.figures import axis, overview, scatter
+from bench.report.style import column, drawing, look
+from tests.support.report_records import (
+    FULL,
+    LORAS,
+    PROBE,
+    RIVALS,
+    STUDY,
+    Case,
+    boxes,
+    other_task,
+    overlaps,
+    record,
+    reference,
+)
+
+PLACES: list[Case] = [
+    ("LoRA", {"rank": rank, "alpha": 16.0, "at": at}, 331_776 - 9_000 * (rank == 7), 0.80 + 0.002 * rank, 9.0)
+    for rank, at in ((36, ["q"]), (18, ["q", "v"]), (9, ["q", "k", "v", "o"]), (7, ["up", "down"]))
+]
+MAJORITY = {"spec": "MajorityClass()", "name": "MajorityClass", "label": "majority class"}
+MANY: list[Case] = [(f"Method{n:02}", {}, 5_000 * (n + 1), 0.8 + 0.003 * (n % 9), 5.0 + n) for n in range(25)]
+
+
+def study(cases: list[Case], *more: Any, seeds: Any = (0, 1, 2), **changes: Any) -> Group:
+    (group,) = groups([*(record(case, seed, **changes) for case in cases for seed in seeds), *more])
+    return group
+
+
+def guessing(share: float = 0.69, classes: int = 2) -> list[Any]:
+    known = {"classes": classes, "majority": share}
+    return [reference(seed, share, method=MAJORITY, provenance=known) for seed in (0, 1)]
+
+
+def marks(ax: Any, name: str) -> set[float]:
+    """Where on the x axis the marks of a method stand."""
+    lines = [line for line in ax.get_lines() if line.get_marker() == look(name).marker]
+    return {float(x) for line in lines for x in line.get_xdata()}
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["page", "column"])
+def test_a_point_stands_at_its_own_parameters_beside_others_of_the_same(narrow: bool) -> None:
+    alike: list[Case] = [(name, config, 595_200, 0.855, 9.0) for name, config, *_ in RIVALS[1:4]]
+    group = study([PROBE, FULL, *LORAS, *alike])
+    assert not crowded(group)
+    with drawing():
+        if narrow:
+            with column():
+                ax = overview.overview([group]).figure.axes[0]
+        else:
+            ax = scatter.against_parameters(group).figure.axes[0]
+    for name in ("Houlsby", "Pfeiffer", "AdaptFormer"):
+        assert marks(ax, name) == {595_200.0}
+    assert marks(ax, "LoRA") == {float(case[2]) for case in LORAS}
+
+
+@pytest.mark.parametrize(
+    ("cases", "said"),
+    [
+        ([PROBE, FULL, *PLACES], True), (PLACES[:2], True), ([*PLACES, LORAS[0], LORAS[1]], True), (STUDY, False),
+        ([PROBE, FULL, LORAS[0]], False), ([LORAS[0]], False), ([FULL], False), ([PLACES[0], LORAS[0], FULL], False),
+        ([*PLACES[:2], *LORAS], False),
+    ],
+)  # fmt: skip
+def test_an_axis_of_parameters_says_nothing_where_most_are_of_one_budget(cases: list[Case], said: bool) -> None:
+    assert crowded(study(cases)) is said
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("narrow", [False, True], ids=["page", "column"])
+def test_a_study_of_equal_parameters_has_a_row_a_configuration(number: int, narrow: bool) -> None:
+    cases = [PROBE, FULL, *PLACES]
+    named = [other_task(f"task-{n}", model="vit_small_patch14", started=f"202{n}") for n in range(number)]
+    parts = groups([record(case, seed, **one) for one in named for case in cases for seed in (0, 1)])
+    with drawing():
+        if narrow:
+            with column():
+                figure = overview.overview(parts).figure
+        else:
+            figure = overview.overview(parts).figure if number > 1 else scatter.against_parameters(parts[0]).figure
+        assert overlaps(figure) == []
+    said = [text for text, _ in boxes(figure)]
+    assert said.count("332k") == 3 * number and said.count("323k") == number
+    ax = figure.axes[0]
+    labels = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
+    assert labels[0] == "linear probe" and labels[-1] == "full fine-tuning" and "LoRA r=36 q" in labels
+    assert marks(ax, "FullFineTuning") == {parts[0].of("FullFineTuning")[0].score.mean}
+
+
+def test_what_lies_below_the_axis_stands_in_a_band_with_its_number() -> None:
+    far: Case = ("BitFit", {}, 51_456, 0.45, 1.0)
+    group = study([PROBE, FULL, far, *LORAS])
+    reach = axis.reach(group)
+    assert reach.low < reach.floor < 0.82 and reach.at(0.45) == pytest.approx((reach.low + reach.floor) / 2)
+    assert reach.at(reach.floor) == reach.floor and axis.reach(study(STUDY)).low == axis.reach(study(STUDY)).floor
+    with drawing():
+        for figure in (scatter.against_parameters(group).figure, overview.overview([group]).figure):
+            (mark,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == look("BitFit").marker]
+            assert mark.get_ydata()[0] == pytest.approx(reach.at(0.45)) and mark.get_fillstyle() == "full"
+            said = [text for text, _ in boxes(figure)]
+            assert any("0.45" in text or "0.44" in text for text in said) and "below\nthe axis" in said
+
+
+def test_an_axis_ends_about_where_scores_do() -> None:
+    reach = axis.reach(study([("LoRA", {"rank": 1}, 5_000, 0.99, 1.0), ("BitFit", {}, 9_000, 0.4, 1.0), FULL]))
+    assert 1.0 < reach.high < 1.03
+    low = axis.reach(study([("LoRA", {"rank": 1}, 5_000, 0.008, 1.0), ("BitFit", {}, 9_000, 0.4, 1.0), FULL]))
+    assert -0.03 < low.low <= 0.01
+
+
+@pytest.mark.parametrize("draw", [scatter.against_parameters, scatter.against_memory, lambda g: overview.overview([g])])
+def test_chance_and_majority_are_lines_of_an_accuracy_figure(draw: Any) -> None:
+    peaks = {"peak": 2**28, "kind": "foretold"}
+    wide = [PROBE, FULL, ("LoRA", {"rank": 1}, 5_000, 0.6, 1.0), ("BitFit", {}, 9_000, 0.65, 1.0)]
+    group = study(wide, *guessing(), memory=peaks)
+    assert axis.reach(group).guessing == 0.5
+    with drawing():
+        figure = draw(group).figure
+        assert overlaps(figure) == []
+    lines = {(float(line.get_ydata()[0]), line.get_color()) for line in figure.axes[0].get_lines()}
+    assert {(0.5, "#7D5A3C"), (0.69, "#7D5A3C")} <= lines
+    said = " ".join(text for text, _ in boxes(figure))
+    assert "chance" in said and "majority class" in said.replace("\n", " ") and "foretold" not in said
+
+
+def test_chance_that_would_press_the_methods_together_is_named_and_not_drawn() -> None:
+    group = study([PROBE, FULL, *LORAS], *guessing(0.35, classes=10))
+    reach = axis.reach(group)
+    assert reach.guessing is None
+    assert reach.notes == ["majority class: 0.350, below the axis.", "Chance (1 of 10 classes): 0.100, below the axis."]
+    with drawing():
+        figure = scatter.against_parameters(group).figure
+        assert overlaps(figure) == []
+    assert {"majority\nclass\n0.350 ↓", "chance\n0.100 ↓"} <= {text for text, _ in boxes(figure)} or (
+        "majority class\n0.350 ↓" in {text for text, _ in boxes(figure)}
+    )
+
+
+@pytest.mark.parametrize("cases", [[LORAS[3]], [PROBE], [FULL], [PROBE, FULL], LORAS[:2], MANY], ids=str)
+def test_few_methods_and_many_are_all_named(cases: list[Case]) -> None:
+    group = study(cases)
+    with drawing():
+        for figure in (scatter.against_parameters(group).figure, overview.overview([group, group]).figure):
+            said = " ".join(text.replace("\n", " ") for text, _ in boxes(figure))
+            assert all(look(c.name).name in said for c in group.configurations)
