@@ -15,7 +15,7 @@ from bench.space import Range, Space
 
 @dataclass(frozen=True, repr=False)
 class FullFineTuning(Method):
-    """Every parameter of the backbone trains: θ ← θ − η∇L(θ). The reference that the others are held against."""
+    """Every parameter of the backbone trains: θ ← θ − η∇L(θ). The baseline that the others are compared with."""
 
     space: ClassVar[Space] = {**Method.space, "lr": Range(3e-6, 3e-4, log=True, default=3e-5)}
 
