@@ -126,6 +126,18 @@ def test_files_that_are_named_exist() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_names_that_are_said_to_stand_in_a_file_do() -> None:
+    """Such as `METRICS` in `bench/report/style.py`, or `space` of it."""
+    path = r"`((?:bench|studies|tests)/[\w/]+\.py)`"
+    said = re.compile(rf"`(\w+)`\s+(?:in|of)\s+{path}|`(\w+)`\s+\({path}\)")
+    wrong = []
+    for page in PAGES:
+        for one, file, two, other in said.findall(page.read_text(encoding="utf-8")):
+            if (one or two) not in names_in(ROOT / (file or other)):
+                wrong.append(f"{each(page)}: {one or two} in {file or other}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_modules_that_are_named_exist() -> None:
     wrong = [
         f"{each(file)}: {module}"
@@ -251,4 +263,4 @@ def test_a_package_says_what_its_modules_are(init: Path) -> None:
     text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
     here = {path.stem for path in init.parent.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     lacking = {name for name in here if not name.startswith("__") and not re.search(rf"\b{name}\b", text)}
-    assert "the others" in text or not lacking
+    assert "the others" in text or not lacking, f"say in {each(init)} what is in {sorted(lacking)}"

@@ -6,4 +6,5 @@
   a new sampler goes here, its name into `bench.study.tune`. mirror: Optuna's storage, kept up for Optuna's own tools.
 - baselines: what a task gives without a network. cost_study: a study of costs.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.
+- data_summary: what was understood of the data, before anything takes time.
 """

@@ -2,7 +2,8 @@
 
 - contract: what a task must have. pools: all samples, and how they are split. caches: decoded data on disk.
 - images, text, detection: a family each, with its declared sets (`sets`) and its readers of one's own files.
-- folders, pictures: how every reader lists files and opens pictures. notes: what it did to the data.
+- folders, pictures: how every reader lists files and opens pictures. notes: what it did to the data. understood: what a
+  plan says of them.
 - classification: what images and text share, with the metrics of classes. majority: the baseline that
   always guesses the commonest. precomputed: features computed once.
 
