@@ -24,7 +24,7 @@ from bench.methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL
 from bench.space import Range
-from bench.study import Study, Tune
+from bench.study import Study, grid
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 
@@ -86,12 +86,6 @@ def text(scale: str) -> Study:
 
 def part(scale: str, new: Task, old: Task, *, model: Any, training: Training) -> Study:
     """One family of the study. LoRA is tuned at rank 8 for each placement, and its rate shared over the ranks."""
-    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
-        "smoke": ((0, 1), 2, (1000,)),
-        "laptop": ((0, 1, 2), 4, (1000,)),
-        "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
-    }
-    seeds, trials, tuned = budgets[scale]
     return Study(
         name=NAME,
         question=QUESTION,
@@ -99,9 +93,6 @@ def part(scale: str, new: Task, old: Task, *, model: Any, training: Training) ->
         models=(model,),
         methods=methods(16 if scale == "smoke" else 64),
         training=training,
-        seeds=seeds,
-        tune=Tune(
-            trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned, share={"rank": 8}, spaces=SPACES
-        ),
+        tune=grid(scale, share={"rank": 8}, spaces=SPACES),
         retained=old,
     )

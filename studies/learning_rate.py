@@ -31,8 +31,7 @@ from typing import Any
 from bench.methods import FullFineTuning, LoRA
 from bench.models import HuggingFace, Timm
 from bench.space import Range
-from bench.study import Study
-from bench.study.tune import Tune
+from bench.study import Study, grid
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
@@ -42,6 +41,11 @@ SPACES = {
     "FullFineTuning": {"lr": Range(3e-6, 1e-3, log=True, default=3e-5)},
     "LoRA": {"lr": Range(1e-4, 3e-2, log=True, default=1e-3)},
 }
+FINER: dict[str, dict[str, Any]] = {
+    "laptop": {"trials": 6, "seeds": (1000, 1001)},
+    "full": {"trials": 11, "seeds": (1000, 1001, 1002)},
+}
+"""Steps of half and of a quarter decade, and a tuning seed more than the scale's own."""
 RANKS = {"smoke": (1, 8), "laptop": (1, 8, 64), "full": (1, 4, 16, 64)}
 
 
@@ -102,13 +106,7 @@ def detection(scale: str) -> Study:
 
 
 def part(scale: str, *tasks: Task, model: Any, training: Training, ranks: tuple[int, ...] = ()) -> Study:
-    """One family of the study. What all families share, grids, seeds and methods, is said here."""
-    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
-        "smoke": ((0, 1), 2, (1000,)),
-        "laptop": ((0, 1, 2), 6, (1000, 1001)),
-        "full": ((0, 1, 2, 3, 4), 11, (1000, 1001, 1002)),
-    }
-    seeds, trials, tuned = budgets[scale]
+    """One family of the study. What all families share, grids and methods, is said here."""
     return Study(
         name=NAME,
         question=QUESTION,
@@ -116,6 +114,5 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, ranks: tuple[
         models=(model,),
         methods=(FullFineTuning(), *(LoRA(rank=rank, at=("q", "v")) for rank in ranks or RANKS[scale])),
         training=training,
-        seeds=seeds,
-        tune=Tune(trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned, spaces=SPACES),
+        tune=grid(scale, **FINER.get(scale, {}), spaces=SPACES),
     )

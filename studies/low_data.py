@@ -34,7 +34,7 @@ from bench.methods import (
     Pfeiffer,
 )
 from bench.models import HuggingFace, Timm
-from bench.study import Study, Tune
+from bench.study import Study, grid
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 
@@ -94,16 +94,10 @@ def text(scale: str) -> Study:
 
 
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
-    """One family of the study. What all families share, methods, seeds and grids, is said here.
+    """One family of the study. What all families share, methods and grids, is said here.
 
     The grid of `laptop` has three points a decade apart, the ends and the middle of each method's own range.
     """
-    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
-        "smoke": ((0, 1), 2, (1000,)),
-        "laptop": ((0, 1, 2), 3, (1000,)),
-        "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
-    }
-    seeds, trials, tuned = budgets[scale]
     return Study(
         name=NAME,
         question=QUESTION,
@@ -111,6 +105,5 @@ def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
         models=(model,),
         methods=FEW if scale == "smoke" else METHODS,
         training=training,
-        seeds=seeds,
-        tune=Tune(trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned),
+        tune=grid(scale, trials=3) if scale == "laptop" else grid(scale),
     )

@@ -34,7 +34,7 @@ from bench.methods import FullFineTuning, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL, ATTENTION, MLP
 from bench.space import Range
-from bench.study import Study, Tune
+from bench.study import Study, grid
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
@@ -143,13 +143,7 @@ def detection(scale: str) -> Study:
 
 
 def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[Method, ...]) -> Study:
-    """One family of the study. What all families share, seeds and the grid of learning rates, is said here."""
-    budgets: dict[str, tuple[tuple[int, ...], int, tuple[int, ...]]] = {
-        "smoke": ((0, 1), 2, (1000,)),
-        "laptop": ((0, 1, 2), 4, (1000,)),
-        "full": ((0, 1, 2, 3, 4), 5, (1000, 1001)),
-    }
-    seeds, trials, tuned = budgets[scale]
+    """One family of the study. What all families share, the grid of learning rates, is said here."""
     return Study(
         name=NAME,
         question=QUESTION,
@@ -157,6 +151,5 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[
         models=(model,),
         methods=(LinearProbe(), FullFineTuning(), *loras),
         training=training,
-        seeds=seeds,
-        tune=Tune(trials=trials, sampler="grid", pruner="none", over=("lr",), seeds=tuned, spaces=SPACES),
+        tune=grid(scale, spaces=SPACES),
     )

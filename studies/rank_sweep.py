@@ -48,7 +48,7 @@ from typing import Any
 
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm
-from bench.study import Study, Tune
+from bench.study import Study, tuning
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
@@ -134,17 +134,11 @@ def part(
     training: Training,
     methods: tuple[Method, ...] | None = None,
 ) -> Study:
-    """One family of the study. What all families share, methods, seeds and tuning budget, is said here.
+    """One family of the study. What all families share, methods and tuning, is said here.
 
-    Six trials cannot search three things: `laptop` tunes the learning rate alone.
+    Below `full`, LoRA is tuned at rank 8 and its values are shared over the ranks.
     """
     methods = methods or (FEW if scale == "smoke" else METHODS)
-    budgets: dict[str, tuple[tuple[int, ...], Tune]] = {
-        "smoke": ((0, 1), Tune(trials=3, share=SHARED)),
-        "laptop": ((0, 1, 2), Tune(trials=6, over=("lr",), share=SHARED)),
-        "full": ((0, 1, 2, 3, 4), Tune(trials=30, seeds=(1000, 1001))),
-    }
-    seeds, tune = budgets[scale]
     return Study(
         name=NAME,
         question=QUESTION,
@@ -152,6 +146,5 @@ def part(
         models=(model,),
         methods=methods,
         training=training,
-        seeds=seeds,
-        tune=tune,
+        tune=tuning(scale) if scale == "full" else tuning(scale, share=SHARED),
     )

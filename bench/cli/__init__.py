@@ -15,13 +15,21 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import costs, dashboard, listing, verdicts
+from bench import __version__
+from bench.cli import costs, dashboard, listing, running, studies, verdicts
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput
 
+
+def said_version(wanted: bool) -> None:
+    """Prints the version, for `bench --version`."""
+    if wanted:
+        print(f"lora-bench {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,6 +39,9 @@ app = typer.Typer(
 app.add_typer(assets_app, name="assets")
 app.add_typer(mlflow_app, name="mlflow")
 commands = (
+    studies.studies,
+    running.plan,
+    running.run,
     listing.methods,
     listing.models,
     listing.tasks,
@@ -44,96 +55,14 @@ commands = (
 for command in commands:
     app.command()(command)
 
-Study = Annotated[str, typer.Argument(help="A file in studies/, e.g. rank-sweep.", show_default=False)]
-Scale = Annotated[
-    str, typer.Option(help="smoke (seconds), laptop (two cores, about half an hour a family) or full (one GPU).")
-]
-Device = Annotated[str | None, typer.Option(help="A torch device; by default CUDA where there is one, else the CPU.")]
-Family = Annotated[
-    str | None, typer.Option(help="Only this part of the study, e.g. images, text or detection; by default all.")
-]
 
-
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        help="Runs at once, each in a process of its own, the cores shared out among them. By default one for each "
-        "core (four at most), one at scale smoke, and on CUDA one for each GPU.",
-        show_default=False,
-    ),
-]
-
-
-@app.command()
-def run(
-    study: Study,
-    scale: Scale = "laptop",
-    results: Results = RESULTS,
-    device: Device = None,
-    family: Family = None,
-    mlflow: Annotated[
-        bool, typer.Option(help="Log to MLflow ($MLFLOW_TRACKING_URI, or a file in the results folder).")
-    ] = True,
-    jobs: Jobs = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            help="Optuna's storage, e.g. postgresql://… or sqlite:///trials.db; by default optuna.journal beside the "
-            "records, from which any storage is filled again.",
-            show_default=False,
-        ),
-    ] = None,
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and leave.", callback=said_version, is_eager=True)
+    ] = False,
 ) -> None:
-    """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
-
-    A worker that is killed is replaced at once, and its run begins anew.
-
-    Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`
-    """
-    from bench.execution.launch import launch
-
-    try:
-        sound = launch(
-            study, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage
-        )
-    except KeyboardInterrupt:
-        print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
-    raise typer.Exit(0 if sound else 1)
-
-
-@app.command()
-def plan(
-    study: Study,
-    scale: Scale = "laptop",
-    results: Results = RESULTS,
-    device: Device = None,
-    family: Family = None,
-    jobs: Jobs = None,
-) -> None:
-    """Show what a study would run: cells, exact trainable parameters, estimated time. Nothing is trained.
-
-    Example: `bench plan rank-sweep --scale full`
-    """
-    from bench.execution import console, data_summary
-    from bench.execution.launch import at_once, planned
-    from bench.execution.parallelism import share_out
-    from bench.records import Records
-    from bench.study import load
-    from bench.training.device import choose_device
-
-    parts, where = load(study, scale, family=family), choose_device(device)
-    records = Records(results / parts[0].name / scale)
-    workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
-    planned_rows = []
-    for part in parts:
-        data_summary.show(part)
-        rows, why = planned(part, records, where)
-        console.plan(part, scale, rows, device=where, jobs=workers.jobs)
-        if why:
-            print(f"no estimate of the time: {why}")
-        planned_rows.append(rows)
-    console.families(parts, planned_rows, scale, jobs=workers.jobs)
+    """What stands before a command."""
 
 
 @app.command()

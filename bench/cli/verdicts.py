@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli.services import RESULTS, Results
-from bench.errors import BadInput, unknown
+from bench.cli.studies import Folder, claims_file, complete_method, complete_scale, complete_study
+from bench.errors import BadInput, nearest, unknown
 
 if TYPE_CHECKING:
     from bench.report.data.groups import Group
 
-Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.")]
+Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.", autocompletion=complete_scale)]
 
 
 def claims(
     scale: Scale = "laptop",
     results: Results = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    studies: Folder = None,
 ) -> None:
     """Hold published claims against the records: CONFIRMED, REFUTED or INCONCLUSIVE at this scale.
 
@@ -32,7 +35,7 @@ def claims(
 
     from bench.report.claims import VERDICTS, Evidence, judged, load
 
-    found = judged(load(), Evidence(_folder(results), scale))
+    found = judged(load(claims_file(studies)), Evidence(_folder(results), scale))
     if as_json:
         keys = ("name", "statement", "source", "theirs", "rule")
         rows: list[dict[str, Any]] = [
@@ -52,9 +55,18 @@ def claims(
 
 
 def compare(
-    one: Annotated[str, typer.Argument(help='E.g. "LoRA(rank=8)".', show_default=False)],
-    other: Annotated[str, typer.Argument(help="E.g. FullFineTuning.", show_default=False)],
-    study: Annotated[str | None, typer.Option(help="Only this study's records; by default all.")] = None,
+    one: Annotated[
+        str,
+        typer.Argument(help='A method, e.g. "LoRA(rank=8)".', show_default=False, autocompletion=complete_method),
+    ],
+    other: Annotated[
+        str,
+        typer.Argument(help="Another method, e.g. FullFineTuning.", show_default=False, autocompletion=complete_method),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(help="Only this study's records; by default all.", autocompletion=complete_study),
+    ] = None,
     scale: Scale = "laptop",
     results: Results = RESULTS,
 ) -> None:
@@ -62,7 +74,7 @@ def compare(
 
     Examples: `bench compare "LoRA(rank=8)" FullFineTuning`, `bench compare BitFit "LoRA(rank=1)" --study rank-sweep`
     """
-    from bench.report.compare import compared, labels
+    from bench.report.compare import compared
 
     pairs = [_fields(one), _fields(other)]
     found = False
@@ -73,8 +85,18 @@ def compare(
             print(f"{name}: " + "\n".join(compared(group, first, second)) + "\n")
             found = True
     if not found:
-        known = ", ".join(labels([group for _, group in parts])) or "none"
-        raise BadInput(f"no task has records of both {one} and {other} at scale {scale}; there are: {known}")
+        raise BadInput(f"no task has records of both {one} and {other} at scale {scale}; {_near((one, other), parts)}")
+
+
+def _near(asked: Sequence[str], parts: Sequence[tuple[str, Group]]) -> str:
+    """The few recorded methods that are written most alike, and who lists all."""
+    from bench.report.compare import labels
+
+    known = list(labels([group for _, group in parts]))
+    if not known:
+        return "there are none at all: run a study first, e.g. bench run rank-sweep"
+    near = [label for name in asked for label in nearest(name, known)] or known
+    return f"recorded are, for example, {', '.join(list(dict.fromkeys(near))[:6])}"
 
 
 def _folder(results: Path) -> Path:

@@ -25,7 +25,7 @@ from bench.training.device import choose_device
 
 
 def launch(
-    name: str,
+    file: Path,
     scale: str,
     *,
     results: Path,
@@ -38,7 +38,7 @@ def launch(
     """Plans, runs and reports a study, one family after the other.
 
     Args:
-        name, scale, family: what to run (`bench.study.load`).
+        file, scale, family: what to run (`bench.study.load`).
         results: folder of the records.
         device: torch device; by default a GPU if there is one.
         mlflow: whether to log to MLflow.
@@ -51,7 +51,7 @@ def launch(
     Raises:
         BadInput: anything that can be known to be wrong before training.
     """
-    parts, where = load(name, scale, family=family), choose_device(device)
+    parts, where = load(file, scale, family=family), choose_device(device)
     records = Records(results / parts[0].name / scale)
     workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     records.prepare()

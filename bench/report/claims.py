@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from bench.errors import BadInput
 from bench.records import Records
 from bench.report.data.differences import comparable
 from bench.report.data.groups import Group, groups, scored
@@ -207,14 +206,8 @@ def together(verdicts: Sequence[str]) -> str:
     return "CONFIRMED" if set(verdicts) == {"CONFIRMED"} else "INCONCLUSIVE"
 
 
-def load(path: Path = Path("studies/claims.py")) -> tuple[Claim, ...]:
-    """The claims that the file declares as `CLAIMS`.
-
-    Raises:
-        BadInput: no such file here.
-    """
-    if not path.is_file():
-        raise BadInput(f"no {str(path)!r} here: run this in the repository, where the studies are")
+def load(path: Path) -> tuple[Claim, ...]:
+    """The claims that a file declares as `CLAIMS`."""
     spec = importlib.util.spec_from_file_location("studies.claims", path)
     assert spec is not None and spec.loader is not None  # a .py file always has both
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it

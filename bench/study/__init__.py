@@ -1,11 +1,13 @@
 """What is to be run, and how a run becomes a record.
 
-- study: what a file in `studies/` declares; `load` finds it.
+- study: what a file in `studies/` declares; `load` reads one.
+- scales: the seeds and the tuning of each scale.
 - tune: how hyper-parameters are chosen: budget, sampler, pruner, search spaces. `bench.execution.search` does it.
 - trials: the trials of a search, and which of them is chosen.
 - plan: what a study would run, with exact counts and estimated times.
 - recording: how a run becomes a record, and when a record spares a run.
 """
 
-from bench.study.study import Cell, Costs, Study, load, loaded, names
+from bench.study.scales import SCALES, grid, tuning
+from bench.study.study import Cell, Costs, Study, load, loaded
 from bench.study.tune import Tune

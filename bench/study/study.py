@@ -12,11 +12,10 @@ from typing import Any
 
 from bench.errors import BadInput, unknown
 from bench.methods import Method
+from bench.study.scales import SCALES, declaring, own_seeds, own_tuning
 from bench.study.tune import Tune, configured
 from bench.tasks import Task
 from bench.training.recipe import Training
-
-SCALES = ("smoke", "laptop", "full")
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,9 @@ class Study:
         question: the one that the study answers, as a sentence.
         tasks, models, methods: every combination is a cell, in this order.
         training: how every run trains; what is tuned of it is replaced by what was chosen.
-        seeds: of the final runs, each tested once.
-        tune: how hyper-parameters are chosen.
+        seeds: of the final runs, each tested once; by default those of the scale (`bench.study.scales`).
+        tune: how hyper-parameters are chosen; by default as the scale does. Nothing is pruned where a trial is a single
+            epoch on a single seed.
         costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
         retained: an old task; what a network trained on the study's tasks still knows of it is measured in the final
             runs (`bench.training.retention`). Nothing is chosen by it.
@@ -78,8 +78,8 @@ class Study:
     models: tuple[Any, ...]
     methods: tuple[Method, ...]
     training: Training = field(default_factory=Training)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    tune: Tune = field(default_factory=Tune)
+    seeds: tuple[int, ...] = field(default_factory=own_seeds)
+    tune: Tune = field(default_factory=own_tuning)
     costs: Costs | None = None
     retained: Task | None = None
 
@@ -90,6 +90,8 @@ class Study:
         for name in ("seeds", "methods"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise BadInput(f"study {self.name!r} lists one of its {name} twice: it would count twice")
+        if self.tune.pruner != "none" and self.training.epochs * len(self.tune.seeds) < 2:
+            object.__setattr__(self, "tune", replace(self.tune, pruner="none"))  # no value comes before the last
         if overlap := set(self.seeds) & set(self.tune.seeds):
             raise BadInput(
                 f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"
@@ -142,28 +144,28 @@ class Study:
                     yield Cell(task, model, method)
 
 
-def load(name: str, scale: str, *, family: str | None = None, folder: Path = Path("studies")) -> tuple[Study, ...]:
-    """The study that `folder/<name>.py` declares for a scale; "rank-sweep" and "rank_sweep" are the same.
+def load(file: Path, scale: str, *, family: str | None = None) -> tuple[Study, ...]:
+    """The study that a file declares for a scale.
 
     Args:
-        name: of the study.
+        file: one with a function `study(scale)`; the command line finds it by its name (`bench.cli.studies`).
         scale: one of `SCALES`.
         family: only this one, e.g. "text".
-        folder: where the studies are.
 
     Returns:
         One `Study` a family, in the order declared.
 
     Raises:
-        BadInput: no such study, scale or family; two parts that are not of one study.
+        BadInput: no such scale or family; two parts that are not of one study.
     """
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    declared = _module(name, folder).study(scale)
+    with declaring(scale):
+        declared = loaded(f"studies.{file.stem}", file).study(scale)
     parts: tuple[Study, ...] = (declared,) if isinstance(declared, Study) else tuple(declared)
     known = {part.family: part for part in parts}
     if len(known) < len(parts) or len({part.name for part in parts}) != 1:
-        raise BadInput(f"study {name!r}: its parts need one name and a family each")
+        raise BadInput(f"study {file.stem!r}: its parts need one name and a family each")
     if family is None:
         return parts
     if family not in known:
@@ -171,31 +173,16 @@ def load(name: str, scale: str, *, family: str | None = None, folder: Path = Pat
     return (known[family],)
 
 
-def names(folder: Path = Path("studies")) -> dict[str, str]:
-    """Every study by name, with the first line of its docstring."""
-    found = {}
-    for path in sorted(folder.glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "\ndef study(" not in text:
-            continue  # declares something else, as claims.py does
-        first = text.lstrip().removeprefix('"""').splitlines()
-        found[path.stem.replace("_", "-")] = first[0].rstrip('"') if first else ""
-    return found
-
-
-def _module(name: str, folder: Path) -> ModuleType:
-    if not folder.is_dir():
-        raise BadInput(f"no folder {str(folder)!r} here: run this in the repository, where the studies are")
-    known = names(folder)
-    key = name.replace("_", "-")
-    if key not in known:
-        raise unknown("study", name, known)
-    path = folder / f"{key.replace('-', '_')}.py"
-    return loaded(f"studies.{path.stem}", path)
-
-
 def loaded(name: str, path: Path) -> ModuleType:
-    """The module in a file, under a name by which what it defines is found again, in a worker process too."""
+    """The module in a file, under a name by which what it defines is found again, in a worker process too.
+
+    Pickle imports a class's module by its whole name: the package before the dot must be there as well, wherever the
+    file is.
+    """
+    package = name.partition(".")[0]
+    if package not in sys.modules:
+        sys.modules[package] = ModuleType(package)
+        sys.modules[package].__path__ = [str(path.parent)]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a .py file always has both
     module = importlib.util.module_from_spec(spec)

@@ -152,7 +152,7 @@ class Tune:
         """Refuses what could not be tuned, before anything runs.
 
         Raises:
-            BadInput: a space, a default, a grid or a pruner that does not fit.
+            BadInput: a space, a default or a grid that does not fit.
         """
         space = self.space(task, method)
         if self.target(task) not in (task.metric, "loss"):
@@ -166,11 +166,6 @@ class Tune:
         if self.sampler == "cmaes" and (len(space) < 2 or any(isinstance(one, Choice) for one in space.values())):
             raise BadInput(
                 f"sampler 'cmaes' needs two ranges or more, no choice: {type(method).__name__} has {', '.join(space)}"
-            )
-        if self.pruner != "none" and training.epochs * len(self.seeds) < 2:
-            raise BadInput(
-                f"pruner {self.pruner!r} needs values from within a trial, and a trial of one epoch has none: "
-                "train for more epochs, or give pruner='none'"
             )
 
 

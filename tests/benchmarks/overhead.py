@@ -73,7 +73,7 @@ def outcome_of(record: Record) -> Outcome:
 def run() -> list[tuple[str, str, str]]:
     """Rows of (what, time, ratio)."""
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # a benchmark's runs are nobody's results
-    parts = load(NAME, SCALE)
+    parts = load(Path(f"studies/{NAME.replace('-', '_')}.py"), SCALE)
     records = [r for r in Records(Path("results") / NAME / SCALE).all() if r["phase"] != "reference"]
     pools: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:

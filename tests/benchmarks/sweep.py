@@ -61,7 +61,7 @@ def runs_of(study: Study, records: Records) -> list[Run]:
 def run() -> list[tuple[str, str, str]]:
     """Rows of (what, time, ratio)."""
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # a benchmark's runs are nobody's results
-    whole = load("rank-sweep", "laptop", family="images")[0]
+    whole = load(Path("studies/rank_sweep.py"), "laptop", family="images")[0]
     study = whole if os.environ.get("WHOLE") == "1" else one_of_each(whole)
     for seed in (*study.seeds, *study.tune.seeds):  # neither side pays for the download or the first decoding
         study.tasks[0].data(study.models[0].build().inputs, seed=seed)

@@ -21,6 +21,7 @@ from bench.study import Costs, Study, load
 from bench.tasks import Images
 from bench.training.recipe import Training
 
+COSTS = Path(__file__).parents[2] / "studies" / "costs.py"
 LARGER = Timm("test_vit2", weights="random", image_size=32)
 STUDY = Study(
     name="costs",
@@ -134,6 +135,6 @@ def test_costs_are_measured_one_at_a_time() -> None:
 
 
 def test_the_study_has_every_method_on_growing_networks() -> None:
-    images, text, detection = load("costs", "laptop")
+    images, text, detection = load(COSTS, "laptop")
     assert [len({cell.model for cell in part.cells()}) for part in (images, text, detection)] == [4, 2, 1]
-    assert all(part.costs and not part.costs.foretold for part in load("costs", "full"))
+    assert all(part.costs and not part.costs.foretold for part in load(COSTS, "full"))

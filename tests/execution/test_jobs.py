@@ -21,6 +21,7 @@ from bench.records import Records
 from bench.study import load
 
 ROOT = Path(__file__).parents[2]
+LEARNING_RATE = ROOT / "studies" / "learning_rate.py"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
@@ -62,10 +63,10 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monke
     workers(running)[0].kill()
     monkeypatch.chdir(ROOT)
     with pytest.raises(BadInput, match="another bench run is at work on"):
-        launch("learning-rate", "smoke", results=tmp_path, device=None, mlflow=False, family="images")
+        launch(LEARNING_RATE, "smoke", results=tmp_path, device=None, mlflow=False, family="images")
     assert running.wait(timeout=120) == 0, (tmp_path / "said").read_text()
 
-    (study,) = load("learning-rate", "smoke", family="images")
+    (study,) = load(LEARNING_RATE, "smoke", family="images")
     methods, trials = len(study.methods), study.tune.trials
     phases = {"tune": methods * trials, "final": methods * len(study.seeds), "default": methods * len(study.seeds)}
     assert Counter(r["phase"] for r in records.all()) == phases, "no point of the grid is a default"

@@ -16,10 +16,11 @@ import pytest
 import torch
 
 import bench.execution.workers
+from bench.cli.studies import files
 from bench.errors import BadInput
 from bench.execution.launch import launch
 from bench.methods import LoRA
-from bench.study import Study, load, names
+from bench.study import SCALES, Study, load
 from bench.study.plan import hours_minutes, plan
 from bench.study.recording import identity, usable
 from bench.study.trials import of_cells
@@ -34,6 +35,7 @@ from tests.support.tiny_study import STUDY, execute
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 ROOT = Path(__file__).parents[2]
+RANK_SWEEP, LEARNING_RATE = (ROOT / "studies" / f"{name}.py" for name in ("rank_sweep", "learning_rate"))
 
 
 def test_equal_budgets_and_one_test_per_seed(records):
@@ -212,18 +214,16 @@ def test_times_for_people():
 
 
 def test_studies_load_at_every_scale():
-    for name in names(ROOT / "studies"):
-        for scale in ("smoke", "laptop", "full"):
-            parts = load(name, scale, folder=ROOT / "studies")
+    for name, file in files(ROOT / "studies").items():
+        for scale in SCALES:
+            parts = load(file, scale)
             assert {part.name for part in parts} == {name}
             for part in parts:
-                assert load(name, scale, family=part.family, folder=ROOT / "studies") == (part,)
-    with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
-        load("rank-sweeep", "smoke", folder=ROOT / "studies")
+                assert load(file, scale, family=part.family) == (part,)
     with pytest.raises(BadInput, match="did you mean 'laptop'"):
-        load("rank-sweep", "labtop", folder=ROOT / "studies")
+        load(RANK_SWEEP, "labtop")
     with pytest.raises(BadInput, match="did you mean 'text'"):
-        load("rank-sweep", "laptop", family="texts", folder=ROOT / "studies")
+        load(RANK_SWEEP, "laptop", family="texts")
 
 
 def test_a_tuning_seed_cannot_be_a_final_seed():
@@ -247,7 +247,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in runs.glob("*.json")}
     assert 5 <= len(before) < 18
     monkeypatch.chdir(ROOT)
-    launch("learning-rate", "smoke", results=tmp_path, device=None, mlflow=False, family="images")
+    launch(LEARNING_RATE, "smoke", results=tmp_path, device=None, mlflow=False, family="images")
     after = {path.name: path.read_bytes() for path in runs.glob("*.json")}
     assert len(after) == 18 and all(after[name] == content for name, content in before.items())
     assert (tmp_path / "learning-rate" / "smoke" / "table.csv").exists()

@@ -191,7 +191,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "51,456 backbone parameters, 21,589,632" in said.stdout
     assert "Difference: " in said.stdout
     assert "permutation p" in said.stdout
-    with pytest.raises(BadInput, match=r"no task has records of both .*there are: LinearProbe"):
+    with pytest.raises(BadInput, match=r"no task has records of both .*recorded are, for example, "):
         CliRunner().invoke(app, ["compare", "BitFit", "LoRA", *where], catch_exceptions=False)
     with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
         CliRunner().invoke(app, ["compare", "BitFit", "LoRA", "--study", "rank-swep", *where], catch_exceptions=False)

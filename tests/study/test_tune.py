@@ -45,8 +45,6 @@ DIGITS = Images("digits")
         (lambda: tuned(LoRA(alpha=500.0)), "its default alpha 500.0 is outside the range 2 to 128"),
         (lambda: tuned(share={"alpha": 8.0}), "alpha of LoRA is both searched and shared over"),
         (lambda: tuned(share={"rnak": 8}), "did you mean 'rank'"),
-        (lambda: tuned(pruner="median"), "a trial of one epoch has none"),
-        (lambda: tuned(pruner="hyperband"), "train for more epochs, or give pruner='none'"),
         (lambda: tuned(sampler="grid", trials=5, over=("lr", "alpha")), "lr, alpha has 4, 9, 16, 25, … points"),
         (lambda: tuned(sampler="cmaes", over=("lr",)), "'cmaes' needs two ranges or more, no choice"),
         (lambda: tuned(sampler="cmaes", spaces={"LoRA": {"rank_stabilised": Choice(False, True)}}), "no choice"),
@@ -59,6 +57,12 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(build, told):
     with pytest.raises(BadInput, match=told) as error:
         build()
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_where_there_is_nothing_to_prune_nothing_is(pruner):
+    assert tuned(pruner=pruner, epochs=1).tune.pruner == "none"
+    assert tuned(pruner=pruner, epochs=2).tune.pruner == pruner
 
 
 def test_a_pruner_of_two_tuning_seeds_has_a_value_between_them():

@@ -1,0 +1,55 @@
+"""What a study pays for at each scale: seeds and tuning. A study says only what it wants otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from bench.study.tune import Tune
+
+SCALES = ("smoke", "laptop", "full")
+SEEDS = {"smoke": (0, 1), "laptop": (0, 1, 2), "full": (0, 1, 2, 3, 4)}
+"""Of the final runs."""
+TUNING: dict[str, dict[str, Any]] = {
+    "smoke": {"trials": 3},
+    "laptop": {"trials": 6, "over": ("lr",)},  # six trials cannot search three things
+    "full": {"trials": 30, "seeds": (1000, 1001)},
+}
+"""How every method is tuned."""
+GRID = {"smoke": 2, "laptop": 4, "full": 5}
+"""Points of a grid over the learning rate."""
+
+_declared: ContextVar[str] = ContextVar("scale", default="laptop")
+
+
+def tuning(scale: str, **differs: Any) -> Tune:
+    """The scale's own tuning, with what differs from it: fields of `Tune`."""
+    return Tune(**{**TUNING[scale], **differs})
+
+
+def grid(scale: str, **differs: Any) -> Tune:
+    """A grid over the learning rate alone, nothing pruned, on the scale's tuning seeds: the whole basin is seen."""
+    seeds = {key: value for key, value in TUNING[scale].items() if key == "seeds"}
+    return Tune(**{"trials": GRID[scale], "sampler": "grid", "pruner": "none", "over": ("lr",), **seeds, **differs})
+
+
+@contextmanager
+def declaring(scale: str) -> Iterator[None]:
+    """While a study's file declares it for a scale: what it leaves out is then the scale's own."""
+    token = _declared.set(scale)
+    try:
+        yield
+    finally:
+        _declared.reset(token)
+
+
+def own_seeds() -> tuple[int, ...]:
+    """The final seeds of the scale that is being declared; of laptop, outside a study's file."""
+    return SEEDS[_declared.get()]
+
+
+def own_tuning() -> Tune:
+    """The tuning of the scale that is being declared; of laptop, outside a study's file."""
+    return tuning(_declared.get())
