@@ -48,6 +48,7 @@ class Site:
         rows: half-open range of output rows, where several roles share one fused Linear.
         source: path of the module at whose input the stretch begins, where no one module holds it all: BERT's MLP
             goes from the input of "intermediate.dense" to the output of "output.dense", which is then the `path`.
+        bypassed: whether the network reads the weight past its module, so that whatever hangs there would be inert.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Site:
     block: int
     rows: tuple[int, int] | None = None
     source: str | None = None
+    bypassed: bool = False
 
 
 def depth(sites: Iterable[Site]) -> int:
@@ -75,7 +77,8 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
         The matching sites in the order published, at least one.
 
     Raises:
-        BadInput: a role that does not exist, or nothing matches; `NoBlocks` if no block of the network is known.
+        BadInput: a role that does not exist, nothing matches, or the network goes past a module that does; `NoBlocks`
+            if no block of the network is known.
     """
     for role in at:
         if role not in ROLES:
@@ -92,6 +95,12 @@ def select(sites: Sequence[Site], *, at: Sequence[str], blocks: int | tuple[int,
             )
         raise BadInput(
             f"no site matches at={tuple(at)!r}, blocks={blocks!r}: this model has the roles {', '.join(here)}"
+        )
+    if past := [site for site in found if site.bypassed]:
+        left = sorted({site.role for site in sites if site.role in LAYER_ROLES and not site.bypassed})
+        raise BadInput(
+            f"at={tuple(at)!r}: the network reads the weight of {past[0].path} directly: a branch there would be "
+            f"inert; of its roles these can be had: {', '.join(left)}"
         )
     return found
 

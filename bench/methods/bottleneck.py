@@ -96,6 +96,10 @@ def insert(
     freeze(model)
     for site in select(sites, at=at, blocks=blocks):
         host = model.get_submodule(site.path)
+        if isinstance(host, nn.ModuleDict | nn.ModuleList):
+            raise BadInput(
+                f"an adapter cannot stand on {site.path}: {type(host).__name__} is several layers side by side"
+            )
         source = model.get_submodule(site.source) if site.source else None
         branch = Bottleneck(host, width=width, parallel=parallel, act=act, scale=scale, source=source)
         attach(host, "adapter", branch, source)

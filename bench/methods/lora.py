@@ -138,7 +138,8 @@ class LinearBranch(Branch):
 class ConvBranch(Branch):
     """y ← y + scale·B∗(A∗x) on an ungrouped convolution: A k×k to `rank` channels, B 1×1.
 
-    A has the host's class, stride, padding and dilation, so timm's Conv2dSame is met as it is.
+    A has the host's stride, padding and dilation; where the host pads by the size of its input, as TensorFlow does
+    (timm's Conv2dSame), so does A. What else a host does to its weight before use is not A's.
     """
 
     def __init__(self, host: nn.Conv2d, method: LoRA) -> None:
@@ -148,15 +149,25 @@ class ConvBranch(Branch):
         same = ("stride", "padding", "dilation", "padding_mode")
         shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout
+        self.pads = bool(getattr(host, "same_pad", "Same" in type(host).__name__))
         kernel: Any = host.kernel_size
-        self.A = type(host)(host.in_channels, method.rank, kernel, bias=False, **shape, **like)
+        self.A = nn.Conv2d(host.in_channels, method.rank, kernel, bias=False, **shape, **like)
         self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like)
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (N, in, H, W), y (N, out, H', W')."""
-        return y + self.scale * self.B(self.A(F.dropout(x, self.dropout, self.training)))
+        x = F.dropout(x, self.dropout, self.training)
+        return y + self.scale * self.B(self.A(F.pad(x, self.margins(x)) if self.pads else x))
+
+    def margins(self, x: Tensor) -> list[int]:
+        """Left, right, above, below: so many that ⌈size/stride⌉ cells come out, the odd one on the right and below."""
+        found: list[int] = []
+        for size, k, s, d in zip(x.shape[-2:], self.A.kernel_size, self.A.stride, self.A.dilation, strict=True):
+            total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+            found = [total // 2, total - total // 2, *found]
+        return found
 
     @torch.no_grad()
     def fold(self, host: nn.Conv2d) -> None:

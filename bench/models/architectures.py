@@ -7,16 +7,17 @@ output of another, where no one module holds it. `bench check` and the conforman
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from torch import nn
-
-from bench.errors import BadInput
-from bench.sites import Site
-
 QKV = "q k v"  # a fused Linear whose output rows are queries, then keys, then values
-VIT = {"attn.qkv": QKV, "attn.proj": "o", "mlp.fc1": "up", "mlp.fc2": "down", "mlp": "mlp"}
+VIT = {
+    "attn.qkv": QKV,
+    "attn.proj": "o",
+    "mlp.fc1": "up",
+    "mlp.fc1_g": "up",  # SwiGLU: a gate, and what passes it
+    "mlp.fc1_x": "up",
+    "mlp.fc2": "down",
+    "mlp": "mlp",
+}
+EVA = {**VIT, "attn.q_proj": "q", "attn.k_proj": "k", "attn.v_proj": "v"}  # fused or apart
 
 # transformers. `output.dense` also ends `attention.output.dense`: suffixes count from the block.
 POST_LN_MLP = {"intermediate.dense": "up", "output.dense": "down", "intermediate.dense > output.dense": "mlp"}
@@ -27,31 +28,29 @@ BERT = {
     "attention.output.dense": "o",
     **POST_LN_MLP,
 }
+QKV_APART = {"self_attn.q_proj": "q", "self_attn.k_proj": "k", "self_attn.v_proj": "v"}
+MIXTRAL = {**QKV_APART, "self_attn.o_proj": "o"}  # its experts are no Linears
 LLAMA = {
-    "self_attn.q_proj": "q",
-    "self_attn.k_proj": "k",
-    "self_attn.v_proj": "v",
-    "self_attn.o_proj": "o",
+    **MIXTRAL,
     "mlp.gate_proj": "up",
     "mlp.up_proj": "up",
     "mlp.down_proj": "down",
     "mlp": "mlp",
 }
 
+BART = {**QKV_APART, "self_attn.out_proj": "o", "fc1": "up", "fc2": "down", "fc1 > fc2": "mlp"}
+
 BLOCKS: dict[str, dict[str, str]] = {
     "vision_transformer.Block": VIT,
     "swin_transformer.SwinTransformerBlock": VIT,
-    "eva.EvaBlock": {
-        "attn.q_proj": "q",
-        "attn.k_proj": "k",
-        "attn.v_proj": "v",
-        "attn.proj": "o",
-        "mlp.fc1": "up",
-        "mlp.fc1_x": "up",
-        "mlp.fc1_g": "up",
-        "mlp.fc2": "down",
-        "mlp": "mlp",
-    },
+    "swin_transformer_v2.SwinTransformerV2Block": VIT,
+    "beit.Block": VIT,
+    "vision_transformer.ResPostBlock": VIT,
+    "vision_transformer_relpos.RelPosBlock": VIT,
+    "vision_transformer_relpos.ResPostRelPosBlock": VIT,
+    "vision_transformer_sam.Block": VIT,
+    "eva.EvaBlock": EVA,
+    "eva.EvaBlockPostNorm": EVA,
     "convnext.ConvNeXtBlock": {"conv_dw": "dwconv", "mlp.fc1": "up", "mlp.fc2": "down", "mlp": "mlp"},
     "resnet.BasicBlock": {"conv1": "conv", "conv2": "proj", "bn2": "branch"},
     "resnet.Bottleneck": {"conv1": "conv", "conv2": "conv", "conv3": "proj", "bn3": "branch"},
@@ -128,84 +127,37 @@ BLOCKS: dict[str, dict[str, str]] = {
     "modeling_qwen3.Qwen3DecoderLayer": LLAMA,
     "modeling_gemma.GemmaDecoderLayer": LLAMA,
     "modeling_smollm3.SmolLM3DecoderLayer": LLAMA,
+    "modeling_gemma2.Gemma2DecoderLayer": LLAMA,
+    "modeling_gemma3.Gemma3DecoderLayer": LLAMA,
+    "modeling_mixtral.MixtralDecoderLayer": MIXTRAL,
+    "modeling_phi.PhiDecoderLayer": {
+        **QKV_APART,
+        "self_attn.dense": "o",
+        "mlp.fc1": "up",
+        "mlp.fc2": "down",
+        "mlp": "mlp",
+    },
+    "modeling_phi3.Phi3DecoderLayer": {
+        "self_attn.qkv_proj": QKV,
+        "self_attn.o_proj": "o",
+        "mlp.gate_up_proj": "up",
+        "mlp.down_proj": "down",
+        "mlp": "mlp",
+    },
+    "modeling_opt.OPTDecoderLayer": BART,
+    "modeling_bart.BartEncoderLayer": BART,
+    "modeling_mbart.MBartEncoderLayer": BART,
+    "modeling_t5.T5Block": {
+        "layer.0.SelfAttention.q": "q",
+        "layer.0.SelfAttention.k": "k",
+        "layer.0.SelfAttention.v": "v",
+        "layer.0.SelfAttention.o": "o",
+        "layer.1.DenseReluDense.wi": "up",
+        "layer.1.DenseReluDense.wi_0": "up",
+        "layer.1.DenseReluDense.wi_1": "up",
+        "layer.1.DenseReluDense.wo": "down",
+        "layer.1.DenseReluDense": "mlp",
+    },
 }
 
 STEMS = {"patch_embed.proj": "patch", "stem.0": "patch", "conv_stem": "patch", "conv1": "patch", "conv1.0": "patch"}
-
-BYPASSES = {
-    "beit.Block": "its attention reads qkv.weight directly",
-    "swin_transformer_v2.SwinTransformerV2Block": "its attention reads qkv.weight directly",
-    "eva.EvaBlock": "its fused attention reads qkv.weight directly (a variant with separate q, k and v can be)",
-}
-"""Blocks that call F.linear on `attn.qkv.weight`: whatever hangs on that module would be silently inert."""
-
-
-def sites(model: nn.Module) -> tuple[Site, ...]:
-    """The sites of a network, stem first, then block by block.
-
-    A network with a residual block of a class not in `BLOCKS` has no block sites at all: some of its blocks only
-    would be worse than none. Methods that need none (full fine-tuning, probe, BitFit, feature LoRA) work there.
-
-    Raises:
-        BadInput: attention that goes past its Linear.
-    """
-    unknown = sorted({_class_name(m) for m in model.modules() if _is_residual(m) and _class_name(m) not in BLOCKS})
-    found, index = list(_sites_below(model, "", STEMS, -1)), -1
-    for path, block in model.named_modules():
-        name = _class_name(block)
-        if name in BYPASSES and _has(block, "attn.qkv"):
-            raise BadInput(
-                f"{type(model).__name__} cannot be adapted: {BYPASSES[name]}, so a branch there would be inert"
-            )
-        if name in BLOCKS and not unknown:
-            index += 1
-            found.append(Site(path, "block", index))
-            found.extend(_sites_below(block, path + ".", BLOCKS[name], index))
-    return tuple(found)
-
-
-def unknown_blocks(model: nn.Module) -> str:
-    """The class of the residual blocks that `BLOCKS` does not know, and the layers in them, for a message."""
-    repeated = (items[0] for m in model.modules() if isinstance(m, nn.ModuleList) and len(items := [*m]) > 1)
-    blocks = [m for m in model.modules() if _is_residual(m)] or list(repeated)
-    for block in blocks:
-        layers = [path for path, m in block.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        if _class_name(block) not in BLOCKS and layers:
-            return f"{_class_name(block)} with {', '.join(layers)}"
-    return "no repeated blocks"
-
-
-def _is_residual(module: nn.Module) -> bool:
-    """timm gives every residual block a `drop_path` of its own; transformers' blocks have a common base class."""
-    return any(name.startswith("drop_path") for name, _ in module.named_children()) or any(
-        base.__name__ == "GradientCheckpointingLayer" for base in type(module).__mro__
-    )
-
-
-def _sites_below(root: nn.Module, prefix: str, table: dict[str, str], block: int) -> Iterator[Site]:
-    for key, role in table.items():
-        source, _, suffix = key.rpartition(" > ")
-        if not _has(root, suffix):
-            continue
-        layer: Any = root.get_submodule(suffix)
-        if role == QKV:
-            third = layer.out_features // 3
-            yield Site(prefix + suffix, "qkv", block)
-            for i, part in enumerate(QKV.split()):
-                yield Site(prefix + suffix, part, block, (i * third, (i + 1) * third))
-        elif source:
-            yield Site(prefix + suffix, role, block, source=prefix + source)
-        elif not isinstance(layer, nn.Identity):
-            grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1 and role in ("conv", "proj")
-            yield Site(prefix + suffix, "dwconv" if grouped else role, block)
-
-
-def _class_name(module: nn.Module) -> str:
-    return f"{type(module).__module__.rpartition('.')[2]}.{type(module).__name__}"
-
-
-def _has(module: nn.Module, path: str) -> bool:
-    try:
-        return isinstance(module.get_submodule(path), nn.Module)
-    except AttributeError:
-        return False

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.methods import Method
-from bench.models.architectures import unknown_blocks
+from bench.models.roles import unknown_blocks
 from bench.sites import NoBlocks, Site
+
+
+class NeedsValues(BadInput):
+    """A method cannot be put on a network whose tensors have shapes and no values."""
 
 
 class Features(nn.Identity):
@@ -106,22 +110,52 @@ def adapt(backbone: Backbone, method: Method) -> None:
         method.apply(backbone.module, backbone.sites)
     except NoBlocks as error:
         raise NoBlocks(f"{error}; seen here: {unknown_blocks(backbone.module)}") from None
+    except (BadInput, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise _misfit(backbone, method, error) from error
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return
+    try:
+        grads = _gradients(backbone, list(trainable.values()))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise _misfit(backbone, method, error) from error
+    for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
+        if grad is None and name not in base:
+            raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
+        # A parameter of the network's own that nothing uses cannot train and must not be counted.
+        parameter.requires_grad_(grad is not None)
+
+
+def _gradients(backbone: Backbone, trainable: list[Tensor]) -> Sequence[Tensor | None]:
+    """Of one example, in evaluation."""
     was_training = backbone.module.training
     backbone.module.eval()
     with torch.enable_grad():
         features = backbone.module(backbone.example(1))
         maps = features if backbone.output == "maps" else (features,)
         loss = torch.stack([each.float().square().sum() for each in maps]).sum()
-        grads: Sequence[Tensor | None] = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+        grads = torch.autograd.grad(loss, trainable, allow_unused=True)
     backbone.module.train(was_training)
-    for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
-        if grad is None and name not in base:
-            raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
-        # A parameter of the network's own that nothing uses cannot train and must not be counted.
-        parameter.requires_grad_(grad is not None)
+    return grads
+
+
+def _misfit(backbone: Backbone, method: Method, error: Exception) -> BadInput:
+    """What to say of a method that fails on a network: on "meta" that it cannot do with shapes alone."""
+    name, said = type(backbone.module).__name__, (str(error).strip() or type(error).__name__).splitlines()[0]
+    tensors = [*backbone.module.named_parameters(), *backbone.module.named_buffers()]
+    where = {each.device for _, each in tensors}
+    real = next((name for name, each in tensors if not each.is_meta), None)
+    if len(where) > 1 and real is not None and any(each.is_meta for _, each in tensors):
+        return NeedsValues(
+            f"{method!r} makes {real} on another device than the network's: make it where the weights are"
+        )
+    if tensors and all(each.is_meta for _, each in tensors):
+        return NeedsValues(f"{method!r} cannot do with shapes alone on {name}: {said}")
+    return BadInput(f"{method!r} does not fit {name}: {said}")
 
 
 def count(backbone: Backbone) -> int:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.errors import BadInput, unknown
 from bench.models import text_weights
-from bench.models.architectures import sites
-from bench.models.backbone import Backbone, Features
+from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
+from bench.models.roles import sites
+from bench.models.text_network import TextNetwork
 from bench.models.text_weights import TEXT_ASSETS, Files
+from bench.models.trace import Seen, seen
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
 
@@ -49,51 +50,9 @@ class TextInputs:
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
-class TextNetwork(nn.Module):
-    """Token ids → one vector a text, or one a token.
-
-    Args:
-        body: the bare transformer.
-        width: of its hidden states.
-        pool: "mean" over the real tokens, "last" of them, "token" for the first; "" for the vectors of all tokens.
-    """
-
-    def __init__(self, body: nn.Module, *, width: int, pool: str) -> None:
-        super().__init__()
-        self.body, self.pool = body, pool
-        self.features = Features(width)
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """A mapping with input_ids and attention_mask (N, L), and token_type_ids where they are used.
-
-        Returns:
-            (N, width), or (N, L, width) where nothing is pooled.
-        """
-        mask = inputs["attention_mask"]
-        # A text of no tokens keeps its first padding token: nothing to attend to would make it NaN.
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
-        # transformers asks a mask whether it hides anything, unless it is made ready: without values none can answer.
-        ready = mask.bool()[:, None, None] if mask.is_meta else mask
-        hidden: Tensor = self.body(**{**inputs, "attention_mask": ready}).last_hidden_state
-        features: Tensor = self.features(self._pooled(hidden, mask))
-        return features
-
-    def _pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        match self.pool:
-            case "mean":
-                weight = mask.unsqueeze(2).to(hidden.dtype)
-                return (hidden * weight).sum(1) / weight.sum(1)
-            case "last":
-                last = mask.sum(1) - 1
-                return hidden.take_along_dim(last[:, None, None], dim=1).squeeze(1)
-            case "token":
-                return hidden[:, 0]
-        return hidden
-
-
 @dataclass(frozen=True, repr=False)
 class HuggingFace(Spec):
-    """A text model of transformers without its heads (Wolf et al. 2020, arXiv:1910.03771).
+    """A text model of transformers without its heads (Wolf et al. 2020, arXiv:1910.03771); of T5 or BART the encoder.
 
     Args:
         name: an asset ("minilm-l6": `bench models` lists them), a folder as `save_pretrained` leaves it, a name on
@@ -171,22 +130,22 @@ class HuggingFace(Spec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
-        _prepare_network(body, kernels or device)
+        _prepare_network(body, kernels or device, counted=meta and not kernels)
         if not self.dropout:
             silence(body)  # what is written into the network and not its configuration
         inputs = TextInputs(files.tokenizer, self._length(files, body))
-        width = files.config.hidden_size
-        module = TextNetwork(body, width=width, pool=self._pool(files.config) if output == "pooled" else "")
+        module = TextNetwork(body, pool=self._pool(files.config) if output == "pooled" else "")
         module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
         if self.dropout:
             for_every_method(module)
-        found = sites(module)
+        example = partial(_examples, inputs, module)
+        found = _measured(module, seen(module, example, name=self.name), files.config.hidden_size)
         return Backbone(
             module=module,
             sites=(*found, Site("features", "features", depth(found))),
-            width=width,
+            width=module.features.width,
             inputs=inputs,
-            example=lambda n, length=16: _random_texts(inputs, n, length, next(module.parameters()).device),
+            example=example,
             provenance=self._provenance(files, random=random),
             mixed_precision=True,  # MiniLM on an EPYC: 1.3× as fast, LoRA and full fine-tuning alike
             output=output,
@@ -201,6 +160,7 @@ class HuggingFace(Spec):
 
         kind = config.model_type
         decoder = kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        decoder = decoder and not config.is_encoder_decoder  # of those only the encoder is here
         if decoder and self.pool == "token":
             raise BadInput(f"pool='token': the first token of {self.name}, a decoder, sees none of the others")
         return self.pool or ("last" if decoder else "mean")
@@ -210,7 +170,7 @@ class HuggingFace(Spec):
         limits: list[Any] = [getattr(files.config, "max_position_embeddings", None), files.tokenizer.model_max_length]
         for name, module in body.named_modules():
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-                limits.append(module.num_embeddings - module.padding_idx - 1)  # type: ignore[operator]
+                limits.append(len(module.weight) - module.padding_idx - 1)  # type: ignore[arg-type, operator]
         most = min((n for n in limits if n and 0 < n < UNLIMITED), default=self.max_length)
         if most is None:
             raise BadInput(f"{self.name} does not say how many tokens it takes: say max_length=…")
@@ -228,8 +188,6 @@ class HuggingFace(Spec):
 def _check_text(files: Files) -> None:
     """Refuses what is no single stack of blocks over tokens."""
     kind = files.config.model_type
-    if files.config.is_encoder_decoder:
-        raise BadInput(f"{files.name!r} is an encoder-decoder ({kind}): only encoders and decoders are known here")
     if not hasattr(files.config, "vocab_size") or not hasattr(files.config, "hidden_size"):
         raise BadInput(f"{files.name!r} is no text model ({kind}): its configuration has no vocabulary or no width")
 
@@ -254,9 +212,14 @@ def _prepare_tokenizer(files: Files) -> None:
     tokenizer.model_input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * typed
 
 
-def _prepare_network(body: Any, device: str) -> None:
-    """Linears for Conv1D, and on a CPU eager attention: on short texts the fused one makes a LoRA step 1.5× as long."""
+def _prepare_network(body: Any, device: str, *, counted: bool) -> None:
+    """Linears for Conv1D, and on a CPU eager attention: on short texts the fused one makes a LoRA step 1.5× as long.
+
+    Where it is only `counted`, on shapes, the experts of a mixture are multiplied in one batch: that needs no values.
+    """
     _linears_for_conv1d(body)
+    if counted and any(type(module).__name__.endswith("Experts") for module in body.modules()):
+        body.set_experts_implementation("batched_mm")
     if torch.device(device).type == "cpu":
         body.set_attn_implementation("eager")
 
@@ -271,6 +234,16 @@ def _linears_for_conv1d(model: nn.Module) -> None:
             linear.weight = nn.Parameter(layer.weight.detach().t().contiguous())
             linear.bias = layer.bias
             model.set_submodule(path, linear)
+
+
+def _measured(module: TextNetwork, pass_: Seen | None, declared: int) -> tuple[Site, ...]:
+    """The sites; the features get the width of what comes out, which need not be that of the hidden states."""
+    module.features.width = pass_.width if pass_ else declared
+    return sites(module, pass_.called if pass_ else None)
+
+
+def _examples(inputs: TextInputs, module: nn.Module, n: int, length: int = 16) -> Any:
+    return _random_texts(inputs, n, length, next(module.parameters()).device)
 
 
 def _random_texts(inputs: TextInputs, n: int, length: int, device: torch.device) -> Any:

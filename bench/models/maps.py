@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import BadInput
-from bench.models.architectures import sites
 from bench.models.backbone import Features
+from bench.models.roles import below, called_below, sites
+from bench.models.trace import Seen, in_evaluation
 from bench.sites import Site, depth
 
 Taps = Callable[[nn.Module, Tensor], Sequence[Tensor]]
@@ -57,12 +57,14 @@ class MapNetwork(nn.Module):
         return {f"body.{name}" for name in getattr(self.body, "no_weight_decay", set)()}
 
 
-def map_sites(network: MapNetwork) -> tuple[Site, ...]:
-    """The sites of the body under their names in the network, and one `features` a map."""
-    found = tuple(
-        replace(site, path=f"body.{site.path}", source=site.source and f"body.{site.source}")
-        for site in sites(network.body)
-    )
+def map_sites(network: MapNetwork, pass_: Seen | None) -> tuple[Site, ...]:
+    """The sites of the body under their names in the network, and one `features` a map.
+
+    Args:
+        network: on maps.
+        pass_: what a pass through it did; None where it cannot be run without values.
+    """
+    found = below("body.", sites(network.body, called_below("body.", pass_)))
     return (*found, *(Site(f"features.{i}", "features", depth(found)) for i in range(len(network.features))))
 
 
@@ -120,8 +122,5 @@ def _intermediates(body: Any, pictures: Tensor, *, indices: list[int], norm: boo
 @torch.no_grad()
 def _try(body: nn.Module, taps: Taps, height: int, width: int) -> Sequence[Tensor]:
     """The maps of one blank picture."""
-    blank, training = next(body.parameters()).new_zeros(1, 3, height, width), body.training
-    body.eval()
-    maps = taps(body, blank)
-    body.train(training)
-    return maps
+    with in_evaluation(body):
+        return taps(body, next(body.parameters()).new_zeros(1, 3, height, width))

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import is_fake
 
 from bench.models.backbone import Backbone
 from bench.models.dropout import drops_in_training
+from bench.models.trace import in_evaluation
 from bench.sites import depth
 
 
@@ -85,19 +86,14 @@ def _is_whole(backbone: Backbone, run: Callable[[Any], Tensor], resume: Callable
 
     On one example, in evaluation. Of tensors without values only the gradient is looked at.
     """
-    module, modes = backbone.module, {each: each.training for each in backbone.module.modules()}
-    module.eval()
-    try:
+    with in_evaluation(backbone.module):
         example = backbone.example(1)
         with torch.enable_grad():
             reached = run(example)
         if reached.requires_grad:
             return False
         with torch.no_grad():
-            halves, whole = resume(reached), module(example)
-    finally:
-        for each, training in modes.items():
-            each.training = training
+            halves, whole = resume(reached), backbone.module(example)
     return whole.is_meta or is_fake(whole) or torch.allclose(halves, whole, rtol=1e-3, atol=1e-4)
 
 

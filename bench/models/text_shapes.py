@@ -31,6 +31,8 @@ _TEST = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+_GROUPED = {"num_key_value_heads": 2, "head_dim": 16}
+_T5 = _TEST | {"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 64, "n_positions": 256}
 
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert-base-uncased": ("bert", {}),
@@ -73,6 +75,20 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "test-gpt2": ("gpt2", _TEST | {"n_inner": 64}),
     "test-llama": ("llama", _TEST | {"num_key_value_heads": 2}),
+    "test-gemma": ("gemma", _TEST | _GROUPED),
+    "test-gemma2": ("gemma2", _TEST | _GROUPED),
+    "test-gemma3": ("gemma3_text", _TEST | _GROUPED),
+    "test-phi": ("phi", _TEST),
+    "test-phi3": ("phi3", _TEST | {"num_key_value_heads": 2}),
+    "test-mixtral": ("mixtral", _TEST | {"num_key_value_heads": 2, "num_local_experts": 2}),
+    "test-opt": ("opt", _TEST | {"ffn_dim": 64, "word_embed_proj_dim": 16}),
+    "test-ibert": ("ibert", _TEST),
+    "test-t5": ("t5", _T5),
+    "test-t5-gated": ("t5", _T5 | {"feed_forward_proj": "gated-gelu"}),
+    "test-bart": (
+        "bart",
+        _TEST | {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64},
+    ),
 }
 """Name → model type in transformers, and where it differs from that type's default configuration."""
 

@@ -75,7 +75,7 @@ def find(name: str, *, weights: str, revision: str, meta: bool) -> Files:
 
 
 def network(files: Files, *, random: bool, revision: str = "", device: str | None = None) -> nn.Module:
-    """The bare network of `files.config`, in float32, without pooler and heads.
+    """The bare network of `files.config`, in float32, without pooler, heads and decoder.
 
     Raises:
         BadInput: no weights, or they are not those of this network.
@@ -96,7 +96,7 @@ def network(files: Files, *, random: bool, revision: str = "", device: str | Non
                 model: nn.Module = AutoModel.from_config(config, dtype=torch.float32, **options)
             if graph:
                 model.load_state_dict(bert_from_onnx(graph), strict=True)
-            return model
+            return _encoder(model)
         with _told(files.name):
             model, report = AutoModel.from_pretrained(
                 files.place or files.name,
@@ -107,7 +107,12 @@ def network(files: Files, *, random: bool, revision: str = "", device: str | Non
                 **options,
             )
     _check_whole(files.name, model, report)
-    return model
+    return _encoder(model)
+
+
+def _encoder(model: Any) -> nn.Module:
+    """What makes features of a text: of an encoder-decoder its encoder, else all."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model  # type: ignore[no-any-return]
 
 
 def provenance(files: Files, revision: str) -> dict[str, str | None]:

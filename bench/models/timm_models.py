@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
 from bench.models import weights as asset_weights
-from bench.models.architectures import sites
 from bench.models.backbone import Backbone, Features, Maps
 from bench.models.dropout import for_every_method, silence
 from bench.models.hub import go_offline_if_need_be
 from bench.models.maps import any_size, map_sites, timm_maps
+from bench.models.roles import below, called_below, sites
+from bench.models.trace import seen
 from bench.sites import Site, depth
 from bench.spec import Spec, check_numbers
 
@@ -111,11 +113,11 @@ class Timm(Spec):
         if self.asset and not meta:
             self._load_asset(model)
         silence(model, paths=not self.drop_path)  # some architectures have rates of their own
-        config = model.pretrained_cfg
-        inputs = ImageInputs(self._size(model), tuple(config["mean"]), tuple(config["std"]))
         if torch.device(kernels or device).type == "cpu":
             _attend_eagerly(model)
-        module, found, width = self._maps(model.to(device)) if output == "maps" else self._pooled(model.to(device))
+        model.to(device)
+        inputs = self._inputs(model)
+        module, found, width = self._maps(model, inputs) if output == "maps" else self._pooled(model, inputs)
         if self.drop_path:
             for_every_method(module)
         return Backbone(
@@ -124,7 +126,7 @@ class Timm(Spec):
             width=width,
             inputs=inputs,
             example=lambda n: noise(module, n, inputs.size),
-            resume=partial(_resume_vit, model) if output == "pooled" and _is_plain_vit(model) else None,
+            resume=partial(_resume_vit, model) if module is model and _is_plain_vit(model) else None,
             provenance=self._provenance(meta),
             mixed_precision=any(site.role == "q" for site in found),
             output=output,
@@ -135,20 +137,47 @@ class Timm(Spec):
             raise BadInput(f"pool={self.pool!r}: feature maps are not pooled; leave it out")
         return any_size(self.name, self.image_size)
 
-    def _pooled(self, model: Any) -> tuple[nn.Module, tuple[Site, ...], int]:
-        width: int = getattr(model, "head_hidden_size", None) or model.num_features
-        path = next((name for name, module in model.named_modules() if module is model.get_classifier()), None)
-        if path is None:
-            raise BadInput(
-                f"{self.name} has no single classifier to stand on (a distilled model?): take its plain twin"
-            )
-        model.set_submodule(path, Features(width))
-        found = sites(model)
-        return model, (*found, Site(path, "features", depth(found))), width
+    def _inputs(self, model: Any) -> ImageInputs:
+        config = model.pretrained_cfg
+        size = self.image_size or int(config["input_size"][-1])
+        patch = getattr(getattr(model, "patch_embed", None), "patch_size", (1,))
+        if isinstance(patch, tuple) and size < max(patch):
+            raise BadInput(f"image_size {size}: {self.name} cuts pictures into patches of {max(patch)} pixels")
+        return ImageInputs(size, tuple(config["mean"]), tuple(config["std"]))
 
-    def _maps(self, model: Any) -> tuple[nn.Module, tuple[Site, ...], Maps]:
+    def _pooled(self, model: Any, inputs: ImageInputs) -> tuple[nn.Module, tuple[Site, ...], int]:
+        """The network, its sites, and the width of what comes out of it, whatever it declares."""
+        example = partial(noise, model, size=inputs.size)
+        declared: int = getattr(model, "head_hidden_size", None) or model.num_features
+        classifier = _classifier(model)
+        path = next((name for name, module in model.named_modules() if name and module is classifier), None)
+        if path is not None:
+            model.set_submodule(path, features := Features(declared))
+            with contextlib.suppress(BadInput):
+                pass_ = seen(model, example, name=self.name)
+                if pass_ is None or pass_.leaves_through(path):
+                    features.width = pass_.width if pass_ else declared
+                    found = sites(model, pass_.called if pass_ else None)
+                    return model, (*found, Site(path, "features", depth(found))), features.width
+            model.set_submodule(path, classifier)
+        return self._behind(model, example)
+
+    def _behind(self, model: nn.Module, example: Any) -> tuple[nn.Module, tuple[Site, ...], int]:
+        """The same where no one classifier gives its place to the features (distilled models, CrossViT)."""
+        network = PooledNetwork(model)
+        pass_ = seen(network, example, name=self.name)
+        if pass_ is None:
+            raise BadInput(f"{self.name} has no single classifier to stand on, and cannot run on shapes alone")
+        if not pass_.leaves_through("features"):
+            raise BadInput(f"{self.name} gives {pass_.output} for a picture, not one vector")
+        network.features.width = pass_.width
+        found = below("body.", sites(model, called_below("body.", pass_)))
+        return network, (*found, Site("features", "features", depth(found))), pass_.width
+
+    def _maps(self, model: Any, inputs: ImageInputs) -> tuple[nn.Module, tuple[Site, ...], Maps]:
         network = timm_maps(model, self.name)
-        return network, map_sites(network), Maps(network.channels, network.strides)
+        pass_ = seen(network, partial(noise, model, size=inputs.size), name=self.name)
+        return network, map_sites(network, pass_), Maps(network.channels, network.strides)
 
     def _create(self, *, meta: bool, options: dict[str, Any]) -> nn.Module:
         hub = not meta and self.weights != "random" and self.asset is None
@@ -165,11 +194,11 @@ class Timm(Spec):
             go_offline_if_need_be()
         try:
             return timm.create_model(self.name, pretrained=hub, device="meta" if meta else None, **options)
-        except (AssertionError, ValueError, TypeError) as error:
+        except (AssertionError, ValueError, TypeError, ZeroDivisionError) as error:
             raise BadInput(f"{self!r} cannot be built: {error}") from error
         except Exception as error:
             if not hub:
-                raise
+                raise BadInput(f"{self!r} cannot be built: {type(error).__name__}: {error}") from error
             raise BadInput(
                 f"no weights for {self.name!r}: the hub cannot be reached ({type(error).__name__}); "
                 f"offline there are {', '.join(asset_weights.ASSET_OF)}, or weights='random'"
@@ -183,11 +212,6 @@ class Timm(Spec):
             state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], list(grid), antialias=False)  # type: ignore[arg-type]
         model.load_state_dict(state, strict=True)
 
-    def _size(self, model: nn.Module) -> int:
-        if self.image_size:
-            return self.image_size
-        return int(model.pretrained_cfg["input_size"][-1])  # type: ignore[index]
-
     def _provenance(self, meta: bool) -> dict[str, str | None]:
         if meta or self.weights == "random":
             return {"weights": "random", "weights_sha256": None}
@@ -197,12 +221,41 @@ class Timm(Spec):
         return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
 
 
+class PooledNetwork(nn.Module):
+    """A network whose features leave it by no one module: they leave through a `Features` behind it.
+
+    Args:
+        body: pictures → features (N, width); its parameters are named as in its library, behind "body.".
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.features = body, Features(0)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W), normalised."""
+        features: Tensor = self.features(self.body(pictures))
+        return features
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that the body exempts."""
+        return {f"body.{name}" for name in getattr(self.body, "no_weight_decay", set)()}
+
+
 def noise(model: nn.Module, n: int, size: int) -> Tensor:
     """Pictures of noise, each of its own tint: mean pooling would make plain noise all alike."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(0)
     grain = torch.randn(n, 3, size, size, generator=generator)
     return (grain + 2 * torch.randn(n, 3, 1, 1, generator=generator)).to(parameter)
+
+
+def _classifier(model: Any) -> Any:
+    """What stands at the end of a timm network; None where it does not say."""
+    try:
+        return model.get_classifier()
+    except AttributeError:
+        return None
 
 
 def _attend_eagerly(model: Any) -> None:

@@ -25,6 +25,7 @@ from bench.models.backbone import Backbone, Maps, PretrainedHead
 from bench.models.dropout import silence
 from bench.models.maps import MapNetwork, map_sites
 from bench.models.timm_models import ImageInputs, noise
+from bench.models.trace import seen
 from bench.spec import Spec, check_numbers
 
 DETECTORS = {"fcos_resnet50_fpn": 8, "retinanet_resnet50_fpn_v2": 8, "fasterrcnn_resnet50_fpn_v2": 4}
@@ -97,12 +98,13 @@ class Torchvision(Spec):
         network = MapNetwork(body, _levels, channels=[64 * stride for stride in levels], strides=levels).to(device)
         transform = detector.transform
         size = self.image_size or transform.min_size[0]
+        example = partial(noise, network, size=size)
         return Backbone(
             module=network,
-            sites=map_sites(network),
+            sites=map_sites(network, seen(network, example, name=self.name)),
             width=Maps(network.channels, network.strides, partial(_head, pyramid, detector, strides)),
             inputs=ImageInputs(size, tuple(transform.image_mean), tuple(transform.image_std)),
-            example=lambda n: noise(network, n, size),
+            example=example,
             provenance=provenance,
             output=output,
         )

@@ -109,12 +109,16 @@ def test_random_weights_follow_the_seed():
     assert torch.equal(first, same) and not torch.equal(first, other)
 
 
-def test_what_is_no_single_stack_is_refused(saved):
-    from transformers import T5Config
+def test_of_an_encoder_decoder_the_encoder_is_loaded(saved):
+    from transformers import AutoModel, T5Config
 
-    folder = saved(T5Config(vocab_size=260, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2))
-    with pytest.raises(BadInput, match="is an encoder-decoder"):
-        HuggingFace(folder).build()
+    config = T5Config(vocab_size=260, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2, dropout_rate=0.0)
+    folder = saved(config)
+    backbone = HuggingFace(folder, max_length=16).build()
+    x = backbone.example(2)
+    encoder = AutoModel.from_pretrained(folder).get_encoder().eval()
+    assert torch.allclose(backbone.module.body(**x).last_hidden_state, encoder(**x).last_hidden_state)
+    assert backbone.width == 16 and backbone.module.pool == "mean"
 
 
 def test_a_tokenizer_without_padding_pads_with_the_end_of_text(saved):
