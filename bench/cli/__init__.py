@@ -18,7 +18,7 @@ import typer
 from bench import __version__
 from bench.cli import costs, dashboard, listing, running, studies, verdicts
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
-from bench.errors import BadInput
+from bench.errors import BadInput, scrubbed
 
 
 def said_version(wanted: bool) -> None:
@@ -99,7 +99,7 @@ def figures(
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
-    warnings.showwarning = lambda message, *_, **__: print(f"bench: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(f"bench: {scrubbed(message)}", file=sys.stderr)
     try:
         app()
     except BadInput as error:

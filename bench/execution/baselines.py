@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from bench.errors import scrubbed
 from bench.records import PROTOCOL, Records, run_id
 from bench.records.environment import commit
 from bench.study import Study
@@ -36,7 +37,7 @@ def measure(
         found = reference.evaluate(task, seed=seed)
     except Exception as error:  # a baseline that does not fit these data must not end the study
         found, status = Found({}, {}), "failed"
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        reason = scrubbed(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
     record = {
         **{"protocol": PROTOCOL, "run_id": identity(task, reference, seed), "study": study.name, "scale": scale},
         **{"phase": "reference", "task": description(task), "model": {"spec": "none", "name": "none"}},

@@ -14,6 +14,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from bench.errors import scrubbed
 from bench.execution.proposals import quiet
 from bench.space import distribution
 from bench.study.trials import Trial, Trials
@@ -108,7 +109,8 @@ class Mirror:
 
     def _lost(self, error: Exception) -> str:
         cause = error.__cause__ or error
-        brief = (" ".join(str(cause).split()) or type(cause).__name__)[:160]
+        url = str(getattr(getattr(self.storage, "_backend", self.storage), "url", ""))  # its driver may quote it
+        brief = scrubbed(" ".join(str(cause).split()) or type(cause).__name__, url)[:160]
         return (
             f"Optuna's storage failed for {PATIENCE:g} s ({brief}): the study goes on without it; nothing is lost, and "
             "the next call fills it from the records"

@@ -9,12 +9,11 @@ import contextlib
 import json
 import logging
 import os
-import re
 from pathlib import Path
 
 import optuna
 
-from bench.errors import BadInput
+from bench.errors import BadInput, masked, scrubbed
 from bench.execution.mirror import Mirror
 from bench.execution.proposals import WHY, Proposals, quiet
 from bench.records import JOURNAL
@@ -33,7 +32,7 @@ def storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url is None:
         return _journal(Path(folder) / JOURNAL)
-    shown = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+    shown = masked(url)
     try:
         with quiet():
             found = optuna.storages.get_storage(url)
@@ -46,7 +45,7 @@ def storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
                 f"storage {shown} is of another version of Optuna: upgrade it with `optuna storage upgrade --storage "
                 "URL`, or name a new one"
             ) from None
-        brief = text.replace(url, shown)[:160]
+        brief = scrubbed(text, url)[:160]  # in this order: nothing knows half a password again
         raise BadInput(f"storage {shown} cannot be used ({brief}): name one that can be reached") from None
 
 

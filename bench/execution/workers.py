@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 import torch
 
+from bench.errors import scrubbed
 from bench.study import loaded
 from bench.training.loop import Outcome, train
 from bench.training.run import Run
@@ -70,7 +71,7 @@ def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
         return work(outcome)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = scrubbed((str(error).splitlines() or [type(error).__name__])[0])
         full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
         outcome.status = "out_of_memory" if full else "failed"
         outcome.reason = first if full else f"{type(error).__name__}: {first} ({where.name}, line {where.lineno})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BadInput
+from bench.errors import BadInput, scrubbed
 
 PROTOCOL: int = 1
 PHASES = ("tune", "final", "default", "reference", "costs")
@@ -31,6 +31,8 @@ _REQUIRED: dict[str, type] = {
     "protocol": int, "run_id": str, "study": str, "scale": str, "phase": str, "task": dict, "model": dict,
     "method": dict, "training": dict, "seed": int, "status": str, "metrics": dict, "environment": dict,
 }  # fmt: skip
+_QUOTES = ("reason", "retained_failed")
+"""Fields that quote an exception, and with it perhaps a password."""
 _log = logging.getLogger(__name__)
 
 
@@ -220,11 +222,14 @@ def _number(value: object) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """`value` for JSON: what is not finite becomes None, a tuple a list."""
+    """`value` for JSON: what is not finite becomes None, a tuple a list; a reason is kept without secrets."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {
+            str(key): scrubbed(inner) if key in _QUOTES and isinstance(inner, str) else _finite(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value

@@ -309,6 +309,8 @@ def test_sqlite(records, tmp_path, monkeypatch):
     [
         ("sqlite:////nonexistent/folder/trials.db", "unable to open database file"),
         ("postgresql://me:secret@127.0.0.1:9/trials", "cannot be used"),
+        ("postgresql://127.0.0.1:9/trials?password=secret&user=me", "storage postgresql://127.0.0.1:9/trials cannot"),
+        ("nodriver://me:sec%72et@127.0.0.1/trials?sslpassword=secret", "storage nodriver://127.0.0.1/trials cannot"),
         ("mysqll://here/trials", "mysqll"),
         ("trials.db", "trials.db"),
     ],
