@@ -22,8 +22,8 @@ ORDER = (
     "tasks",  # what is learned
     "models",  # what is adapted
     "methods",  # what is trained
-    "report",  # tables, figures, pages
     "tracking",  # MLflow
+    "report",  # tables, figures, pages
     "records",  # the only truth
     "assets",  # where bytes come from
     "costs",  # memory, time, energy of a step
@@ -42,7 +42,7 @@ WITHIN = {  # packages of several parts, from top to bottom
 ONLY = {
     "methods": {"vocabulary"},
     "report": {"vocabulary", "records", "stats"},
-    "tracking": {"vocabulary", "records"},
+    "tracking": {"vocabulary", "records", "report"},
 }
 WITHOUT_TORCH = ("assets", "records", "report", "stats", "tracking", "cli")
 TORCH = {"torch", "torchvision", "torchmetrics", "timm", "transformers", "peft", "accelerate"}

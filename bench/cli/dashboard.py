@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Annotated, Any
@@ -13,10 +14,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import typer
 
 from bench.cli.services import RESULTS, Results
-from bench.errors import BadInput, unknown
+from bench.errors import BadInput, masked, unknown
 from bench.records import JOURNAL
 
 HOST = "127.0.0.1"
+_HERE = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+"""What a browser on this machine calls the dashboard's server; the port may be another behind a tunnel."""
 
 
 def dashboard(
@@ -77,18 +80,45 @@ def application(storage: str) -> Callable[..., Iterable[bytes]]:
         from optuna_dashboard import wsgi
     except ImportError:
         raise BadInput("optuna-dashboard is not installed: pip install 'lora-bench[dashboard]'") from None
-    from bench.tracking.experiment import brief, database, shown
+    from bench.tracking.client import brief, database
 
     file = database(storage) if "://" in storage else Path(storage)
     if file is not None and not file.is_file():  # SQLite would make an empty one
-        raise BadInput(f"no file {file}: name what bench run --storage was given")
+        raise BadInput(f"no file {masked(str(file))}: name what bench run --storage was given")
     try:
         opened = _open(storage)
         opened.get_all_studies()
     except Exception as error:  # of Optuna, SQLAlchemy, a missing driver: whatever the storage is
-        raise BadInput(f"trials in {shown(storage)} cannot be read: {brief(_cause(error))}") from None
-    application: Callable[..., Iterable[bytes]] = wsgi(opened)
-    return application
+        raise BadInput(f"trials in {masked(storage)} cannot be read: {brief(_cause(error), storage)}") from None
+    return guarded(wsgi(opened))
+
+
+def guarded(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The application for this machine's own browser alone: all others are answered 403, as MLflow's server does.
+
+    A page anywhere on the web can have a browser here send requests to 127.0.0.1, under a name of its own that it lets
+    point there ("DNS rebinding"), or from its own address; the dashboard deletes studies without asking who it is. So
+    the Host must be this machine, and what is not merely read must come from the dashboard's own page or from no page.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        host = str(environ.get("HTTP_HOST", ""))
+        if not _HERE.fullmatch(host):
+            reason = "the Host header names another machine than this one"
+        elif environ.get("REQUEST_METHOD") not in ("GET", "HEAD", "OPTIONS") and not _own(environ, host):
+            reason = "the request comes from another page than the dashboard's"
+        else:
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [f"refused: {reason}\n".encode()]
+
+    return answer
+
+
+def _own(environ: Mapping[str, Any], host: str) -> bool:
+    """Whether a request comes from a page under the same host and port, or from no page, as those of curl."""
+    origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
+    return origin in (None, f"http://{host}") and site in ("same-origin", "none")
 
 
 def _open(storage: str) -> Any:
@@ -121,12 +151,10 @@ class _Quiet(WSGIRequestHandler):
 
 def serve(application: Callable[..., Iterable[bytes]], port: int, storage: str) -> None:
     """Serves the dashboard until Ctrl-C."""
-    from bench.tracking.experiment import shown
-
     with contextlib.suppress(ValueError):  # only the main thread may, and only there Ctrl-C arrives
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     with make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet) as server:
-        print(f"Optuna's dashboard on {shown(storage)} runs at http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+        print(f"Optuna's dashboard on {masked(storage)} runs at http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

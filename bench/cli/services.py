@@ -80,7 +80,8 @@ def sync(results: Results = RESULTS) -> None:
     if not any(results.glob("*/*/runs/*.json")):
         raise BadInput(f"no records under {str(results)!r}: run a study first, e.g. bench run rank-sweep --scale smoke")
     counts = tracking.sync(results, tracking.uri(results))
-    print(f"{counts['logged']} runs logged, {counts['present']} were there already: bench mlflow ui")
+    refused = f", {counts['refused']} refused" if counts["refused"] else ""
+    print(f"{counts['logged']} runs logged, {counts['present']} were there already{refused}: bench mlflow ui")
 
 
 @mlflow_app.command()

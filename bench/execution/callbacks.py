@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from bench.errors import scrubbed
 from bench.execution.progress import Progress, reference_line
 from bench.execution.runner import Watcher
 from bench.records import Records
@@ -92,7 +93,7 @@ class Callbacks:
         try:
             redraw(self.records.folder, question=self.study.question)
         except Exception as error:  # a picture is no reason to lose the runs after it
-            print(f"figures are not drawn now ({error}); later: bench figures {self.study.name}")
+            print(f"figures are not drawn now ({scrubbed(error)}); later: bench figures {self.study.name}")
         now = time.monotonic()
         self.next_drawing = now + (now - start) / DRAWING
 
@@ -105,7 +106,7 @@ class Callbacks:
             if self.stale:
                 self.draw()
             if self.tracker is not None:
-                self.tracker.artefacts(self.records.folder)
+                self.tracker.artefacts(self.records.folder, self.study.question)
 
 
 def tracker(study: Study, records: Records) -> Any:

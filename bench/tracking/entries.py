@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from bench.report.style import short
+from bench.tracking.names import LENGTH, allowed, text
 
 MEASURED = ("parameters", "time", "memory", "step", "energy", "inference", "checkpoint")
 
@@ -34,37 +37,99 @@ def span(record: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def run_name(record: Mapping[str, Any]) -> str:
-    """Such as "rank=8 trial 3 · lr 0.0021 · seed 1000 · LoRA(rank=8, at=('q', 'v'))", or "rank=8 seed 0 · LoRA(…)".
+    """Such as "r=8 q+v · seed 0 · LoRA · elpv" or "r=8 q+v · trial 3 lr 0.0021 seed 1000 · LoRA · elpv".
 
-    MLflow's column shows the first 14 letters. Several methods may stand under one parent, so their first option
-    leads; that of the method as the study names it, for the run's own may hold a searched value.
+    MLflow's column shows the first words: so what tells runs apart leads, and what many share comes last.
     """
-    spec, trial, phase = str(record["method"]["spec"]), record.get("trial") or {}, record["phase"]
-    named = (trial or record.get("tuning") or {}).get("of") or spec
-    first = re.search(r"\((\w+=[\w.-]+)", str(named))
-    head, seed = list(first.groups() if first else ()), f"seed {record['seed']}"
+    trial, phase = record.get("trial") or {}, record["phase"]
+    words = [f"seed {record['seed']}"]
     if trial:
-        head = [" ".join([*head, f"trial {trial['number']}"]), *map(_short, trial["params"].items()), seed]
+        words = [f"trial {trial['number']}", *map(_short, trial["params"].items()), *words]
     elif phase == "tune":
-        head = [" ".join([*head, f"lr {record['training'].get('lr')} tuning", seed])]
-    else:
-        head = [" ".join([*head, *([phase] if phase != "final" else []), seed])]
-    return " · ".join([*head, spec])[:250]
+        words = [f"lr {record['training'].get('lr')} tuning", *words]
+    elif phase == "default":
+        words = ["untuned", *words]
+    return " · ".join([*_leading(record)[:1], " ".join(words), *_leading(record)[1:], _variant(record)])[:LENGTH]
 
 
 def group_name(record: Mapping[str, Any]) -> str:
-    """Such as "LoRA · elpv · laptop · vit_small_patch14_dinov2"; a reference has no model and says so."""
-    named = group(record)
-    last = "reference" if record["phase"] == "reference" else named["model"]
-    return " · ".join([*(named[key] for key in ("method", "task", "scale")), last])
+    """Such as "r=8 q+v · LoRA · elpv, train=400 · vit_small_patch14_dinov2 · laptop"."""
+    model = [] if record["phase"] == "reference" else [str(record["model"]["name"])]
+    return " · ".join([*_leading(record), _variant(record), *model, str(record["scale"])])[:LENGTH]
+
+
+def _leading(record: Mapping[str, Any]) -> list[str]:
+    """What the configuration differs in, and the method; the method alone where it has no options."""
+    name = str(record["method"]["name"])
+    if record["phase"] == "reference":
+        return [str(record["method"].get("label") or record["method"]["spec"]), "baseline"]
+    return [*filter(None, [differs(record)]), name]
+
+
+def _variant(record: Mapping[str, Any]) -> str:
+    """The task's name with what its specification says more: "elpv, train=400"."""
+    _, _, rest = str(record["task"].get("spec") or "").partition(", ")
+    return f"{record['task']['name']}, {rest.removesuffix(')')}" if rest else str(record["task"]["name"])
+
+
+def differs(record: Mapping[str, Any]) -> str:
+    """Such as "r=8 q+v last 2 blocks": the options of the method as the study names it, its rank first."""
+    options, config = _options(named(record)), record["method"].get("config") or {}
+    searched = {*((record.get("trial") or {}).get("params") or ()), *((record.get("tuning") or {}).get("space") or ())}
+    if "rank" in config and "rank" not in searched:
+        options = {"rank": config["rank"], **options}
+    return " ".join(short(key, value) for key, value in options.items() if value is not None)
+
+
+def _options(spec: str) -> dict[str, Any]:
+    """{"rank": 8, "at": ("q", "v")} of "LoRA(rank=8, at=('q', 'v'))"; none of what is no specification."""
+    try:
+        node = ast.parse(spec, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    options: dict[str, Any] = {}
+    for keyword in node.keywords if isinstance(node, ast.Call) else []:
+        try:
+            options[str(keyword.arg)] = ast.literal_eval(keyword.value)
+        except ValueError:  # a value that is a specification itself
+            options[str(keyword.arg)] = ast.unparse(keyword.value)
+    return options
+
+
+def named(record: Mapping[str, Any]) -> str:
+    """The method as the study names it: the record's own specification may hold what was searched."""
+    about = record.get("trial") or record.get("tuning") or {}
+    return str(about.get("of") or record["method"]["spec"])
 
 
 def group(record: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters that the runs of one parent share. Children repeat them: MLflow's filters drop those
-    that do not match, whatever their parent does."""
-    named = {key: str(record[key]["name"]) for key in ("task", "model", "method")}
-    specs = {f"{key}.spec": _text(record[key].get("spec")) for key in ("task", "model")}
-    return {**named, **specs, "scale": str(record["scale"])}
+    """The parameters that the runs of one parent share: all that must be alike in what is averaged.
+
+    Children repeat them, since MLflow's filters drop those that do not match, whatever their parent does.
+    """
+    environment, about = record["environment"], record.get("trial") or record.get("tuning") or {}
+    searched = {"lr", *(about.get("params") or ()), *(about.get("space") or ())}
+    training = {key: value for key, value in record["training"].items() if value and key not in searched}
+    threads = environment.get("threads")
+    values = {
+        **{key: record[key]["name"] for key in ("task", "model", "method")},
+        **{f"{key}.spec": record[key].get("spec") for key in ("task", "model")},
+        "configuration": named(record),
+        "scale": record["scale"],
+        "protocol": record["protocol"],
+        "device": ", ".join(
+            [str(environment.get("device_name") or environment.get("device")), *[f"{threads} threads"] * bool(threads)]
+        ),
+        "metric": metric(record),
+        **({"costs alone": "yes"} if record["phase"] == "costs" else {}),
+        **_flat("training", training),
+    }
+    return {allowed(key): text(value) for key, value in values.items() if value is not None}
+
+
+def metric(record: Mapping[str, Any]) -> str:
+    """The task's headline metric, of which "score" and "validation score" are."""
+    return str(record["task"].get("metric") or "top1")
 
 
 def params(record: Mapping[str, Any]) -> dict[str, str]:
@@ -79,7 +144,7 @@ def params(record: Mapping[str, Any]) -> dict[str, str]:
         **_flat("trial", record.get("trial")),
         **_flat("tuning", _summary(record.get("tuning") or {})),
     }
-    return group(record) | {key: _text(value) for key, value in values.items() if value is not None}
+    return group(record) | {allowed(key): text(value) for key, value in values.items() if value is not None}
 
 
 def tags(record: Mapping[str, Any]) -> dict[str, str]:
@@ -107,7 +172,7 @@ def tags(record: Mapping[str, Any]) -> dict[str, str]:
         "mlflow.source.git.commit": provenance.get("git_sha"),
         "mlflow.note.content": record.get("reason") or record["method"].get("label"),
     }
-    return {key: _text(value)[:5000] for key, value in values.items() if value is not None}
+    return {allowed(key): text(value)[:5000] for key, value in values.items() if value is not None}
 
 
 def metrics(record: Mapping[str, Any]) -> list[Point]:
@@ -119,8 +184,20 @@ def metrics(record: Mapping[str, Any]) -> list[Point]:
         results |= _flat(part, record.get(part), "/")
     if record.get("best_epoch") is not None:
         results["best_epoch"] = record["best_epoch"]
-    points = [Point(key, float(value), end, 0) for key, value in results.items() if _finite(value)]
+    results |= _columns(record)
+    points = [Point(allowed(key), float(value), end, 0) for key, value in results.items() if _finite(value)]
     return [*points, *_curve(record, begin or end, end)]
+
+
+def _columns(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what the list of runs has a column, under one name for every task: scores, and memory in MiB."""
+    headline, peak = metric(record), (record.get("memory") or {}).get("peak")
+    columns: dict[str, Any] = {}
+    for split, name in (("test", "score"), ("val", "validation score")):
+        columns[name] = (record["metrics"].get(split) or {}).get(headline)
+    if peak is not None and _finite(peak):
+        columns["memory MiB"] = round(peak / 2**20, 1)
+    return columns
 
 
 def _curve(record: Mapping[str, Any], begin: int, end: int) -> Iterator[Point]:
@@ -130,7 +207,7 @@ def _curve(record: Mapping[str, Any], begin: int, end: int) -> Iterator[Point]:
         at = begin + (end - begin) * number // len(curve)
         for key, value in _flat("", {key: row[key] for key in row if key != "epoch"}, "_").items():
             if _finite(value):
-                yield Point(f"epoch/{key}", float(value), at, int(row.get("epoch", number)))
+                yield Point(allowed(f"epoch/{key}"), float(value), at, int(row.get("epoch", number)))
 
 
 def _summary(tuning: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,7 +248,7 @@ def _placement(config: Mapping[str, Any]) -> str | None:
     roles, blocks = config.get("at"), config.get("blocks")
     if not roles:
         return None
-    return _text(roles) if blocks is None else f"{_text(roles)} · blocks {_text(blocks)}"
+    return text(roles) if blocks is None else f"{text(roles)} · blocks {text(blocks)}"
 
 
 def _flat(prefix: str, value: Any, mark: str = ".") -> dict[str, Any]:
@@ -184,13 +261,11 @@ def _flat(prefix: str, value: Any, mark: str = ".") -> dict[str, Any]:
     return flat
 
 
-def _text(value: Any) -> str:
-    """A value as MLflow shows it: ["q", "v"] as "q v", as in the table."""
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def _milliseconds(moment: str | None) -> int | None:

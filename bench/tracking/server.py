@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Mapping
 
-from bench.errors import BadInput
-from bench.tracking.experiment import DEFAULTS, artefact_root, shown
+from bench.errors import BadInput, masked
+from bench.tracking import view
+from bench.tracking.client import DEFAULTS, artefact_root
 
-PAGE = "#/experiments/{}?workflowType=machine_learning"
 PATIENCE = 120.0  # seconds for the server to answer: it imports half of MLflow, on a cold disk slowly
 
 
@@ -31,19 +31,19 @@ def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000, studies: Mappi
         BadInput: no port is free, or the server does not start.
     """
     if uri.startswith(("http://", "https://")):
-        print(f"MLflow runs at {shown(uri)}", flush=True)
+        _say(masked(uri), "", studies or {})
         return
     port = free_port(host, port)
-    environment = {"PYTHONWARNINGS": "ignore", **DEFAULTS, **os.environ}
+    # The database's address may hold a password: in the environment, not on the command line, which all can read.
+    address = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
+    environment = {"PYTHONWARNINGS": "ignore", **DEFAULTS, **os.environ, **address}
     nothing = subprocess.DEVNULL  # MLflow says what goes wrong on stderr
     with contextlib.suppress(ValueError):  # only the main thread may, and only there Ctrl-C arrives
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command(uri, host, port), env=environment, stdin=nothing, stdout=nothing)
     try:
         _await(server, host, port)
-        site = f"http://{host}:{port}"
-        links = [f"  {study}: {site}/{PAGE.format(number)}" for study, number in (studies or {}).items()]
-        print("\n".join([f"MLflow runs at {site} (Ctrl-C ends it)", *links]), flush=True)
+        _say(f"http://{host}:{port}", " (Ctrl-C ends it)", studies or {})
         server.wait()
     except KeyboardInterrupt:
         print("\nMLflow has ended; the same command opens it again", flush=True)
@@ -55,11 +55,16 @@ def command(uri: str, host: str, port: int) -> list[str]:
     """The command line of the server over the database and artefacts that `sync` wrote."""
     root = artefact_root(uri)
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri),
-        *("--registry-store-uri", uri),
+        *(sys.executable, "-m", "mlflow", "server"),
         *(("--default-artifact-root", root.as_uri()) if root else ()),
         *("--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"),
     ]
+
+
+def _say(site: str, end: str, studies: Mapping[str, str]) -> None:
+    """Where the page is, and for each study a link to the list of its runs with the columns that matter."""
+    links = [f"  {study}: {view.link(site, number)}" for study, number in studies.items()]
+    print("\n".join([f"MLflow runs at {site}{end}", *links]), flush=True)
 
 
 def free_port(host: str, first: int) -> int:

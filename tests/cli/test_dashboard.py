@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def test_a_storage_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         (f"sqlite:///{tmp_path}/none.db", r"no file .*none\.db: name what bench run --storage was given"),
         (str(tmp_path / "none.journal"), r"no file .*none\.journal"),
         (f"sqlite:///{tmp_path}/empty.db", "cannot be read: .*no such table"),
-        ("nodriver://me:secret@127.0.0.1:9/trials", r"trials in nodriver://me:\*\*\*@127.0.0.1:9/trials cannot be"),
+        ("nodriver://me:secret@127.0.0.1:9/trials", r"trials in nodriver://127\.0\.0\.1:9/trials cannot be"),
+        ("nodriver://127.0.0.1:9/trials?password=secret", r"trials in nodriver://127\.0\.0\.1:9/trials cannot be"),
     ):
         with pytest.raises(BadInput, match=told) as error:
             dashboard.application(url)
@@ -91,6 +93,59 @@ def test_what_tuning_wrote_is_opened(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/trials.db"
     optuna.create_study(study_name="elpv", storage=url)
     assert callable(dashboard.application(url))
+
+
+def asked(method: str = "GET", **headers: str) -> str:
+    """The status with which the guarded application answers a request."""
+    said: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"all studies"]
+
+    environ = {"REQUEST_METHOD": method, **{f"HTTP_{name.upper()}": value for name, value in headers.items()}}
+    body = b"".join(dashboard.guarded(application)(environ, lambda status, _: said.append(status)))
+    assert (body == b"all studies") == (said == ["200 OK"])
+    return said[0][:3]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_only_this_machine_is_answered(method: str) -> None:
+    for host in ("localhost", "127.0.0.1", "127.0.0.1:8080", "localhost:9000", "[::1]:8080", "LocalHost:8080"):
+        assert asked(method, host=host) == "200"
+    strange = [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8080",
+        "192.168.1.7",
+        "::1",
+        "127.0.0.1@evil.example",
+        "evil.example#127.0.0.1",
+        "127.0.0.1:8080:1",
+        "localhost:",
+        "0.0.0.0:8080",
+    ]
+    for host in (*strange, "", "localhost, evil.example", "localhost:8080\n"):
+        assert asked(method, host=host) == "403", host
+    assert asked(method) == "403", "no Host at all"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "delete", "PURGE"])
+def test_what_changes_something_must_come_from_the_dashboards_own_page(method: str) -> None:
+    here = {"host": "127.0.0.1:8080"}
+    assert asked(method, **here) == "200", "no browser"
+    assert asked(method, **here, origin="http://127.0.0.1:8080", sec_fetch_site="same-origin") == "200"
+    foreign = ("http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8080", "http://localhost:8080",
+               "http://127.0.0.1:8080.evil.example", "")  # fmt: skip
+    for origin in foreign:
+        assert asked(method, **here, origin=origin) == "403", origin
+    for site in ("cross-site", "same-site", "?"):
+        assert asked(method, **here, sec_fetch_site=site) == "403", site
+
+
+def test_a_link_from_elsewhere_opens_the_page() -> None:
+    assert asked("GET", host="127.0.0.1:8080", sec_fetch_site="cross-site", origin="http://evil.example") == "200"
 
 
 def test_the_command_needs_no_torch() -> None:
@@ -117,6 +172,9 @@ def test_the_page_is_served_until_ctrl_c(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{site}/api/studies", timeout=20) as reply:
             (search,) = json.load(reply)["study_summaries"]
         assert search["study_name"] == "elpv LoRA(rank=8)"
+        rebound = urllib.request.Request(f"{site}/api/studies/0", method="DELETE", headers={"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(rebound, timeout=20)
         with urllib.request.urlopen(f"{site}/dashboard/", timeout=20) as reply:
             assert b"<html" in reply.read().lower()
         page.send_signal(signal.SIGINT)
