@@ -45,12 +45,12 @@ def silence_configuration(config: Any, *, dropout: float = 0.0) -> None:
             setattr(config, key, dropout if of_values else 0.0)
 
 
-def for_every_method(network: nn.Module) -> None:
-    """Has what a network drops in training act under every method: in frozen parts too, which else are in evaluation.
+def for_every_method(network: nn.Module, *, asked: bool) -> None:
+    """If `asked`, what a network drops in training acts under every method: in frozen parts too, else in evaluation.
 
     `bench.training.recipe.set_mode` and `bench.models.prefix` heed it.
     """
-    network.drops_in_training = True  # type: ignore[assignment]
+    network.drops_in_training = asked  # type: ignore[assignment]
 
 
 def drops_in_training(network: nn.Module) -> bool:

@@ -121,8 +121,7 @@ class HuggingFace(Spec):
         """
         if output not in ("pooled", "tokens"):
             raise unknown("output", output, ("pooled", "tokens"))
-        meta = device == "meta"
-        random = meta or self.weights == "random"
+        meta, random = device == "meta", device == "meta" or self.weights == "random"
         files = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=meta)
         _check_text(files)
         _prepare_tokenizer(files)
@@ -130,14 +129,11 @@ class HuggingFace(Spec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
-        _prepare_network(body, kernels or device, counted=meta and not kernels)
-        if not self.dropout:
-            silence(body)  # what is written into the network and not its configuration
+        _prepare_network(body, kernels or device, counted=meta and not kernels, silent=not self.dropout)
         inputs = TextInputs(files.tokenizer, self._length(files, body))
         module = TextNetwork(body, pool=self._pool(files.config) if output == "pooled" else "")
         module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
-        if self.dropout:
-            for_every_method(module)
+        for_every_method(module, asked=bool(self.dropout))
         example = partial(_examples, inputs, module)
         found = _measured(module, seen(module, example, name=self.name), files.config.hidden_size)
         return Backbone(
@@ -212,12 +208,14 @@ def _prepare_tokenizer(files: Files) -> None:
     tokenizer.model_input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * typed
 
 
-def _prepare_network(body: Any, device: str, *, counted: bool) -> None:
+def _prepare_network(body: Any, device: str, *, counted: bool, silent: bool) -> None:
     """Linears for Conv1D, and on a CPU eager attention: on short texts the fused one makes a LoRA step 1.5× as long.
 
     Where it is only `counted`, on shapes, the experts of a mixture are multiplied in one batch: that needs no values.
     """
     _linears_for_conv1d(body)
+    if silent:
+        silence(body)  # what is written into the network and not its configuration
     if counted and any(type(module).__name__.endswith("Experts") for module in body.modules()):
         body.set_experts_implementation("batched_mm")
     if torch.device(device).type == "cpu":

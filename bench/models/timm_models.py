@@ -113,13 +113,10 @@ class Timm(Spec):
         if self.asset and not meta:
             self._load_asset(model)
         silence(model, paths=not self.drop_path)  # some architectures have rates of their own
-        if torch.device(kernels or device).type == "cpu":
-            _attend_eagerly(model)
-        model.to(device)
+        _attend_eagerly(model.to(device), kernels or device)
         inputs = self._inputs(model)
         module, found, width = self._maps(model, inputs) if output == "maps" else self._pooled(model, inputs)
-        if self.drop_path:
-            for_every_method(module)
+        for_every_method(module, asked=self.drop_path > 0)
         return Backbone(
             module=module,
             sites=found,
@@ -258,8 +255,11 @@ def _classifier(model: Any) -> Any:
         return None
 
 
-def _attend_eagerly(model: Any) -> None:
-    if getattr(getattr(model, "patch_embed", None), "num_patches", None) in range(1, EAGER_UP_TO + 1):
+def _attend_eagerly(model: Any, device: str) -> None:
+    """On a CPU, where pictures have few patches."""
+    if torch.device(device).type == "cpu" and getattr(
+        getattr(model, "patch_embed", None), "num_patches", None
+    ) in range(1, EAGER_UP_TO + 1):
         for module in model.modules():
             if getattr(module, "fused_attn", False):
                 module.fused_attn = False
