@@ -1,4 +1,4 @@
-"""What others published about fine-tuning with LoRA and its rivals, and how our records decide on it.
+"""What others published about fine-tuning with LoRA and other methods, and how our records decide on it.
 
 Not a study: nothing is run. `make claims` answers from the records in results/. Rules stand on 95 % intervals over
 seeds (Student's, of the mean over tasks with Welch's degrees of freedom), in points of accuracy on test. They were
@@ -125,7 +125,7 @@ def memory(evidence: Evidence) -> Finding:
         return Finding("INCONCLUSIVE", "no records of costs")
     state, kept = [share[0] for share in shares], [share[1] for share in shares]
     ours = (
-        f"of full fine-tuning's, foretold for a GPU, {len(shares)} networks: gradients and optimizer "
+        f"of full fine-tuning's, estimated for a GPU, {len(shares)} networks: gradients and optimizer "
         f"{min(state):.1%} to {max(state):.1%}, activations {min(kept):.0%} to {max(kept):.0%}"
     )
     if max(state) < 1 / 3 and min(kept) > 2 / 3:

@@ -2,11 +2,11 @@
 
 Every method on vision transformers of three sizes, BERT of two, and a detector on ResNet-50. Weights and inputs are
 random and nothing is learned: what a step takes depends on shapes alone. Memory on a GPU (bf16, batches of 1 to 128) is
-foretold by counting the step's tensors; time and latency are of the device at hand.
+estimated by counting the step's tensors; time and latency are of the device at hand.
 
-`laptop`: memory foretold, **not measured on a GPU**; time on an AMD EPYC with two cores, both for one run at a time, in
-batches of 2 (records in results/costs/laptop, 24 minutes; one record a cell). Pictures of 224 px, texts of 128 tokens,
-boxes at 320 px; LoRA with r = 8 on q and v where nothing else is said:
+`laptop`: memory estimated, **not measured on a GPU**; time on an AMD EPYC with two cores, both for one run at a time,
+in batches of 2 (records in results/costs/laptop, 24 minutes; one record a cell). Pictures of 224 px, texts of 128
+tokens, boxes at 320 px; LoRA with r = 8 on q and v where nothing else is said:
 
 - In batches of 32 LoRA takes 67, 63, 60 and 60 % of full fine-tuning's memory on ViT-S, B, L and H (11.9 GiB for 19.7
   on H), 57 and 56 % on BERT-base and large: nearly all of the optimiser's state goes, but a quarter of the activations
@@ -61,7 +61,7 @@ def images(scale: str) -> Study:
         for name in ("vit_small_patch16_224", "vit_base_patch16_224", "vit_large_patch16_224", "vit_huge_patch14_224")
     )
     if scale == "laptop":
-        return part(scale, Images("digits"), models=(small, base, large), methods=METHODS, foretold=(huge,))
+        return part(scale, Images("digits"), models=(small, base, large), methods=METHODS, estimated=(huge,))
     return part(scale, Images("digits"), models=(small, base, large, huge), methods=METHODS)
 
 
@@ -87,7 +87,7 @@ def detection(scale: str) -> Study:
 
 
 def part(
-    scale: str, task: Task, *, models: tuple[Any, ...], methods: tuple[Method, ...], foretold: tuple[Any, ...] = ()
+    scale: str, task: Task, *, models: tuple[Any, ...], methods: tuple[Method, ...], estimated: tuple[Any, ...] = ()
 ) -> Study:
     """One family of the study."""
     batch, steps, batches = {
@@ -103,5 +103,5 @@ def part(
         methods=methods,
         training=Training(batch_size=batch),
         seeds=(0,),
-        costs=Costs(steps=steps, batches=batches, foretold=foretold),
+        costs=Costs(steps=steps, batches=batches, estimated=estimated),
     )

@@ -1,19 +1,19 @@
 """Does LoRA forget less of an old task than full fine-tuning, when both are trained on a new one?
 
 `laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/forgetting/laptop). Four rates a
-method on a grid, one tuning seed; three fresh seeds: means of accuracy on test. What is left of the old task is read
-with a linear head that was fitted to the untouched network and is never fitted again (`bench.training.retention`).
+method on a grid, one tuning seed; three fresh seeds: means of accuracy on test. Retained accuracy, on the old task, is
+read with a linear head that was fitted to the untouched network and is never fitted again (`bench.training.retention`).
 
-- Pictures (DINOv2-S/14; 400 solar cells are learned; MNIST digits, .883 before): left .821 by LoRA r = 64, .813 r = 8,
-  .745 r = 1 on q and v, .641 r = 8 on all linear layers, .505 by BitFit, .453 by full fine-tuning. Its seeds lie
-  between .34 and .65, so that only the probe, which forgets nothing, is told apart from it.
-- Text (MiniLM-L6; 1,200 film reviews are learned; Reuters R8 news, .946 before): left .927 by LoRA r = 8 on all linear
-  layers, .913 r = 64, .911 r = 8, .904 r = 1 on q and v, .373 by full fine-tuning, .289 by BitFit.
+- Pictures (DINOv2-S/14; 400 solar cells are learned; MNIST digits, .883 before): retained .821 with LoRA r = 64, .813
+  r = 8, .745 r = 1 on q and v, .641 r = 8 on all linear layers, .505 with BitFit, .453 with full fine-tuning. Its seeds
+  lie between .34 and .65, so that only the probe, which forgets nothing, differs from it significantly.
+- Text (MiniLM-L6; 1,200 film reviews are learned; Reuters R8 news, .946 before): retained .927 with LoRA r = 8 on all
+  linear layers, .913 r = 64, .911 r = 8, .904 r = 1 on q and v, .373 with full fine-tuning, .289 with BitFit.
 
-So LoRA r = 8 on q and v forgets less, by 45 points (23 to 66) over both, at a score on the new task that is not told
-apart; more rank does not forget more. A surprise: BitFit, with the fewest parameters, forgets about as much as full
-fine-tuning. Perhaps because biases move the features of all samples alike, which a head that is not fitted again feels:
-what is measured is drift, not what a new head could still read.
+So LoRA r = 8 on q and v forgets less, by 45 points (23 to 66) over both, at scores on the new task without a
+significant difference; more rank does not forget more. A surprise: BitFit, with the fewest parameters, forgets about as
+much as full fine-tuning. Perhaps because biases move the features of all samples alike, which a head that is not fitted
+again feels: what is measured is drift, not what a new head could still read.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ DINOv2-S/14 at 56 px, 88 steps of 16 for every method and size, three rates a de
 seeds.
 
 - MNIST-5k, 100 digits: LoRA .732, full fine-tuning .710, LayerNorm tuning .704, BitFit .697, Houlsby .682, AdaptFormer
-  .675, linear probe .655, Pfeiffer .604, feature LoRA .602. From full fine-tuning only the probe and feature LoRA are
-  told apart, both below it. LoRA's seeds lie within .004, AdaptFormer's within .13.
+  .675, linear probe .655, Pfeiffer .604, feature LoRA .602. Only the probe and feature LoRA differ
+  significantly from full fine-tuning, both below it. LoRA's seeds lie within .004, AdaptFormer's within .13.
 - ELPV, 20 photos: all between .716 (LoRA) and .744 (feature LoRA), about what seeds scatter by; the probe .732,
   of two seeds: at the top of its range, .1, the third diverged.
 - ELPV, all 1,400 photos, each seen about once: AdaptFormer .823, Pfeiffer .819, LoRA .816, LayerNorm tuning .811,
   BitFit .807, Houlsby .800, full fine-tuning .799, feature LoRA .783, linear probe .778. The order of the means is
-  another one than with 20 (LoRA was last), but nothing is told apart from full fine-tuning at either size.
+  another one than with 20 (LoRA was last), but no method differs significantly from full fine-tuning at either size.
 
 A grid with steps of a decade is coarse, and many choices lie on its edge. Text is not measured at `laptop`. Seconds are
 not to be compared: other work ran beside most of this; scores and memory do not depend on that.

@@ -7,16 +7,16 @@ blocks, 166 thousand in MiniLM of 6, at every placement (MLP 3 % fewer).
 - Pictures (ELPV, 400 training photos of 56 px, DINOv2-S/14), accuracy: all linear in the last three blocks .826,
   attention .819, all linear .813, the same in the last six .813, MLP and q+v .812, v .809, q .804, o .803, k .789; full
   fine-tuning .816, probe .786. The last three blocks lie above all linear, the last six, MLP, v, q and k by intervals
-  that leave out 0, and take 121 MiB of memory in place of all linear's 217; attention, q+v, o and full fine-tuning are
-  not told apart from them. A quarter of the parameters: all linear .815, MLP .811, q+v .807; nothing lost that could be
-  seen.
+  that leave out 0, and take 121 MiB of memory in place of all linear's 217; attention, q+v, o and full fine-tuning do
+  not differ significantly from them. With a quarter of the parameters: all linear .815, MLP .811, q+v .807; no
+  significant loss.
 - Text (Rotten Tomatoes, 1,200 snippets, MiniLM-L6), accuracy: all linear .798, MLP .791, attention .787, all linear in
   the last three blocks .781, v .780, q+v .774, o .767, k .766, q .748; full fine-tuning .798, probe .735. All linear is
-  above MLP, the last three blocks, o and k by intervals that leave out 0; the others, full fine-tuning among them, are
-  not told apart from it.
+  above MLP, the last three blocks, o and k by intervals that leave out 0; the others, full fine-tuning among them, do
+  not differ significantly from it.
 - Boxes (tree crowns, 62 training tiles, DINOv2-S/14 at 126 px under FCOS), box AP: MLP .033, q+v .031, all linear .030,
-  attention .027, all linear in the last six blocks .023; full fine-tuning .026, probe .008. Only the probe is told
-  apart from all linear.
+  attention .027, all linear in the last six blocks .023; full fine-tuning .026, probe .008. Only the probe
+  differs significantly from all linear.
 
 So spreading the parameters over all layers loses to no placement on text and boxes, one role alone is a bad bet on
 pictures and text, and the last blocks alone are best on one set and not on the two others. The best was picked after

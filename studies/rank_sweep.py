@@ -1,4 +1,4 @@
-"""How much rank does LoRA need, and what do its rivals reach at the same tuning budget?
+"""How much rank does LoRA need, and what do other methods reach at the same tuning budget?
 
 `laptop`, measured on an AMD EPYC with two cores, two runs at once with a thread each (records in
 results/rank-sweep/laptop; an hour in all: pictures 20 minutes, text 28, detection 12). Six trials a method for the
@@ -53,12 +53,12 @@ from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
 NAME = "rank-sweep"
-QUESTION = "How much rank does LoRA need, and what do its rivals reach?"
+QUESTION = "How much rank does LoRA need, and what do other methods reach?"
 RANKS = (1, 2, 4, 8, 16, 32, 64)
-RIVALS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
+OTHERS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
-METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *RIVALS)
-FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), RIVALS[0], RIVALS[1], RIVALS[-1])
+METHODS = (LinearProbe(), FullFineTuning(), *LORAS, *OTHERS)
+FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), OTHERS[0], OTHERS[1], OTHERS[-1])
 THIN = (LinearProbe(), FullFineTuning(), *(lora for lora in LORAS if lora.rank in (1, 8, 64)), AdaptFormer(width=64))
 SHARED = {"rank": 8}
 

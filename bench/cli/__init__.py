@@ -1,6 +1,9 @@
 """The command line. Every command imports what it needs itself, so that `bench --help` answers at once.
 
-- here: run, plan, figures. To add a command: a function in a file of its subject, and its name in `commands`.
+To add a command: a function in the file of its subject, and its name in `PANELS`.
+
+- studies: where studies are found; `bench studies`, and what the shell completes.
+- running: plan, run. Here: figures.
 - listing: methods, models, tasks, count, check. costs: memory. verdicts: compare, claims.
 - services: assets, mlflow. dashboard: Optuna's.
 """
@@ -34,26 +37,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="LoRA Bench: which fine-tuning method, with how much rank, and where in the network?\n\n"
-    "Start with `bench plan rank-sweep`, then `bench run rank-sweep`, then `bench mlflow ui`.",
+    "A study runs methods on models and tasks, tunes them all alike, and keeps a record of every run. "
+    "Tables, figures, pages and MLflow are made from the records.\n\n"
+    "Start with `bench plan rank-sweep`, then `bench run rank-sweep`; read `results/rank-sweep/laptop/README.md`. "
+    "Every command has examples: `bench COMMAND --help`.",
 )
-app.add_typer(assets_app, name="assets")
-app.add_typer(mlflow_app, name="mlflow")
-commands = (
-    studies.studies,
-    running.plan,
-    running.run,
-    listing.methods,
-    listing.models,
-    listing.tasks,
-    listing.count,
-    costs.memory,
-    listing.check,
-    dashboard.dashboard,
-    verdicts.compare,
-    verdicts.claims,
-)
-for command in commands:
-    app.command()(command)
+PANELS = {
+    "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
+    "Look at results": (verdicts.compare, verdicts.claims),
+    "What can be compared": (listing.methods, listing.models, listing.tasks),
+    "One method, before it runs": (listing.count, costs.memory, listing.check),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(mlflow_app, name="mlflow", rich_help_panel="Look at results")
+app.add_typer(assets_app, name="assets", rich_help_panel="What can be compared")
 
 
 @app.callback()
@@ -65,7 +64,7 @@ def options(
     """What stands before a command."""
 
 
-@app.command()
+@app.command(rich_help_panel="Look at results")
 def figures(
     study: Annotated[str | None, typer.Argument(help="Draw only this study; by default all.")] = None,
     results: Results = RESULTS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.listing import Json, cell_of
+from bench.cli.studies import complete_method
 
 if TYPE_CHECKING:
     from bench.study import Cell
@@ -14,28 +15,39 @@ if TYPE_CHECKING:
     from bench.training.recipe import Training
 
 ABOUT = {
-    "foretold": "foretold from shapes alone",
-    "tracked": "this step cannot be traced from shapes alone: tracked on a real one, with random weights, on the CPU",
-    "extended": "this step cannot be traced from shapes alone: extended from real ones of 2 and 4 samples on the CPU",
+    "foretold": "estimated from shapes alone",
+    "tracked": "this step depends on its data: estimated from a real one, with random weights, on the CPU",
+    "extended": "this step depends on its data: estimated from real ones of 2 and 4 samples on the CPU",
 }
 
 
 Methods = Annotated[
-    list[str], typer.Argument(help='One or several, e.g. "LoRA(rank=8)" FullFineTuning.', show_default=False)
+    list[str],
+    typer.Argument(
+        help='One method or several, e.g. "LoRA(rank=8)" FullFineTuning; bench methods lists them.',
+        show_default=False,
+        autocompletion=complete_method,
+    ),
 ]
 Model = Annotated[
     str, typer.Option(help="A name in timm or transformers, or \"HuggingFace('roberta-base', max_length=128)\".")
 ]
 Task = Annotated[
-    str | None, typer.Option(help="For the head: a set's name, or \"Images('cifar100')\".", show_default=False)
+    str | None, typer.Option(help="What the head is for: a set's name, or \"Images('cifar100')\".", show_default=False)
 ]
 Fit = Annotated[
     str | None,
     typer.Option(help="Find the largest batch that fits this, e.g. 16GiB, in place of --batch.", show_default=False),
 ]
-Device = Annotated[str, typer.Option(help="Type of device to foretell for: cuda, cpu, mps, …; none is needed here.")]
+Device = Annotated[
+    str, typer.Option(help="Type of device to estimate for: cuda, cpu, mps, …; this machine need not have it.")
+]
 Checkpointing = Annotated[
-    bool, typer.Option("--checkpointing", help="Keep only what enters each block, and compute the rest again.")
+    bool,
+    typer.Option(
+        "--checkpointing",
+        help="Activation checkpointing: keep only what enters each block, and compute the rest again.",
+    ),
 ]
 
 
@@ -51,7 +63,9 @@ def memory(
     checkpointing: Checkpointing = False,
     as_json: Json = False,
 ) -> None:
-    """Foretell the memory of training, told apart, without weights, data or GPU.
+    """Estimate the memory of training: its peak, and how much of it each part takes. Needs no weights, data or GPU.
+
+    The parts are weights, gradients, optimizer state, activations and other tensors, at the peak of a training step.
 
     Examples: `bench memory LoRA FullFineTuning LinearProbe --batch 64`,
     `bench memory "LoRA(rank=8)" --model vit_large_patch16_224 --fit 16GiB`,
@@ -108,10 +122,8 @@ def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
     first = next(iter(found.values()))
     size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
     print(f"\n{size}, {first.precision}, on {first.device}; {ABOUT[first.kind]}")
-    print(
-        "live bytes of tensors at the peak of a training step; evaluation, of batches twice as large, has its own peak"
-    )
+    print("live tensors at the peak of a training step; evaluation, in batches twice as large, has a peak of its own")
     if first.device == "cuda":
-        print("CUDA itself and the allocator's gaps come on top: leave some hundred MiB free")
+        print("CUDA itself and gaps between its blocks come on top: leave a few hundred MiB free")
     if any(each.memory.peak.phase == "prefix" for each in found.values()):
-        print("where the frozen part runs once, before training, that pass is the peak")
+        print("where the frozen part of a network runs once, before training, that pass is the peak")

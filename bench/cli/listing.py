@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.studies import complete_method
 from bench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def methods() -> None:
-    """List the methods, with their default configuration and what they do.
+    """List the methods: what each does, its default configuration, and its search space.
+
+    The text in the first column is how a method is written everywhere: here, in a study's file, in a record.
 
     Example: `bench methods`
     """
@@ -23,13 +26,13 @@ def methods() -> None:
     from bench.methods import METHODS
 
     rows = [(repr(method()), console.first_line(method), console.space(method.space)) for method in METHODS.values()]
-    console.table(("method", "what it does", "searched by tuning"), sorted(rows))
+    console.table(("method", "what it does", "search space"), sorted(rows))
 
 
 def models(
-    search: Annotated[str, typer.Argument(help="Part of a name; * stands for anything.")] = "",
+    pattern: Annotated[str, typer.Argument(help="Part of a name; * stands for anything.")] = "",
 ) -> None:
-    """List models: those whose weights are assets, or all names that match SEARCH.
+    """List models: without a PATTERN those whose weights need no hub, with one all names that match it.
 
     Examples: `bench models "vit_base*"`, `bench models roberta`
     """
@@ -38,20 +41,20 @@ def models(
     from bench.execution import console
     from bench.models import known, offline
 
-    if search:
-        for name in known(search if "*" in search else f"*{search}*"):
+    if pattern:
+        for name in known(pattern if "*" in pattern else f"*{pattern}*"):
             print(name)
         return
     console.table(("model", "weights", "asset"), offline())
     print(
-        f"\nand {len(timm.list_models())} more for images by their name in timm: bench models SEARCH"
+        f"\nand {len(timm.list_models()):,} more for images by their name in timm: bench models PATTERN"
         "\nand torchvision's detectors, for detection: Torchvision('fcos_resnet50_fpn')"
         "\nand any encoder or decoder for text from Hugging Face, or a folder of yours: HuggingFace('roberta-base')"
     )
 
 
 def tasks() -> None:
-    """List the tasks: declared sets of images, text and boxes, and one's own data.
+    """List the tasks: sets of images, text and boxes that come with the suite, and your own data.
 
     Example: `bench tasks`
     """
@@ -62,17 +65,27 @@ def tasks() -> None:
 
 
 def count(
-    method: Annotated[str, typer.Argument(help="E.g. \"LoRA(rank=8, at=('q','v'))\".", show_default=False)],
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="A method, e.g. \"LoRA(rank=8, at=('q','v'))\"; bench methods lists them.",
+            show_default=False,
+            autocompletion=complete_method,
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(help="A name in timm or transformers, or \"Timm('resnet50', image_size=96)\"."),
     ] = "vit_base_patch16_224",
     task: Annotated[
-        str | None, typer.Option(help="For the head: a set's name, or \"Images('cifar100')\".", show_default=False)
+        str | None,
+        typer.Option(help="What the head is for: a set's name, or \"Images('cifar100')\".", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count the parameters a method trains, exactly, without fetching weights or data.
+    """Count the parameters that a method trains, exactly, without fetching weights or data.
+
+    Those of the backbone are the method's; the head is trained by every method and counted apart.
 
     Examples: `bench count "LoRA(rank=8, at=('q','v'))" --model vit_base_patch16_224 --json`,
     `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`,
@@ -105,12 +118,16 @@ def cell_of(method: str, model: str, task: str | None) -> Cell:
 
 
 def check(
-    method: Annotated[str, typer.Argument(help='E.g. "LoRA(rank=4)".', show_default=False)],
+    method: Annotated[
+        str, typer.Argument(help='A method, e.g. "LoRA(rank=4)".', show_default=False, autocompletion=complete_method)
+    ],
     model: Annotated[
         str | None, typer.Option(help="By default a small ViT, ResNet and BERT, pooled and on maps.")
     ] = None,
 ) -> None:
-    """Check that a method holds what every method must: for its author.
+    """Check a method, for its author: it starts as the base network, trains only what it should, merges exactly, …
+
+    Each check works on tiny random networks in float64. Exit code 1 if one fails.
 
     Example: `bench check "Houlsby(width=8)"`
     """

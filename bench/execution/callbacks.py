@@ -98,7 +98,7 @@ class Callbacks:
         self.next_drawing = now + (now - start) / DRAWING
 
     def close(self) -> None:
-        """Draws once more, hands the figures to MLflow, takes the bar away; also after Ctrl-C."""
+        """Draws once more, gives the figures to MLflow, takes the bar away; also after Ctrl-C."""
         self.progress.close()
         if self.drawing is not None:
             self.drawing.join()

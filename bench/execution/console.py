@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
         time = "" if row.seconds is None else hours_minutes(row.seconds)
         memory = readable(row.memory.peak) if row.memory else ""
         cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time, memory))
-    head = ("method", "backbone", "head", "done", "to do", "time", "memory")
+    head = ("method", "trains in backbone", "in head", "runs done", "to do", "time", "peak memory")
     print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
     table(head, cells, right=1)
     todo = sum(row.todo for row in rows)
@@ -68,10 +69,10 @@ def budget(study: Study) -> None:
     if study.costs:
         print(
             f"each cell: {study.costs.steps} timed steps in batches of {study.training.batch_size} on random weights "
-            f"and inputs, then latency; memory on a GPU foretold for batches of {listed(study.costs.batches)}"
+            f"and inputs, then latency; memory on a GPU estimated for batches of {listed(study.costs.batches)}"
         )
-        for model in study.costs.foretold:
-            print(f"{model.name}: too large for steps, only its memory is foretold")
+        for model in study.costs.estimated:
+            print(f"{model.name}: too large for steps, only its memory is estimated")
         return
     tune, tuned = study.tune, len(study.tune.seeds)
     pruned = "" if tune.pruner == "none" else f", {tune.pruner} pruning"
@@ -101,10 +102,12 @@ def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, 
     total = sum(s or 0.0 for s in seconds)
     if None not in seconds and total:
         print(f"\nall {len(parts)} families together: {hours_minutes(total / jobs)}")
-    at = "" if scale == "laptop" else f" SCALE={scale}"
+    made = Path("Makefile").is_file() and Path("studies").is_dir()  # in the repository, where `bench` is in .venv/bin
+    at = "" if scale == "laptop" else f" SCALE={scale}" if made else f" --scale {scale}"
     print("\none family alone:")
     for part in parts:
-        print(f"  make study-{part.name}{at} FAMILY={part.family}")
+        one = f"make study-{part.name}{at} FAMILY=" if made else f"bench run {part.name}{at} --family "
+        print(f"  {one}{part.family}")
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """A study of costs: a few steps of every cell on random weights and inputs; nothing is tuned, learned or tested.
 
-What a step takes depends on shapes alone, so neither weights nor data are fetched. Memory on a GPU is foretold.
+What a step takes depends on shapes alone, so neither weights nor data are fetched. Memory on a GPU is estimated.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from bench.training.memory_forecast import Forecast, forecast_once
 from bench.training.recipe import precision, set_mode
 from bench.training.run import Run, assemble, ready
 
-FORETOLD_FOR = "cuda"
-"""The type of device whose memory is foretold beside that of the device at hand."""
+ESTIMATED_FOR = "cuda"
+"""The type of device whose memory is estimated beside that of the device at hand."""
 
 
 def measure(run: Run, steps: int, outcome: Outcome, *, device: str) -> Outcome:
@@ -89,7 +89,7 @@ def shapes(run: Run, outcome: Outcome, *, device: str) -> Outcome:
 def identity(run: Run, costs: Costs, *, stepped: bool) -> str:
     """The run's id: a hash of all that determines what is measured."""
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
-    how = {"steps": costs.steps * stepped, "batches": list(costs.batches), "for": FORETOLD_FOR}
+    how = {"steps": costs.steps * stepped, "batches": list(costs.batches), "for": ESTIMATED_FOR}
     return run_id({**{kind: repr(part) for kind, part in parts.items()}, "costs": how})
 
 
@@ -117,7 +117,7 @@ def estimated(study: Study, rows: list[Row], *, device: str, told: Callable[[Row
     for row in rows:
         if row.todo:
             run = _run(study, row.cell)
-            row = replace(row, memory=_foretold(run, device))
+            row = replace(row, memory=_forecast(run, device))
             if row.cell.model in study.models and row.fits(free) and row.cell.model not in known:
                 known[row.cell.model] = _speed(study, row.cell, device)
             row = replace(row, speed=known.get(row.cell.model, nothing))
@@ -130,7 +130,7 @@ _PASSES = 25
 """Forward passes of a batch to which latencies and what is done beside the steps amount, about."""
 
 
-def _foretold(run: Run, device: str) -> Forecast | None:
+def _forecast(run: Run, device: str) -> Forecast | None:
     try:
         return forecast_once(run, device=device)
     except Exception:  # whatever a network does on tensors without bytes: it may well train
@@ -202,7 +202,7 @@ class Costing:
 
     def measured(self, run: Run, *, stepped: bool) -> Outcome:
         """Parameters and, of a model of which steps are done and fit, time, latency and checkpoint."""
-        costs, need, free = self.study.costs, _foretold(run, self.device), available(self.device)
+        costs, need, free = self.study.costs, _forecast(run, self.device), available(self.device)
         assert costs is not None
         fits = need is None or need.peak <= free
         if stepped and fits:
@@ -222,10 +222,10 @@ class Costing:
         )
         of_gpu = {}
         for n in self.study.costs.batches:
-            each = memory(replace(run, training=replace(run.training, batch_size=n)), {}, device=FORETOLD_FOR)
+            each = memory(replace(run, training=replace(run.training, batch_size=n)), {}, device=ESTIMATED_FOR)
             of_gpu[str(n)] = each["forecast"]
         here = record["memory"] or memory(run, {}, device=self.device)
-        return record | {"run_id": rid, "memory": here | {FORETOLD_FOR: of_gpu}, "tuning": None}
+        return record | {"run_id": rid, "memory": here | {ESTIMATED_FOR: of_gpu}, "tuning": None}
 
     def retire(self, current: set[str]) -> None:
         """Moves aside what the study as it is now would not measure of its tasks."""

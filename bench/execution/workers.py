@@ -151,7 +151,7 @@ class Pool:
         return len(self.workers) < self.jobs or any(worker.job is None for worker in self.workers)
 
     def start(self, job: Job) -> None:
-        """Hands a job to a free worker."""
+        """Gives a job to a free worker."""
         worker = next((w for w in self.workers if w.job is None), None)
         if worker is None:
             worker = self._new(len(self.workers))

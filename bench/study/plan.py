@@ -38,7 +38,7 @@ class Row:
         trials, finals: runs that are not recorded yet.
         done: runs that are.
         speed: what an estimate is made of; None where none was asked for, or nothing is to do.
-        memory: foretold for its training; None likewise, or where it cannot be foretold.
+        memory: estimated for its training; None likewise, or where it cannot be estimated.
     """
 
     cell: Cell

@@ -61,7 +61,7 @@ def describe(run: Run) -> Record:
 
 
 def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str) -> Record:
-    """What a run's training takes, in bytes: as measured on CUDA, and as foretold on any device.
+    """What a run's training takes, in bytes: as measured on CUDA, and as estimated for any device.
 
     Args:
         run: what was trained.
@@ -73,13 +73,13 @@ def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str)
         "forecast". Where there is neither, "reason".
     """
     try:
-        foretold = forecast_once(run, device=device).data
+        estimated = forecast_once(run, device=device).data
     except Exception as error:  # whatever a network does on tensors without bytes: the run itself went well
-        foretold = {"peak": None, "kind": "unknown", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
+        estimated = {"peak": None, "kind": "unknown", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
     if not allocated:
-        return {"peak": foretold["peak"], "kind": foretold["kind"], "forecast": foretold}
+        return {"peak": estimated["peak"], "kind": estimated["kind"], "forecast": estimated}
     peak = allocated["train"]["allocated"]
-    return {"peak": peak, "kind": "measured", "allocator": dict(allocated), "forecast": foretold}
+    return {"peak": peak, "kind": "measured", "allocator": dict(allocated), "forecast": estimated}
 
 
 def made(

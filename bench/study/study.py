@@ -42,13 +42,13 @@ class Costs:
 
     Args:
         steps: training steps that are timed, after one that warms up and is counted.
-        batches: batch sizes whose memory on a GPU is foretold.
-        foretold: models that are too large for steps; only their memory is foretold.
+        batches: batch sizes whose memory on a GPU is estimated.
+        estimated: models that are too large for steps; only their memory is estimated.
     """
 
     steps: int = 10
     batches: tuple[int, ...] = (1, 8, 32, 128)
-    foretold: tuple[Any, ...] = ()
+    estimated: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.batches or min(self.batches) < 1:
@@ -139,7 +139,7 @@ class Study:
     def cells(self) -> Iterator[Cell]:
         """Every combination, methods innermost."""
         for task in self.tasks:
-            for model in (*self.models, *(self.costs.foretold if self.costs else ())):
+            for model in (*self.models, *(self.costs.estimated if self.costs else ())):
                 for method in self.methods:
                     yield Cell(task, model, method)
 

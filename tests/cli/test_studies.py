@@ -135,3 +135,15 @@ def test_what_a_study_elsewhere_defines_goes_to_another_process(elsewhere, monke
     (study,) = load(elsewhere / "my" / "mine.py", "smoke")
     assert type(study.methods[1]).__module__ == "studies.mine"
     assert pickle.loads(pickle.dumps(study.methods)) == study.methods
+
+
+def test_what_to_type_next_holds_where_one_stands(elsewhere, monkeypatch, capsys):
+    from bench.execution import console
+    from bench.study import load
+
+    parts = load(ROOT / "studies" / "forgetting.py", "smoke")
+    console.families(parts, [[], []], "smoke")
+    assert "  bench run forgetting --scale smoke --family text\n" in capsys.readouterr().out
+    monkeypatch.chdir(ROOT)
+    console.families(parts, [[], []], "smoke")
+    assert "  make study-forgetting SCALE=smoke FAMILY=text\n" in capsys.readouterr().out

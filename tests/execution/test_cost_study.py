@@ -1,4 +1,4 @@
-"""Studies of costs: a few steps on random weights, memory on a GPU foretold, figures and page from the records."""
+"""Studies of costs: a few steps on random weights, memory on a GPU estimated, figures and page from the records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STUDY = Study(
     methods=(LinearProbe(), FullFineTuning(), LoRA(rank=2)),
     training=Training(batch_size=2, precision="fp32"),
     seeds=(0,),
-    costs=Costs(steps=2, batches=(1, 4), foretold=(LARGER,)),
+    costs=Costs(steps=2, batches=(1, 4), estimated=(LARGER,)),
 )
 
 
@@ -62,7 +62,7 @@ def test_every_cell_is_recorded_with_its_costs_and_no_score(measured: Records) -
     assert full["memory"]["cuda"]["4"]["peak"] > lora["memory"]["cuda"]["4"]["peak"]
 
 
-def test_of_a_model_that_is_too_large_for_steps_memory_is_foretold(measured: Records) -> None:
+def test_of_a_model_that_is_too_large_for_steps_memory_is_estimated(measured: Records) -> None:
     record = of(measured, "test_vit2", "FullFineTuning")
     assert record["step"] == record["inference"] == {}
     assert record["parameters"]["backbone"] > of(measured, "test_vit", "FullFineTuning")["parameters"]["backbone"]
@@ -79,7 +79,7 @@ def test_what_is_recorded_is_not_measured_again(measured: Records) -> None:
     assert all(row.done and not row.todo for row in cost_study.plan(STUDY, measured, device="cpu"))
 
 
-def test_what_does_not_fit_is_not_tried_and_its_memory_is_still_foretold(
+def test_what_does_not_fit_is_not_tried_and_its_memory_is_still_estimated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost_study, "available", lambda device: 2.0**20)
@@ -137,4 +137,4 @@ def test_costs_are_measured_one_at_a_time() -> None:
 def test_the_study_has_every_method_on_growing_networks() -> None:
     images, text, detection = load(COSTS, "laptop")
     assert [len({cell.model for cell in part.cells()}) for part in (images, text, detection)] == [4, 2, 1]
-    assert all(part.costs and not part.costs.foretold for part in load(COSTS, "full"))
+    assert all(part.costs and not part.costs.estimated for part in load(COSTS, "full"))
