@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInput
+from bench.errors import BadInput, say_once
 from bench.methods import Method
+from bench.models.reach import in_part
 from bench.models.roles import unknown_blocks
 from bench.sites import NoBlocks, Site
 
@@ -128,6 +129,8 @@ def adapt(backbone: Backbone, method: Method) -> None:
             raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
         # A parameter of the network's own that nothing uses cannot train and must not be counted.
         parameter.requires_grad_(grad is not None)
+    if part := in_part(backbone.module, backbone.sites, method, base):
+        say_once(f"{method!r} on {type(getattr(backbone.module, 'body', backbone.module)).__name__}: {part}")
 
 
 def _gradients(backbone: Backbone, trainable: list[Tensor]) -> Sequence[Tensor | None]:

@@ -1,0 +1,54 @@
+"""A network that is adapted in part is said to be, with how much."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import say_once
+from bench.methods import AdaptFormer, FullFineTuning, Houlsby, LinearProbe, LoRA
+from bench.models import HuggingFace, Timm, adapt
+from bench.sites import ALL, CONV, MLP
+
+RESNET = Timm("resnet18", weights="random")
+MIXTURE = HuggingFace("test-mixtral", weights="random", max_length=32)
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "told"),
+    [
+        (
+            RESNET,
+            LoRA(rank=2, at=CONV),
+            "ResNet: 16 of 20 layers, 98 % of the weights; no role is known for layer2.0.down",
+        ),
+        (
+            MIXTURE,
+            LoRA(rank=2, at=ALL),
+            "MixtralModel: 8 of 12 layers, 20 % of the weights; no role is known for body.lay",
+        ),
+        (MIXTURE, Houlsby(width=2), "no role is known for body.layers.0.mlp.gate, .* and 1 more: 80 % of the weights"),
+        (Timm("test_efficientnet", weights="random"), LoRA(rank=2, at=("conv",)), "in . of . blocks"),
+    ],
+)
+def test_how_much_is_reached_is_said(model, method, told):
+    say_once.cache_clear()
+    with pytest.warns(UserWarning, match=told):
+        adapt(model.build(device="meta"), method)
+
+
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [
+        (Timm("aimv2_large_patch14_224", weights="random"), LoRA(rank=2, at=ALL)),
+        (Timm("vit_small_patch14_dinov2", weights="random"), LoRA(rank=2, at=("q", "v"), blocks=-2)),
+        (HuggingFace("test-bert", weights="random"), LoRA(rank=2, at=MLP)),
+        (HuggingFace("test-phi3", weights="random"), AdaptFormer(width=2)),
+        (RESNET, Houlsby(width=2)),
+        (RESNET, FullFineTuning()),
+        (MIXTURE, LinearProbe()),
+    ],
+)
+def test_of_the_whole_nothing_is_said(model, method, recwarn):
+    say_once.cache_clear()
+    adapt(model.build(device="meta"), method)
+    assert not [w for w in recwarn if " on " in str(w.message)]
