@@ -1,8 +1,8 @@
 """The models. `resolve` turns what a user writes into a specification with `build`.
 
 - backbone: what `build` returns, and how a method is put on it. architectures: which layer of a block plays which role;
-  to add a class of block, an entry there.
-- timm_models: pictures. huggingface: texts. torchvision_models: detectors. maps: backbones that give feature maps.
+  to add a class of block, an entry there. roles: the sites of a network by these tables. trace: which modules run.
+- timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. maps: feature maps.
 - weights, text_weights, hub: where weights come from. text_shapes: text models without files.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
 - checkpointing: blocks computed again in the backward pass.
