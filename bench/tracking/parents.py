@@ -102,7 +102,7 @@ def _known(one: Configuration | Baseline) -> dict[str, Any]:
         if one.memory is not None:
             numbers["memory MiB"] = round(one.memory / 2**20, 1)
             words["memory"] = f"{numbers['memory MiB']:,} MiB, {KINDS.get(one.memory_kind, one.memory_kind)}"
-        numbers["time/train"] = one.seconds.mean if one.seconds else None
+        numbers["time/train"] = round(one.seconds.mean, 1) if one.seconds else None
     chosen, score = _chosen(last)
     numbers["validation score"] = score
     return {

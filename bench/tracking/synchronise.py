@@ -131,9 +131,10 @@ def ui(results: Path, uri: str, *, host: str = "127.0.0.1", port: int = 5000) ->
     Raises:
         BadInput: MLflow cannot be reached or started.
     """
-    counts = sync(results, uri)
+    synced = _Sync(Path(results), uri)
+    counts = synced.all()
     total, new = counts["logged"] + counts["present"], counts["logged"]
     refused = f", {counts['refused']} refused" if counts["refused"] else ""
     print(f"MLflow has {total} runs from {results}, {new} of them new{refused}", flush=True)
-    studies = sorted({runs.parent.parent.name for runs in Path(results).glob("*/*/runs")})
-    serve(uri, host=host, port=port, studies={study: Experiment(study, uri).number for study in studies})
+    numbers = {study: experiment.number for study, experiment in sorted(synced.experiments.items())}
+    serve(uri, host=host, port=port, studies=numbers)

@@ -38,9 +38,9 @@ _WIDTHS = {  # in this order; MLflow draws columns that it groups (metrics, para
 """Columns of the list of runs and their widths in pixels."""
 
 
-def tags() -> dict[str, str]:
-    """Tags of the experiment: its kind, and the view with scores, parameters and memory."""
-    state = {
+def state() -> dict[str, Any]:
+    """MLflow's own description of a list of runs: one row a configuration, the best first."""
+    return {
         "searchFilter": "tags.kind = 'parent'",
         "orderByKey": "metrics.`score`",
         "orderByAsc": False,
@@ -52,7 +52,11 @@ def tags() -> dict[str, str]:
         "columnOrder": list(_WIDTHS),
         "columnWidths": _WIDTHS,
     }
-    view = {"name": "Score, parameters, memory", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+
+
+def tags() -> dict[str, str]:
+    """Tags of the experiment: its kind, and the view with scores, parameters and memory."""
+    view = {"name": "Score, parameters, memory", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state())}
     return {**KIND, f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
 
 

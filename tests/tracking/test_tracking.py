@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -743,10 +744,16 @@ def test_a_taken_port_gives_the_next_and_bad_ones_a_reason() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_is_served_and_ends_with_the_command(database: str) -> None:
+def test_the_page_is_served_and_ends_with_the_command(database: str, tmp_path: Path) -> None:
+    installed = tmp_path / "lora_bench-0.dist-info"  # as the package's own installation says it, which may be older
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lora-bench\nVersion: 0\n")
+    (installed / "entry_points.txt").write_text("[mlflow.app]\nlora-bench = bench.tracking.front:app\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     port = server.free_port("127.0.0.1", 5400)
     program = f"from bench.tracking.server import serve; serve({database!r}, port={port}, studies=dict(ranks='7'))"
-    page = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": path}
+    page = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
     watchdog = threading.Timer(90, page.terminate)
     watchdog.start()
     try:
@@ -764,6 +771,9 @@ def test_the_page_is_served_and_ends_with_the_command(database: str) -> None:
         with urllib.request.urlopen(answer, timeout=20) as reply:
             names = {experiment["name"] for experiment in json.load(reply)["experiments"]}
         assert names
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as reply:
+            start = reply.read().decode()
+        assert "mlflow.workflowType_v1" in start and 'ExperimentPage-[\\"7\\"]' in start and "</html>" in start
     finally:
         watchdog.cancel()
         page.terminate()
