@@ -23,14 +23,15 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
         question: what the study asks, below the heading; what the present page says without.
 
     Returns:
-        What was written: table.csv and table.parquet, tables/*.tex, figures/*.png, *.svg and *.pdf,
-        figures/column/*.pdf, README.md and report.html.
+        What was written: table.csv, README.md, figures/*.png, and what is not committed: table.parquet, tables/*.tex,
+        figures/*.svg and *.pdf, figures/column/*.pdf and report.html.
 
     Raises:
         BadInput: the folder cannot be written.
     """
     from bench.report.data.groups import groups, methods
     from bench.report.figures.catalogue import draw_all  # here: importing `bench.report` must not wait for matplotlib
+    from bench.report.page.content import content
     from bench.report.page.html import write_html
     from bench.report.page.study_page import asked, write_page
     from bench.report.tables.frames import write_exports
@@ -43,6 +44,6 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     tables = [write_table(folder, frame), *write_exports(folder, frame, parts)]
     drawn = draw_all(folder / "figures", parts)
     with looks(methods(parts)):
-        page = write_page(folder, records, parts, drawn, title=title, question=question)
-        report = write_html(folder, records, parts, drawn, title=title, question=question)
-    return [*tables, *(path for figure in drawn for path in figure.written), page, report]
+        found = content(records, parts, drawn, title=title, question=question)
+        pages = [write_page(folder, found), write_html(folder, found)]
+    return [*tables, *(path for figure in drawn for path in figure.written), *pages]

@@ -117,7 +117,7 @@ def test_figures_and_page_show_networks_side_by_side(measured: Records) -> None:
     assert {f"{kind}.png" for kind in kinds} <= written.keys()
     before = {name: path.read_bytes() for name, path in written.items()}
     page = before["README.md"].decode()
-    assert "6 of costs alone (6 ok)" in page
+    assert "6 that measure costs alone (6 ok)" in page
     assert "nothing was learned" in page
     assert "not measured on one" not in page  # said below the figures
     assert "### test_vit2 (385k)" in page

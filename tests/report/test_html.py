@@ -25,8 +25,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser(page: Path) -> Iterator[Any]:
+def offline(page: Path) -> Iterator[Any]:
     """Headless Chromium that reaches no host, with the page open."""
     if not CHROMIUM or not DRIVER:
         pytest.skip("needs chromium and chromedriver: apt-get install chromium-driver")
@@ -34,7 +33,6 @@ def browser(page: Path) -> Iterator[Any]:
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    offline = "--host-resolver-rules=MAP * ~NOTFOUND"
     for flag in (
         "--headless=new",
         "--no-sandbox",
@@ -43,13 +41,18 @@ def browser(page: Path) -> Iterator[Any]:
         "--window-size=1280,1600",
     ):
         options.add_argument(flag)
-    options.add_argument(offline)
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_network_conditions(offline=True, latency=0, throughput=0)
     driver.get(page.as_uri())
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(page: Path) -> Iterator[Any]:
+    yield from offline(page)
 
 
 def waited(browser: Any, script: str) -> Any:
@@ -70,10 +73,10 @@ def test_nothing_is_fetched_from_elsewhere(page: Path) -> None:
 def test_tables_sort_and_filter(browser: Any) -> None:
     from selenium.webdriver.common.by import By
 
-    scores = "return [...document.querySelectorAll('#results tbody tr')].map(r => parseFloat(r.cells[3].textContent))"
+    scores = "return [...document.querySelectorAll('#results tbody tr')].map(r => parseFloat(r.cells[2].textContent))"
     before = waited(browser, f"{scores}.filter(s => s > 0)")
     assert len(before) == 4
-    head = browser.find_element(By.XPATH, "//div[contains(@class, 'dt-scroll-head')]//th[.//span[.='score']]")
+    head = browser.find_element(By.XPATH, "//table[@id='results']/thead//th[.//span[.='score']]")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
     for wanted in (sorted(before), sorted(before, reverse=True)):
         head.click()
@@ -107,3 +110,27 @@ def test_a_tooltip_tells_what_is_known_of_a_point(browser: Any) -> None:
 def test_no_console_error(browser: Any) -> None:
     waited(browser, "return document.querySelector('#differences.dataTable') && 1")
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "ERROR")] == []
+
+
+def test_nothing_is_cut_and_nothing_says_none(browser: Any) -> None:
+    """At 1,280 px a table fits, or scrolls within itself."""
+    waited(browser, "return document.querySelector('#differences.dataTable') && 1")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    cells = browser.execute_script("return [...document.querySelectorAll('table td')].map(c => c.textContent)")
+    assert not {"None", "nan", "NaN", "null"} & set(cells)
+    assert "21,589,632" in cells
+    clear = (
+        "return [...document.querySelectorAll('.wide')].every(w => w.scrollWidth <= w.clientWidth"
+        " || getComputedStyle(w).overflowX == 'auto')"
+    )
+    assert browser.execute_script(clear)
+
+
+def test_what_trains_nothing_has_a_place_on_the_axis_and_on_the_front(browser: Any) -> None:
+    place = (
+        "const d = document.getElementById('scatter-0'); if (!d || !d._fullLayout) return null;"
+        "const of = name => d.data.find(t => t.name == name);"
+        "return [of('linear probe').x[0], of('LoRA').x[0], of('Pareto front').x[0], d._fullLayout.xaxis.ticktext[0]]"
+    )
+    zero, least, front, tick = waited(browser, place)
+    assert 0 < zero < least and front == zero and tick == "0"

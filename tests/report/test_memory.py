@@ -25,7 +25,7 @@ def test_memory_is_drawn_and_told_where_it_is_known(tmp_path: Path) -> None:
     with drawing():
         figure = against_memory(group).figure
         assert overlaps(figure) == []
-        assert "in GiB, foretold or measured" in figure.axes[0].get_xlabel()
+        assert "in GiB, estimated or measured" in figure.axes[0].get_xlabel()
 
 
 def test_a_study_without_it_has_neither_figure_nor_column(tmp_path: Path) -> None:

@@ -70,11 +70,13 @@ def test_page_says_what_ran_and_what_came_of_it(study: Path) -> None:
         "| LoRA r=64 | 1,179,648 | 770 | 0.858 | 0.843 to 0.873 | 3 | 11.9 | 0.001 (shared) |",
         "3 trials each (TPE, median pruning) on 1 tuning seed, over learning rate; "
         "LoRA's tuned once at r=8 and shared over ranks under α/r.",
-        "95% interval (Student's)", "Best mean: LoRA r=64, 0.858.", "## Answer", "the edge of the space: BitFit",
+        "95% interval (Student's)", "Best mean: LoRA r=64, 0.858.", "## Answer",
+        "the edge of the search space for BitFit",
     ):  # fmt: skip
         assert said in page
     for link in {part.split(")")[0] for part in page.split("](")[1:]}:
         assert (study / link).is_file()
+        assert link.endswith(".png"), "nothing else beside pages is committed"
 
 
 def test_a_study_that_has_only_begun(tmp_path: Path) -> None:

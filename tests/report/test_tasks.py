@@ -58,7 +58,7 @@ def test_references_alone_are_no_group(tmp_path: Path) -> None:
     assert groups([reference(0, 0.7)]) == []
     Records(tmp_path).write(reference(0, 0.7))
     assert [path.name for path in redraw(tmp_path)] == ["table.csv", "table.parquet", "README.md", "report.html"]
-    assert "0 final (none), 0 for tuning (none), 1 of references (1 ok)" in text(tmp_path)
+    assert "0 final (none), 0 for tuning (none), 1 of baselines without a network (1 ok)" in text(tmp_path)
     assert ",reference," in (tmp_path / "table.csv").read_text()
 
 
@@ -142,7 +142,7 @@ def test_the_table_over_groups_has_a_row_a_configuration() -> None:
         "| Houlsby adapter `Houlsby(width=64)` | – | 0.800 (0.785 to 0.815) |",
         "| LoRA r=1 | 0.346 | – |",
         "| LoRA r=2 | – | 0.848 (0.833 to 0.863) |",
-        "| *word counts, all 9,700 texts* (reference) | – | 0.700 (0.700 to 0.700) |",
+        "| *word counts, all 9,700 texts* (baseline) | – | 0.700 |",
     ]
 
 
@@ -156,13 +156,13 @@ def test_the_page_says_what_holds_for_which_task(tmp_path: Path) -> None:
         Records(tmp_path).write(reference(seed, 0.8 + seed / 100))
     redraw(tmp_path)
     for said in (
-        "5 final (5 ok), 0 for tuning (none), 2 of references (2 ok)",
+        "5 final (5 ok), 0 for tuning (none), 2 of baselines without a network (2 ok)",
         "- **Budget**: elpv: epochs 3; reviews: epochs 9; all: precision bf16\n",
         "- **Training samples**: elpv: 400; reviews: 1,200\n",
         "- **Left out or cut**: duplicates removed 132, train truncated 3–4 (reviews)\n",
-        "- **Reference**: word counts, all 9,700 texts: 0.805 (0.741 to 0.869 over 2 seeds), "
+        "- **Baseline**: word counts, all 9,700 texts: 0.805 (0.741 to 0.869 over 2 seeds), "
         "C chosen on validation from 2 candidates.\n",
-        "| *word counts, all 9,700 texts* (reference) |  |  | 0.805 | 0.741 to 0.869 | 2 |  |  |",
+        "| *word counts, all 9,700 texts* (baseline) |  |  | 0.805 | 0.741 to 0.869 | 2 |  |  |",
     ):
         assert said in text(tmp_path)
     assert "Best mean: linear probe" in text(tmp_path)

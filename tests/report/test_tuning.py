@@ -157,7 +157,7 @@ def test_no_gain_where_the_default_was_chosen_or_never_ended() -> None:
     assert found.estimate is not None and found.estimate.values == (0.0, 0.0, 0.0) and found.reason
     bad = [r | {"status": "diverged", "metrics": {}} if r["phase"] == "default" else r for r in tuned(PROBE, FOUR)]
     (search,) = searches(one(bad))
-    assert (gain(search, "top1").estimate, gain(search, "top1").reason) == (None, "with the default values: diverged")
+    assert (gain(search, "top1").estimate, gain(search, "top1").reason) == (None, "the default configuration diverged")
 
 
 def test_agreement_is_spearmans() -> None:
@@ -178,16 +178,16 @@ def test_the_page_says_how_tuning_went(tmp_path: Path) -> None:
     records = tuned(PROBE, FOUR, trail={"edge": ["lr"]}) + tuned(LORAS[3], THREE)
     page = text(write(tmp_path, records))
     for said in (
-        "6 final (6 ok), 7 for tuning (4 ok, 1 pruned, 2 diverged), 3 with default values (3 ok)",
+        "6 final (6 ok), 7 for tuning (4 ok, 1 pruned, 2 diverged), 3 with the default configuration (3 ok)",
         "### Runs that failed (2)",
         "Unequal budgets: 4 trials each (TPE, median pruning) on 1 tuning seed: linear probe; 3 trials each",
         "at most 4 epochs a trial; judged by val/top1. 7 trials in 2 searches (4 ok, 1 pruned, 2 diverged), 63 s",
         "| linear probe | learning rate | 0.0001 to 0.01 (log) | 0.001 | 0.0095 (edge of space) | 0.800 | 0.860 | "
         "2 ok, 1 pruned, 1 diverged | +0.010 (+0.010 to +0.010) |",
         "| LoRA r=8 | learning rate | 0.0001 to 0.01 (log) | 0.001 | 0.001 | 0.850 | 0.850 | 2 ok, 1 diverged | "
-        "0 (the default values were chosen) |",
-        "The default values were chosen in 1 of 2 searches. Where others were, the mean difference on test is +0.010 "
-        "over 1 search, 1 of them for the better; on validation, where they were chosen, it was +0.060.",
+        "0 (the default configuration was chosen) |",
+        "The default configuration was chosen in 1 of 2 searches. Where others were, the mean difference on test is "
+        "+0.010 over 1 search, 1 of them for the better; on validation, where they were chosen, it was +0.060.",
         "one in twenty leaves 0 out by chance", "(n = 9 runs of 3 configurations", "0.0095 (edge) |",
         "(unequal budgets)",
     ):  # fmt: skip

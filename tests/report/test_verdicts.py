@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from bench.report.compare import compared
 from bench.report.data import differences, flags, tradeoffs
 from bench.report.data.groups import Group, groups
 from bench.report.figures import heatmaps, profiles
-from bench.report.page import study_page
+from bench.report.page import summary
 from bench.report.page.answer import answer
 from bench.report.tables import frames
 from bench.stats import mean_difference, mean_interval, stratified_interval
@@ -97,7 +96,7 @@ def test_what_does_not_suffice_is_said(parts: list[Group], said: str) -> None:
     records = [r for group in parts for r in group.records]
     assert said in " ".join(flags.of_study(records, parts))
     shown = [group for group in parts if group.configurations]
-    assert len(answer(shown)) <= 3
+    assert len(answer(shown)) == len(differences.comparable(shown))
     assert len(frames.results(shown)) == sum(len(group.configurations) for group in shown)
     frames.comparisons(shown)
 
@@ -218,7 +217,7 @@ def test_a_mean_without_the_seed_that_diverged_is_never_the_best() -> None:
     (group,) = groups(runs)
     assert differences.best(group).name != "BitFit"
     assert any(
-        "fewer seeds than the others' 3" in text and "BitFit (2)" in text for text in flags.of_study(runs, [group])
+        "fewer seeds than the others (3)" in text and "BitFit (2)" in text for text in flags.of_study(runs, [group])
     )
     found = differences.blocks([group])
     assert found is not None
@@ -260,11 +259,11 @@ def test_few_seeds_and_samples_are_undecided_never_no_difference(one: Any, other
     (found,) = differences.against(group, base)
     assert found.said == said
     assert list(frames.comparisons([group])["verdict"]) == [said]
-    words = [*compared(group, bitfit, base), *answer([group]), *study_page._lead(group)]
+    words = [*compared(group, bitfit, base), *answer([group]), *summary.lead(group)]
     told = said.removesuffix("significantly worse")
-    assert sum(told in line.replace("Undecided", "undecided") for line in words) >= 3
+    assert sum(told in line.lower() for line in words) >= 3
     for other_verdict in {"no significant difference", "undecided"} - {said.partition(":")[0]}:
-        assert not any(re.search(rf"(?<!0 with ){other_verdict}(?! from it)", line.lower()) for line in words)
+        assert not any(other_verdict in line.lower() for line in words)
     drawn = [text.get_text() for text in heatmaps.difference_map([group]).figure.axes[0].texts]
     assert any(("(undecided)" in text) == ("undecided: 2" in said) for text in drawn)
 

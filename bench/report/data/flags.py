@@ -11,6 +11,7 @@ from bench.report.data.measured import Configuration, Record
 from bench.report.data.names import headings
 
 _BUSY = 0.85
+_PHASES = {"tune": "tuning", "default": "default-configuration", "reference": "baseline"}
 _ENDS = {"diverged": "diverged", "out_of_memory": "ran out of memory", "failed": "failed"}
 
 
@@ -32,17 +33,17 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
     trained = [group for group in groups if not group.costs]
     shown = scored(groups)
     if trained and not shown:
-        yield "No final run has a score: there is nothing to conclude."
+        yield "No final run has a score: nothing can be concluded."
     for group, name in zip(shown, headings(shown), strict=True):
         yield from (f"{name}: {text}" for text in _of_group(group))
     for what, part in (("device", "device_name"), ("protocol", "protocol")):
         known = sorted({str(r["environment"].get(part) if part != "protocol" else r[part]) for r in records})
         if len(known) > 1:
-            yield f"Records of several {what}s ({', '.join(known)}): they stand apart and are never averaged."
+            yield f"The records are of several {what}s ({', '.join(known)}). They are shown apart and never averaged."
     yield from _waited(records)
     ends = Counter((r["status"], r["phase"]) for r in records if r["status"] in _ENDS)
     for (status, phase), number in sorted(ends.items()):
-        yield f"{number} run{'s' * (number > 1)} of phase {phase} {_ENDS[status]}."
+        yield f"{number} {_PHASES.get(phase, phase)} run{'s' * (number > 1)} {_ENDS[status]}."
 
 
 def waited(records: Iterable[Record]) -> tuple[int, int]:
@@ -55,25 +56,28 @@ def _waited(records: Sequence[Record]) -> Iterator[str]:
     slow, known = waited(records)
     if slow:
         yield (
-            f"{slow} of {known} runs had the processor for less than {_BUSY:.0%} of their time, because "
-            "other work ran beside them: their seconds are too long. Scores and memory do not depend on it."
+            f"{slow} of {known} runs had the processor for less than {_BUSY:.0%} of their time, because other work ran "
+            "beside them. Their seconds are too long; scores and memory do not depend on it."
         )
 
 
 def _of_group(group: Group) -> Iterator[str]:
     edges = [c.label for c in group.configurations if any(flag.startswith("edge") for flag in of_configuration(c))]
     if edges:
-        yield f"chosen at the edge of the space: {', '.join(edges)}; a better value may lie outside."
+        few = len(edges) < len(group.configurations) or len(edges) == 1
+        who = ", ".join(edges) if few else f"all {len(edges)} configurations"
+        yield f"chosen at the edge of the search space for {who}. A better value may lie outside it."
     single = [c.label for c in group.configurations if len(c.runs) == 1]
     if single:
-        yield f"one seed, so no interval: {', '.join(single)}."
+        few = len(single) < len(group.configurations) or len(single) == 1
+        yield f"one seed, so no interval, for {', '.join(single) if few else f'all {len(single)} configurations'}."
     full = whole(group.configurations)
     fewer = [f"{c.label} ({len(c.runs)})" for c in group.configurations if c not in full and len(c.runs) > 1]
     if fewer:
-        yield f"fewer seeds than the others' {len(full[0].runs)}, so never called the best: {', '.join(fewer)}."
+        yield f"fewer seeds than the others ({len(full[0].runs)}), so never called the best: {', '.join(fewer)}."
     if len(group.configurations) == 1:
-        yield "one configuration alone: nothing to hold it against."
+        yield "one configuration alone, with nothing to compare it with."
     elif not group.of(FULL):
-        yield "no full fine-tuning to hold the others against."
+        yield "no full fine-tuning to compare with."
     if group.undefined:
-        yield f"without a defined score: {', '.join(c.label for c in group.undefined)}."
+        yield f"the score is not defined for {', '.join(c.label for c in group.undefined)}."

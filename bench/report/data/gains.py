@@ -27,13 +27,15 @@ def gain(search: Search, metric: str) -> Gain:
     """Final minus default runs, paired by seed; exactly 0 where the chosen values are the default ones."""
     final, default = _scores(search.runs, metric), _scores(search.default_runs, metric)
     if search.chosen and search.default and dict(search.chosen.params) == dict(search.default):
-        return Gain(Estimate((0.0,) * max(1, len(final))), "the default values were chosen")
+        return Gain(Estimate((0.0,) * max(1, len(final))), "the default configuration was chosen")
     if shared := sorted(final.keys() & default.keys()):
         return Gain(Estimate(tuple(final[seed] - default[seed] for seed in shared)))
     if not final:
         return Gain(None, "no final run ended well" if search.runs else "no final run")
     ended = sorted({run["status"].replace("_", " ") for run in search.default_runs if run["status"] != "ok"})
-    return Gain(None, f"with the default values: {' and '.join(ended)}" if ended else "not run with the default values")
+    return Gain(
+        None, f"the default configuration {' and '.join(ended)}" if ended else "the default configuration was not run"
+    )
 
 
 def _scores(runs: Sequence[Record], metric: str) -> dict[int, float]:

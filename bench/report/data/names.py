@@ -21,7 +21,11 @@ def slugs(groups: Sequence[Group]) -> list[str]:
 
 def headings(groups: Sequence[Group]) -> list[str]:
     """A column's heading for each group: its task's name, and more only where that is not enough."""
-    return _shortest([(g.task, g.variant, g.subject, f"{g.subject}, {g.device}", g.specs.rstrip(".")) for g in groups])
+    return _shortest([
+        (g.task, g.variant, g.subject, f"{g.subject}, {g.device}", f"{g.subject}, {_protocol(g)}",
+         f"{g.variant}, {g.model}, {g.device}, {_protocol(g)}", g.specs.rstrip("."))
+        for g in groups
+    ])  # fmt: skip
 
 
 def titles(groups: Sequence[Group]) -> list[str]:
@@ -30,9 +34,14 @@ def titles(groups: Sequence[Group]) -> list[str]:
     options = [(g.subject, f"{g.variant}, {g.model}") for g in groups]
     ends = [f", {g.device}" * device for g in groups]
     return _shortest([
-        (f"{short}{end}", f"{long}{end}", g.specs.rstrip("."))
+        (f"{short}{end}", f"{long}{end}", f"{short}{end}, {_protocol(g)}", f"{long}{end}, {_protocol(g)}",
+         g.specs.rstrip("."))
         for (short, long), end, g in zip(options, ends, groups, strict=True)
     ])  # fmt: skip
+
+
+def _protocol(group: Group) -> str:
+    return f"protocol {group.records[0]['protocol']}"
 
 
 def _slug(*parts: str) -> str:

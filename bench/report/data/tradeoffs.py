@@ -18,7 +18,7 @@ class Cost:
 
     Args:
         label: of the axis.
-        of: its value for a configuration; None where it is not known.
+        of: its value for a configuration, which may be 0; None where it is not known.
         unit: a value on the axis.
     """
 
@@ -32,7 +32,7 @@ class Cost:
 
 
 COSTS = (
-    Cost("trainable backbone parameters", lambda c: float(c.backbone) or None, style.count),
+    Cost("trainable backbone parameters", lambda c: float(c.backbone), style.count),
     Cost("peak training memory in MiB", lambda c: c.memory / 2**20 if c.memory else None, "{:,.0f}".format),
     Cost("training time of one run", lambda c: c.seconds.mean if c.seconds else None, style.seconds),
 )

@@ -33,7 +33,7 @@ def memory_breakdown(groups: Groups) -> Canvas:
     canvas, panels, legend = _sheet(groups, rows, f"What training memory is made of: a step of {n} samples")
     prefixed = False
     for ax, group in zip(panels, groups, strict=True):
-        at = {c.label: costs.foretold(c).get(n) for c in group.configurations}
+        at = {c.label: costs.estimated(c).get(n) for c in group.configurations}
         peaks = [found["peak"] for found in at.values() if found]
         unit, power = ("GiB", 30) if max(peaks) >= 2**30 else ("MiB", 20)
         for y, (label, _) in enumerate(rows):
@@ -50,7 +50,7 @@ def memory_breakdown(groups: Groups) -> Canvas:
 
     keys = [Patch(facecolor=c, hatch=hatch, edgecolor="white", label=part) for part, (c, hatch) in PARTS.items()]
     legend.legend(handles=keys, loc="upper left", ncols=len(keys), fontsize=8.5, borderaxespad=0.0)
-    at_peak = [found["breakdown"] for g in groups for c in g.configurations if (found := costs.foretold(c).get(n))]
+    at_peak = [found["breakdown"] for g in groups for c in g.configurations if (found := costs.estimated(c).get(n))]
     notes = ["Activations: what the forward pass makes, kept for the backward pass or not. The axes differ in scale."]
     if not any(breakdown["gradients"] for breakdown in at_peak if breakdown["optimizer"] > breakdown["weights"]):
         notes.append("At the peak, the end of the forward pass, gradients are not there yet.")

@@ -28,7 +28,7 @@ def memory_vs_batch(groups: Groups) -> Canvas:
     looks = costs.colours(groups)
     for ax, group in zip(panels, groups, strict=True):
         for c in group.configurations:
-            found = sorted(costs.foretold(c).items())
+            found = sorted(costs.estimated(c).items())
             _line(ax, c, [n for n, _ in found], [each["peak"] for _, each in found], looks[c.label])
         ax.set_xscale("log", base=2)
         ax.set_xticks(costs.batches(groups), [str(n) for n in costs.batches(groups)])
@@ -48,7 +48,9 @@ def memory_vs_size(groups: Groups) -> Canvas:
     (ax,) = panels
     for label, _ in costs.rows_of(groups):
         known = [(group, c) for group in groups for c in group.configurations if c.label == label]
-        points = [(costs.size(group), costs.foretold(c)[n]["peak"], c) for group, c in known if n in costs.foretold(c)]
+        points = [
+            (costs.size(group), costs.estimated(c)[n]["peak"], c) for group, c in known if n in costs.estimated(c)
+        ]
         if points:
             _line(ax, points[0][2], [x for x, _, _ in points], [y for _, y, _ in points], looks[label])
     sizes = [costs.size(group) for group in groups]
@@ -115,7 +117,7 @@ def _memory_axes(panels: Sequence[Axes], groups: Groups) -> None:
     """Bytes on a log axis that all panels share, with what cards have."""
     ends = [ax.get_ylim() for ax in panels]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    found = [each["peak"] for group in groups for c in group.configurations for each in costs.foretold(c).values()]
+    found = [each["peak"] for group in groups for c in group.configurations for each in costs.estimated(c).values()]
     low, high = max(low, min(found) / 1.6), max(found) * 1.6
     ticks = [2.0**power for power in range(10, 48) if low <= 2.0**power <= high]
     for number, ax in enumerate(panels):

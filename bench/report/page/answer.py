@@ -1,136 +1,179 @@
-"""The answer in three sentences, from the statistics: what is best, what beats full fine-tuning, at what cost."""
+"""The answer in a few short sentences a task, from the statistics: what is best, what beats full fine-tuning, at what
+cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import mean
 
 from bench.report import style
 from bench.report.data import differences
+from bench.report.data.differences import BETTER, SAME, UNDECIDED, WORSE, Comparison
 from bench.report.data.groups import Group
-from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
 from bench.report.data.ranks import saturation
+from bench.report.tables import costs
 from bench.stats import noise_floor
 
+ABOUT = (
+    "Differences are paired by seed. Every 95% interval stands alone: of twenty pairs that are truly alike, one looks "
+    "significantly different by chance."
+)
 _NAMED = 4  # configurations, before the rest is counted
 
 
 def answer(groups: Sequence[Group]) -> list[str]:
-    """Up to three sentences; "no significant difference" where so.
+    """A few sentences a task.
 
     Args:
         groups: with configurations; of several devices or protocols those that most have.
     """
     kept = differences.comparable(groups)
-    names = headings(kept)
-    last = _forgotten(kept, names) or _enough(kept, names) or _cheapest(kept, names)
-    sentences = [_leaders(kept, names), _from_full(kept, names), last]
-    return [sentence for sentence in sentences if sentence]
+    return [f"{name}: {' '.join(_of_task(group))}" for group, name in zip(kept, headings(kept), strict=True)]
 
 
-def _leaders(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """Who is first on each task, and how many show no significant difference from it."""
-    parts = []
-    for group, name in zip(groups, names, strict=True):
-        best, others = differences.best(group), len(group.configurations) - 1
-        text = f"on {name} {best.label} ({best.score.mean:.3f}"
-        if not others:
-            parts.append(f"{text}), which is alone")
-            continue
-        found = differences.against(group, best)
-        alike, few = (sum(one.verdict == kind for one in found) for kind in (differences.SAME, differences.UNDECIDED))
-        told = [f"{alike} with {differences.SAME}"] * (few < others)
-        told += [f"{few} {differences.undecided(found)}"] * bool(few)
-        parts.append(f"{text}; of {others} others {', '.join(told)})")
-    return f"The best mean has {_listed(parts)}."
+def in_brief(groups: Sequence[Group]) -> list[str]:
+    """A task in a sentence or two: what has the highest mean; then retained accuracy, or how much rank is enough."""
+    kept = differences.comparable(groups)
+    named = zip(kept, headings(kept), strict=True)
+    return [" ".join([f"{name}: {_leader(g)}", _retained(g) or _enough(g)]).rstrip() for g, name in named]
 
 
-def _from_full(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """What is better or worse than full fine-tuning."""
-    parts = []
-    for group, name in zip(groups, names, strict=True):
-        base = differences.full(group)
-        if base is None or len(group.configurations) < 2:
-            continue
-        better, worse, rest = _sorted(differences.against(group, base))
-        said = [f"{_some(better)} {differences.BETTER}"] * bool(better)
-        said += [f"{_some(worse)} {differences.WORSE}"] * bool(worse)
-        parts.append(f"on {name} {', '.join(said + _alike_too(rest, others=bool(said)))}")
-    sure = "paired by seed, 95% intervals one by one, of which one in twenty leaves 0 out by chance"
-    return f"Against full fine-tuning ({sure}): {'; '.join(parts)}." if parts else ""
+def of_costs(groups: Sequence[Group]) -> str:
+    """What memory full fine-tuning and the thriftiest method take on the largest network; "" where none is known."""
+    known = [group for group in groups if costs.has_memory([group])]
+    if not known:
+        return ""
+    group = max(known, key=costs.size)
+    n = costs.typical([group])
+    peaks = {c: found[n]["peak"] for c in group.configurations if n in (found := costs.estimated(c))}
+    least = min(peaks, key=lambda c: (peaks[c], c.label))
+    text = f"{costs.network(group)}, batch {n}, estimated GPU memory of training: {least.label} takes the least, "
+    text += style.size(peaks[least])
+    whole = next((c for c in group.of(differences.FULL) if c in peaks), None)
+    if whole is None or whole is least:
+        return f"{text}."
+    return f"{text}; full fine-tuning takes {style.size(peaks[whole])} ({peaks[whole] / peaks[least]:.2g} times)."
 
 
-def _forgotten(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """Who has more or less left of an old task than full fine-tuning."""
-    parts = []
-    for group, name in zip(groups, names, strict=True):
-        base = differences.full(group)
-        if base is None or not base.retained or not base.untouched:
-            continue
-        others = [c for c in group.configurations if c is not base]
-        more, less, rest = _sorted([differences.Comparison(c, differences.kept(c, base)) for c in others])
-        said = [f"more with {_some(more)}"] * bool(more) + [f"less with {_some(less)}"] * bool(less)
-        said += _alike_too(rest, others=bool(said))
-        after, before = (mean(values.values()) for values in (base.retained, base.untouched))
-        parts.append(
-            f"on {name} full fine-tuning leaves {after:.3f} of {base.old_task}'s {before:.3f}, {', '.join(said)}"
-        )
-    return f"Of the old task, paired by seed: {'; '.join(parts)}." if parts else ""
+def _of_task(group: Group) -> Iterator[str]:
+    yield _leader(group)
+    if len(group.configurations) > 1:
+        yield from _from_full(group)
+        yield _retained(group) or _enough(group) or _cheapest(group)
 
 
-def _sorted(
-    found: Sequence[differences.Comparison],
-) -> tuple[list[Configuration], list[Configuration], list[differences.Comparison]]:
-    """What is significantly higher, what lower, and the rest."""
-    higher = [one.configuration for one in found if one.verdict == differences.BETTER]
-    lower = [one.configuration for one in found if one.verdict == differences.WORSE]
-    return higher, lower, [one for one in found if one.verdict in (differences.SAME, differences.UNDECIDED)]
+def _leader(group: Group) -> str:
+    """Which configuration has the best mean, and how many show no significant difference from it."""
+    best = differences.best(group)
+    top = "lowest" if group.metric in style.LOWER_IS_BETTER else "highest"
+    of = "" if group.metric == "top1" else f" {style.metric_name(group.metric)}"
+    text = f"{best.label} has the {top} mean{of}, {best.score.mean:.3f}"
+    others = _others(differences.against(group, best))
+    return f"{text}; {others}." if others else f"{text}; it is the only configuration."
 
 
-def _alike_too(rest: Sequence[differences.Comparison], *, others: bool) -> list[str]:
-    """How many show no significant difference, and of how many nothing is decided."""
-    alike, few = (sum(one.verdict == kind for one in rest) for kind in (differences.SAME, differences.UNDECIDED))
-    other = "the other " * (others and not (alike and few))
-    said = [f"{differences.SAME} for {other}{alike}"] * bool(alike)
-    return said + [f"{other}{few} {differences.undecided(rest)}"] * bool(few)
+def _others(found: Sequence[Comparison]) -> str:
+    """How many of the others do not differ significantly from the best; "" where it is alone."""
+    alike, few, n = _times(found, SAME), _times(found, UNDECIDED), len(found)
+    if not n:
+        return ""
+    if few == n:
+        return f"whether the other{' differs' if n == 1 else 's differ'} is {differences.undecided(found)}"
+    if alike == n:
+        said = "the other does not differ significantly" if n == 1 else f"none of the {n} others differs significantly"
+    elif not alike and not few:
+        said = "the other is significantly worse" if n == 1 else f"all {n} others are significantly worse"
+    else:
+        said = f"{alike} of the {n} others {'does' if alike == 1 else 'do'} not differ significantly"
+    return f"{said}; {few} {'is' if few == 1 else 'are'} {differences.undecided(found)}" if few else said
 
 
-def _enough(groups: Sequence[Group], names: Sequence[str]) -> str:
+def _times(found: Sequence[Comparison], verdict: str) -> int:
+    return sum(one.verdict == verdict for one in found)
+
+
+def _named(found: Sequence[Comparison], verdict: str) -> list[str]:
+    return [one.configuration.label for one in found if one.verdict == verdict]
+
+
+def _from_full(group: Group) -> Iterator[str]:
+    """What is significantly better or worse than full fine-tuning."""
+    base = differences.full(group)
+    if base is None:
+        return
+    found = differences.against(group, base)
+    better, worse = _named(found, BETTER), _named(found, WORSE)
+    if better:
+        yield f"Significantly better than full fine-tuning: {_some(better)}."
+    if worse:
+        yield f"Significantly worse{' than full fine-tuning' * (not better)}: {_some(worse)}."
+    if base is differences.best(group):
+        return  # the rest is said already
+    yield from _rest(found, than="" if better or worse else " from full fine-tuning")
+
+
+def _rest(found: Sequence[Comparison], *, than: str) -> Iterator[str]:
+    """Those that show no significant difference, and those of which nothing is decided."""
+    alike, few = _named(found, SAME), _named(found, UNDECIDED)
+    if alike:
+        said = f"all {len(found)} others" if len(alike) == len(found) > _NAMED else _some(alike)
+        yield f"No significant difference{than}: {said}."
+    if few:
+        yield f"{differences.undecided(found).capitalize()} ({_some(few)})."
+
+
+def _retained(group: Group) -> str:
+    """Who retains more or less accuracy on an old task than full fine-tuning."""
+    base = differences.full(group)
+    if base is None or not base.retained or not base.untouched:
+        return ""
+    others = [c for c in group.configurations if c is not base]
+    found = [Comparison(c, differences.kept(c, base)) for c in others]
+    after, before = (mean(values.values()) for values in (base.retained, base.untouched))
+    more, less = _named(found, BETTER), _named(found, WORSE)
+    parts = [f"Retained accuracy on {base.old_task}: {before:.3f} before training, {after:.3f} after full fine-tuning."]
+    parts += [f"Significantly more is retained by {_some(more)}."] * bool(more)
+    parts += [f"Significantly less is retained by {_some(less)}."] * bool(less)
+    return " ".join([*parts, *_rest(found, than=" in retained accuracy")])
+
+
+def _enough(group: Group) -> str:
     """How much rank is enough, where ranks were swept."""
-    found = [(name, one) for group, name in zip(groups, names, strict=True) if (one := saturation(group))]
-    said = [f"on {name} {one}" for name, one in found]
-    sure = "in parentheses the range over resampled seeds"
-    return f"The smallest rank within the noise floor of the best rank ({sure}): {_listed(said)}." if said else ""
+    found = saturation(group)
+    if found is None:
+        return ""
+    low, high = found.interval
+    label = next(c.label for c in found.ranks if c.rank == found.rank)
+    sure = f" (rank {low} to {high} when seeds are resampled)" if low < high else ""
+    return f"The smallest rank within the noise floor ({found.delta:.3f}) of the best rank: {label}{sure}."
 
 
-def _cheapest(groups: Sequence[Group], names: Sequence[str]) -> str:
+def _cheapest(group: Group) -> str:
     """The fewest parameters with a mean within the noise floor of the best, and no significant difference from it.
 
     The latter is not enough: with wide intervals it holds of what is six points worse.
     """
-    parts = []
-    for group, name in zip(groups, names, strict=True):
-        best = differences.best(group)
-        floor = noise_floor([c.score.values for c in group.configurations]) or 0.0
-        found = differences.against(group, best)
-        if all(one.verdict == differences.UNDECIDED for one in found):
-            continue  # one seed, or none beside it
-        alike = [one.configuration for one in found if _alike(one, floor)]
-        smallest = min([best, *alike], key=lambda c: c.backbone)
-        size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameter"
-        memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""
-        parts.append(f"on {name} {smallest.label} with {size}{memory}")
-    said = "The smallest within the noise floor of the best mean, with no significant difference from it"
-    return f"{said}: {_listed(parts)}." if parts else ""
+    best = differences.best(group)
+    floor = noise_floor([c.score.values for c in group.configurations]) or 0.0
+    found = differences.against(group, best)
+    if all(one.verdict == UNDECIDED for one in found):
+        return ""  # one seed, or none beside it
+    alike = [one.configuration for one in found if _alike(one, floor)]
+    smallest = min([best, *alike], key=lambda c: c.backbone)
+    size = f"{smallest.backbone:,} backbone parameters" if smallest.backbone else "no backbone parameters"
+    memory = f", {style.size(smallest.memory)} of memory" if smallest.memory else ""
+    return (
+        f"The fewest parameters without a significant difference from the best mean and within the noise floor "
+        f"({floor:.3f}) of it: {smallest.label}, {size}{memory}."
+    )
 
 
-def _alike(one: differences.Comparison, floor: float) -> bool:
-    return one.verdict == differences.SAME and one.difference is not None and one.difference.mean >= -floor
+def _alike(one: Comparison, floor: float) -> bool:
+    return one.verdict == SAME and one.difference is not None and one.difference.mean >= -floor
 
 
-def _some(configurations: Sequence[Configuration]) -> str:
-    labels = [c.label for c in configurations]
+def _some(labels: Sequence[str]) -> str:
     kept = labels if len(labels) <= _NAMED + 1 else labels[:_NAMED]
     rest = len(labels) - len(kept)
     return _listed([*kept, f"{rest} more"] if rest else kept)

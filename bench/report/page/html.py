@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
-from bench.report.data import flags
-from bench.report.data.groups import Group, scored
-from bench.report.data.measured import Record
-from bench.report.data.names import headings, titles
+from bench.report.data.groups import Group
 from bench.report.figures.drawn import Drawn
-from bench.report.page.answer import answer
+from bench.report.page.content import Content, of_costs_alone, per_task
 from bench.report.page.interactive import scatter
-from bench.report.page.runs import what_ran
-from bench.report.tables import aggregates, frames
+from bench.report.tables.markdown import formatted, ranged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,42 +23,30 @@ if TYPE_CHECKING:
 _WIDE = 1400  # pixels of a figure
 
 
-def write_html(
-    folder: Path,
-    records: Sequence[Record],
-    groups: Sequence[Group],
-    drawn: Sequence[Drawn],
-    *,
-    title: str,
-    question: str,
-) -> Path:
+def write_html(folder: Path, found: Content) -> Path:
     """Write folder/report.html.
 
     Args:
         folder: results/<study>/<scale>.
-        records: all of the study's runs.
-        groups: the same runs by what may be compared.
-        drawn: the figures.
-        title: the heading.
-        question: below it.
+        found: what to say.
 
     Raises:
         BadInput: the folder cannot be written.
     """
     from jinja2 import Environment
 
-    shown = scored(groups)
     template = Environment(autoescape=True).from_string(_template())
     page = template.render(
-        title=title,
-        question=question,
-        answer=answer(shown) if shown else ["Nothing to conclude: no final run has a score."] * (not _costs(groups)),
-        flags=list(flags.of_study(records, groups)),
-        ran="\n".join(map(_markdown, what_ran(records))) if records else "",
-        tables=_tables(groups, shown),
-        figures=[_figure(figure, name) for figure, name in _named(drawn, groups)],
+        title=found.title,
+        question=found.question,
+        answer=found.answer,
+        about_answer=found.about_answer,
+        flags=found.flags,
+        ran="\n".join(map(_markdown, found.ran)),
+        tables=_tables(found),
+        figures=[_figure(figure, found.names) for figure in found.drawn],
         datatables=_datatables(),
-        **_interactive(shown),
+        **_interactive(found),
     )
     return write_atomically(folder / "report.html", page)
 
@@ -71,53 +55,38 @@ def _template() -> str:
     return (files("bench.report.page") / "report.html.jinja").read_text("utf-8")
 
 
-def _interactive(shown: Sequence[Group]) -> dict[str, Any]:
+def _interactive(found: Content) -> dict[str, Any]:
     """A scatter a task, and the library that draws them."""
     from plotly.offline import get_plotlyjs
 
     scatters = [
-        {"title": name, "html": scatter(group, element=f"scatter-{number}"), "specs": group.specs}
-        for number, (group, name) in enumerate(zip(shown, titles(shown), strict=True))
+        {"title": found.names[group], "html": scatter(group, element=f"scatter-{number}"), "specs": group.specs}
+        for number, group in enumerate(found.shown)
     ]
-    return {"scatters": scatters, "plotly": get_plotlyjs() if shown else ""}
+    return {"scatters": scatters, "plotly": get_plotlyjs() if scatters else ""}
 
 
-def _costs(groups: Sequence[Group]) -> list[Group]:
-    return [group for group in groups if group.costs and group.configurations]
-
-
-def _tables(groups: Sequence[Group], shown: Sequence[Group]) -> list[dict[str, str]]:
+def _tables(found: Content) -> list[dict[str, str]]:
     """Every table that has rows, with what it shows."""
-    options = (
-        ("results", "Results on test", frames.results(shown), frames.ABOUT_PPT),
-        (
-            "differences",
-            "Differences from full fine-tuning, paired by seed",
-            frames.comparisons(shown),
-            frames.ABOUT_DIFFERENCES,
-        ),
-        ("aggregates", "Aggregates over tasks", aggregates.over_tasks(shown), aggregates.about(shown)),
-        ("shares", "Shares of the Pareto fronts, per cent", aggregates.shares(shown), aggregates.ABOUT_FRONTS),
-        ("costs", "What each method costs", frames.measured_costs(_costs(groups)), ""),
-    )
+    every = (*per_task(found), *found.over_tasks, *of_costs_alone(found))
     return [
-        {"title": title, "html": _table(frame, element=name), "note": note}
-        for name, title, frame, note in options
-        if len(frame)
+        {"title": each.title, "html": _table(ranged(each.frame), element=each.name), "note": each.about}
+        for each in every
+        if len(each.frame)
     ]
 
 
 def _table(frame: pd.DataFrame, *, element: str) -> str:
-    """Sorted by a click on a head, filtered below it."""
+    """Sorted by a click on a head, filtered below it; numbers with separators sort as numbers."""
     import itables
 
     options: Any = {
         "connected": False, "table_id": element, "column_filters": "footer", "classes": "display compact",
-        "paging": False, "maxBytes": 0, "showIndex": False, "display_logo_when_loading": False, "scrollX": True,
+        "paging": False, "maxBytes": 0, "showIndex": False, "display_logo_when_loading": False, "autoWidth": False,
         "text_in_header_can_be_selected": False,  # a click there sorts
         "layout": {"topStart": "info", "topEnd": "search", "bottomStart": None, "bottomEnd": None},
     }  # fmt: skip
-    return itables.to_html_datatable(frame.astype(object).where(frame.notna(), None), **options)
+    return itables.to_html_datatable(formatted(frame, missing=""), **options)
 
 
 def _datatables() -> str:
@@ -128,14 +97,7 @@ def _datatables() -> str:
     return generate_init_offline_itables_html(Path(itables.__file__).parent / "html" / "dt_bundle.js")
 
 
-def _named(drawn: Sequence[Drawn], groups: Sequence[Group]) -> list[tuple[Drawn, str]]:
-    """Each figure with the task that it is of, if of one."""
-    shown = [group for group in groups if group.configurations]
-    names = dict(zip(shown, headings(shown), strict=True))
-    return [(figure, names.get(figure.group, "") if figure.group and not figure.beside else "") for figure in drawn]
-
-
-def _figure(figure: Drawn, name: str) -> dict[str, str]:
+def _figure(figure: Drawn, names: Mapping[Group, str]) -> dict[str, str]:
     """The picture itself, at a size to be read on a screen: the page shall fit into a mail."""
     from PIL import Image
 
@@ -146,6 +108,7 @@ def _figure(figure: Drawn, name: str) -> dict[str, str]:
         small.save(buffer, "webp", quality=82, method=2)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     heading = figure.title[0].upper() + figure.title[1:]
+    name = names.get(figure.group, "") if figure.group and not figure.beside else ""
     return {"title": f"{heading}: {name}" if name else heading, "caption": figure.caption, "data": data}
 
 

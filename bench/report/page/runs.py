@@ -17,9 +17,9 @@ _FAILURES = 30  # rows; more would bury the results
 _PHASES = {
     "final": "final",
     "tune": "for tuning",
-    "default": "with default values",
-    "reference": "of references",
-    "costs": "of costs alone",
+    "default": "with the default configuration",
+    "reference": "of baselines without a network",
+    "costs": "that measure costs alone",
 }
 _BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
 # Keys of provenance that count what was not used, or not whole.

@@ -123,7 +123,7 @@ def _gains(found: Sequence[Search], group: Group) -> Iterator[str]:
     changed = {s: g.estimate for s, g in gains.items() if g.estimate and not g.reason}
     kept = sum(bool(g.estimate and g.reason) for g in gains.values())
     if kept:
-        yield f"The default values were chosen in {kept} of {len(found)} searches."
+        yield f"The default configuration was chosen in {kept} of {len(found)} searches."
     if not changed:
         return
     lower = " (lower is better)" if group.metric in style.LOWER_IS_BETTER else ""
@@ -154,7 +154,7 @@ def _optimism(changed: Sequence[Search], group: Group) -> str:
 
 def _agreement(group: Group) -> Iterator[str]:
     found = agreement(group)
-    over = f"{found.runs} runs of {found.configurations} configurations, chosen and default values"
+    over = f"{found.runs} runs of {found.configurations} configurations, chosen and default"
     if found.rho is not None:
         yield (
             f"Spearman correlation of validation and test: {found.rho:.2f} (n = {over}; runs of one configuration "

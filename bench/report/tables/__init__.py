@@ -1,5 +1,6 @@
 """Tables.
 
 - tidy: `table.csv`, one row a run, split and metric. frames: for notebooks, papers and the page.
-- across: one table over all groups. aggregates: over tasks. costs: of a study of costs. markdown: how they are written.
+- across: one table over all groups. aggregates: over tasks. costs: of a study of costs.
+- classes: how unequal a task's classes are. markdown: how tables and numbers are written.
 """

@@ -7,38 +7,36 @@ from collections.abc import Sequence
 from bench.report import style
 from bench.report.data import differences
 from bench.report.data.groups import Group
-from bench.report.data.measured import Estimate
+from bench.report.data.measured import Baseline, Configuration, on_test
 from bench.report.data.names import headings
 from bench.report.data.wording import UNDEFINED
-from bench.report.tables.markdown import cell, table
-
-_MISSING = "–"
+from bench.report.tables.classes import also
+from bench.report.tables.markdown import MISSING, cell, table
+from bench.stats import has_width
 
 
 def across(groups: Sequence[Group]) -> str:
-    """Mean and interval of every configuration on every group; references last.
+    """Mean and interval of every configuration on every group, with macro-F1 where classes are unequal; baselines last.
 
     Args:
         groups: with configurations.
     """
-    columns = [f"{name}: {style.metric_name(g.metric)}" for name, g in zip(headings(groups), groups, strict=True)]
-    found: dict[tuple[str, str], dict[int, str]] = {}
-    for number, group in enumerate(groups):
-        for configuration in group.configurations:
-            found.setdefault(differences.key(configuration), {})[number] = _score(configuration.score)
-        for configuration in group.undefined:
-            found.setdefault(differences.key(configuration), {}).setdefault(number, UNDEFINED)
+    names = dict(zip(groups, headings(groups), strict=True))
+    columns = [(group, metric) for group in groups for metric in (group.metric, *also(group))]
+    heads = [f"{names[group]}: {style.metric_name(metric)}" for group, metric in columns]
     order = _order(groups)
-    keys = sorted(found, key=lambda key: order[key])
+    keys = sorted(order, key=lambda key: order[key])
     labels = [label for label, _ in keys]
+    known = {group: {differences.key(c): c for c in (*group.undefined, *group.configurations)} for group in groups}
     rows = []
     for label, spec in keys:  # one label, two methods: a width of 64 here and of 32 there
         name = label if labels.count(label) == 1 else f"{label} `{spec}`"
-        rows.append([cell(name), *(found[label, spec].get(number, _MISSING) for number in range(len(groups)))])
-    for label in dict.fromkeys(r.label for group in groups for r in group.baselines):
-        scores = [next((r.score for r in group.baselines if r.label == label), None) for group in groups]
-        rows.append([f"*{cell(label)}* (reference)", *(_score(score) if score else _MISSING for score in scores)])
-    return table(["method", *columns], rows)
+        rows.append([cell(name), *(_score(known[group].get((label, spec)), metric) for group, metric in columns)])
+    of_group = {group: {baseline.label: baseline for baseline in group.baselines} for group in groups}
+    for label in dict.fromkeys(label for group in groups for label in of_group[group]):
+        scores = (_score(of_group[group].get(label), metric) for group, metric in columns)
+        rows.append([f"*{cell(label)}* (baseline)", *scores])
+    return table(["method", *heads], rows)
 
 
 def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -52,6 +50,12 @@ def _order(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[int, int, int
     return order
 
 
-def _score(estimate: Estimate) -> str:
-    interval = estimate.interval
-    return f"{estimate.mean:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+def _score(of: Configuration | Baseline | None, metric: str) -> str:
+    if of is None:
+        return MISSING
+    estimate = on_test(of, metric)
+    if estimate is None:
+        return UNDEFINED
+    interval = estimate.interval if metric == of.metric else None  # one interval a task: of the headline metric
+    sure = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval and has_width(interval) else ""
+    return f"{estimate.mean:.3f}{sure}"

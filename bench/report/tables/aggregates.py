@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 ABOUT = (
-    "Scores of a task go from its worst configuration (0) to its best (1) by their means; configurations that every "
-    "task has. IQM: the mean of the middle half of all runs. Optimality gap: by how much 1 is missed. P(better): that "
-    "a run beats one of full fine-tuning on the same task, ties half. 95% intervals: stratified bootstrap over seeds "
-    "within tasks, smoothed and expanded for few seeds (bench.stats.stratified_bootstrap); they take the ends of the "
-    "scale as given, and where P is 0 or 1 there is none."
+    "Only configurations that every task has. Scores of a task go from its worst configuration (0) to its best (1), by "
+    "their means. IQM: the mean of the middle half of all runs. Optimality gap: by how much 1 is missed. P(better): "
+    "the probability that a run beats one of full fine-tuning on the same task; ties count half. 95% intervals: "
+    "stratified bootstrap over seeds within tasks, smoothed and expanded for few seeds (`bench.stats`). "
+    "They take the ends of the scale as given; where P is 0 or 1 there is none."
 )
 ABOUT_FRONTS = (
-    "Which part of the area under the Pareto front of all methods a method has by itself (hypervolume; costs by their "
-    "logarithm, from the dearest configuration and the worst mean on): 100% has nothing to gain from the others. "
-    "Methods without trainable backbone parameters have no place in the first column."
+    "The share of the area under the Pareto front of all methods that a method covers by itself (hypervolume; costs as "
+    "logarithms; the corner is the dearest configuration and the worst mean). 100%: the other methods add nothing. "
+    "Methods without trainable backbone parameters have no logarithm, so no value in the first column."
 )
 
 
@@ -76,18 +76,23 @@ def about(groups: Sequence[Group]) -> str:
         return ABOUT
     names = dict(zip(every, headings(every), strict=True))
     flat = [name for group, name in names.items() if group not in found.groups]
-    noisy = f"Left out, as their configurations differ by little more than seeds do: {', '.join(flat)}." if flat else ""
-    return " ".join(part for part in (ABOUT, noisy, found.left, differences.left_out(groups)) if part)
+    ranked = f"Mean rank: over all {len(every)} tasks, as in the figure of ranks."
+    noisy = (
+        f"All other columns leave out {', '.join(flat)}, whose configurations differ by little more than seeds do: "
+        "noise would be the scale there."
+    )
+    parts = (ABOUT, ranked, noisy * bool(flat), found.left, differences.left_out(groups))
+    return " ".join(part for part in parts if part)
 
 
 def over_tasks(groups: Sequence[Group]) -> pd.DataFrame:
     """A row a configuration: IQM, optimality gap, probability of improvement over full fine-tuning, mean rank."""
     import pandas as pd
 
-    found = several(groups)
-    if found is None:
+    found, every = several(groups), differences.blocks(groups)
+    if found is None or every is None:
         return pd.DataFrame()
-    scores, ranks = scaled(found), scipy_stats.rankdata(-found.scores, axis=0).mean(axis=(1, 2))
+    scores, ranks = scaled(found), scipy_stats.rankdata(-every.scores, axis=0).mean(axis=(1, 2))
     base = next((at for at, c in enumerate(found.rows) if c.name == differences.FULL), None)
     rows = []
     for at in np.argsort(ranks, kind="stable"):

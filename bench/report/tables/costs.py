@@ -13,9 +13,9 @@ from bench.report.style import count
 from bench.report.tables.markdown import table
 
 GPU = "cuda"
-"""The device that records foretell memory for, beside the one that they were made on."""
+"""The device that records estimate memory for, beside the one that they were made on."""
 TYPICAL = 32
-"""The batch size of figures that show one; the nearest that was foretold otherwise."""
+"""The batch size of figures that show one; the nearest that was estimated otherwise."""
 Groups = Sequence[Group]
 
 
@@ -40,15 +40,15 @@ def network(group: Group) -> str:
     return f"{group.records[0]['model']['name']} ({count(size(group))})"
 
 
-def foretold(configuration: Configuration) -> dict[int, Mapping[str, Any]]:
-    """Memory on a GPU by batch size, where it could be foretold."""
+def estimated(configuration: Configuration) -> dict[int, Mapping[str, Any]]:
+    """Memory on a GPU by batch size, where it could be estimated."""
     found = (configuration.runs[0].get("memory") or {}).get(GPU) or {}
     return {int(n): each for n, each in found.items() if each.get("peak") is not None}
 
 
 def batches(groups: Groups) -> list[int]:
-    """Batch sizes whose memory was foretold, from small to large."""
-    return sorted({n for group in groups for c in group.configurations for n in foretold(c)})
+    """Batch sizes whose memory was estimated, from small to large."""
+    return sorted({n for group in groups for c in group.configurations for n in estimated(c)})
 
 
 def typical(groups: Groups) -> int:
@@ -57,7 +57,7 @@ def typical(groups: Groups) -> int:
 
 
 def has_memory(groups: Groups) -> bool:
-    """Whether memory on a GPU was foretold for any configuration."""
+    """Whether memory on a GPU was estimated for any configuration."""
     return bool(batches(groups))
 
 
@@ -77,14 +77,14 @@ def stepped(groups: Groups) -> list[Group]:
 
 
 def precisions(groups: Groups) -> str:
-    """The precision that memory was foretold for."""
-    found = {each["precision"] for group in groups for c in group.configurations for each in foretold(c).values()}
+    """The precision that memory was estimated for."""
+    found = {each["precision"] for group in groups for c in group.configurations for each in estimated(c).values()}
     return " or ".join(sorted(found))
 
 
 def how(groups: Groups) -> str:
     """A footnote: where the memory comes from."""
-    kinds = {each["kind"] for group in groups for c in group.configurations for each in foretold(c).values()}
+    kinds = {each["kind"] for group in groups for c in group.configurations for each in estimated(c).values()}
     counted = {
         "foretold": "on tensors that have shapes and no bytes",
         "tracked": "over a real step on the CPU",
@@ -92,8 +92,8 @@ def how(groups: Groups) -> str:
     }
     said = " or ".join(words for kind, words in counted.items() if kind in kinds)
     return (
-        f"Foretold for a GPU in {precisions(groups)}, not measured on one: live bytes of tensors, counted {said}. CUDA "
-        "itself and the allocator's gaps come on top."
+        f"Estimated for a GPU in {precisions(groups)}, not measured on one: live bytes of tensors, counted {said}. "
+        "CUDA itself and the allocator's gaps come on top."
     )
 
 
@@ -114,7 +114,7 @@ def colours(groups: Groups) -> dict[str, Any]:
 def cost_table(group: Group) -> str:
     """One row a configuration: what trains, memory on a GPU, time of a step, latency, checkpoint."""
     n = typical([group]) if has_memory([group]) else 0
-    whole = [foretold(c)[n]["peak"] for c in group.of("FullFineTuning") if n in foretold(c)]
+    whole = [estimated(c)[n]["peak"] for c in group.of("FullFineTuning") if n in estimated(c)]
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
         ("backbone parameters", lambda c: f"{c.backbone:,}"),
         (f"GPU memory, batch {n}", lambda c: _bytes(_at(c, n).get("peak"))),
@@ -138,7 +138,7 @@ def reading(group: Group) -> str:
     """What the table's columns are."""
     batch = group.records[0]["training"].get("batch_size")
     if not stepped([group]):
-        return "Too large for steps on this machine: memory alone, foretold."
+        return "Too large for steps on this machine: only its memory is estimated."
     return (
         f"Steps in batches of {batch}, median; the frozen part of a network runs once per sample, before training, and "
         "is not in the step. Latency of one sample and throughput in batches, as multiples of the untouched network's, "
@@ -147,7 +147,7 @@ def reading(group: Group) -> str:
 
 
 def _at(configuration: Configuration, n: int) -> Mapping[str, Any]:
-    return foretold(configuration).get(n) or {}
+    return estimated(configuration).get(n) or {}
 
 
 def _bytes(value: float | None) -> str:

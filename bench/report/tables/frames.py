@@ -12,9 +12,10 @@ from bench.records import write_atomically
 from bench.report import style
 from bench.report.data import differences, flags
 from bench.report.data.groups import Group, scored
-from bench.report.data.measured import Configuration
+from bench.report.data.measured import Configuration, on_test
 from bench.report.data.names import headings
 from bench.report.tables import costs
+from bench.report.tables.classes import beside
 from bench.stats import ppt
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
+    extra = {group: beside(group) for group in groups}
+    metrics = dict.fromkeys(metric for found in extra.values() for metric in found)
     for group, name in zip(groups, headings(groups), strict=True):
         for c in group.configurations:
             low, high = c.score.interval or (None, None)
             rows.append({
                 "task": name, "method": c.label, "metric": style.metric_name(group.metric),
                 "score": round(c.score.mean, digits), "low": _rounded(low, digits), "high": _rounded(high, digits),
+                **{style.metric_name(m): _also(c, m, digits) if m in extra[group] else None for m in metrics},
                 "seeds": len(c.runs),
                 "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
                 **_retained(c),
@@ -83,11 +87,11 @@ def measured_costs(groups: Sequence[Group]) -> pd.DataFrame:
     for group in groups:
         n = costs.typical([group]) if costs.has_memory([group]) else 0
         for c in group.configurations:
-            memory, step, latency = costs.foretold(c).get(n) or {}, costs.steps(c), costs.latency(c)
+            memory, step, latency = costs.estimated(c).get(n) or {}, costs.steps(c), costs.latency(c)
             base = latency.get("base")
             rows.append({
                 "network": group.records[0]["model"]["name"], "method": c.label, "backbone parameters": c.backbone,
-                f"GPU memory MiB (batch {n}, foretold)": _rounded((memory.get("peak") or 0) / 2**20 or None, 1),
+                f"GPU memory MiB (batch {n}, estimated)": _rounded((memory.get("peak") or 0) / 2**20 or None, 1),
                 "step ms": _rounded(1e3 * step["seconds"] if step.get("seconds") else None, 1),
                 "latency unmerged": _rounded(latency["unmerged"] / base if base and "unmerged" in latency else None, 3),
                 "latency merged": _rounded(latency["merged"] / base if base and "merged" in latency else None, 3),
@@ -139,8 +143,14 @@ def latex(frame: pd.DataFrame, name: str) -> str:
     )
 
 
+def _also(of: Configuration, metric: str, digits: int) -> float | None:
+    """Another metric on test, where it is defined."""
+    found = on_test(of, metric)
+    return _rounded(found.mean if found else None, digits)
+
+
 def _retained(of: Configuration) -> dict[str, float]:
-    """What is left of an old task, and what there was, where there is one."""
+    """Accuracy on an old task, retained and before, where there is one."""
     if not of.retained or not of.untouched:
         return {}
     pair = {"after": of.retained, "before": of.untouched}
