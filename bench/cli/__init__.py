@@ -69,16 +69,16 @@ def figures(
     study: Annotated[str | None, typer.Argument(help="Draw only this study; by default all.")] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Redraw tables, figures and pages from the records alone.
+    """Redraw tables, figures, pages and the index of all studies from the records alone.
 
     Example: `bench figures rank-sweep`
     """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from bench.report import redraw
+    from bench.report.page.index import entry, write_index
 
-    folders = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
+    folders = every = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
     if study is not None:
         wanted = study.replace("_", "-")
         known = {folder.parent.name for folder in folders}
@@ -89,11 +89,28 @@ def figures(
         folders = [folder for folder in folders if folder.parent.name == wanted]
     if not folders:
         raise BadInput(f"no records under {str(results)!r}: run a study first, e.g. bench run rank-sweep --scale smoke")
-    folders.sort(key=lambda folder: -len(list((folder / "runs").glob("*.json"))))  # the longest first
-    with ProcessPoolExecutor(min(len(folders), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
-        for folder, written in zip(folders, pool.map(redraw, folders), strict=True):
+    folders = sorted(folders, key=lambda folder: -len(list((folder / "runs").glob("*.json"))))  # the longest first
+    with ProcessPoolExecutor(min(len(every), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        for folder, written in zip(folders, pool.map(_redrawn, folders, map(_question, folders)), strict=True):
             number = len(list((folder / "runs").glob("*.json")))
             print(f"{folder}: {len(written)} files from {number} records; read {folder / 'report.html'}")
+        page, explorer = write_index(results, list(pool.map(entry, every)))
+    print(f"{page}: all studies; to filter their configurations, open {explorer}")
+
+
+def _redrawn(folder: Path, question: str | None) -> list[Path]:
+    """What is written of a study; in a process of its own."""
+    from bench.report import redraw
+
+    return redraw(folder, question=question)
+
+
+def _question(folder: Path) -> str | None:
+    """What the study's file asks, for a page that has no question yet; None where there is no such file here."""
+    from bench.report.page.study_page import asked
+
+    file = studies.files().get(folder.parent.name)
+    return studies.question(file) if file and not asked(folder / "README.md") else None
 
 
 def main() -> None:
