@@ -94,9 +94,11 @@ def opened(file: Path, *, background: str = WHITE, upright: bool = True) -> Imag
     with Image.open(file) as picture:
         done = orientation(picture) if _turns_itself(picture) else 1  # asked before it is loaded
         flat = flattened(picture, str(file), background=background)
+        noted = orientation(picture)
+        flat.info = {}  # the note is heeded, or meant not to be: nobody shall turn the picture again
         if done != 1:
             return flat if upright else turned(flat, BACK.get(done, done))
-        return turned(flat, orientation(picture)) if upright else flat
+        return turned(flat, noted) if upright else flat
 
 
 def turned(picture: Image.Image, noted: int) -> Image.Image:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +16,13 @@ from PIL import Image, ImageOps
 
 from bench.errors import BadInput
 from bench.tasks.detection.boxes import Truth
+from bench.tasks.detection.frames import stated
+from bench.tasks.folders import is_there
+from bench.tasks.notes import Notes
 from bench.tasks.pictures import flattened
-from bench.tasks.pools import Pool
+from bench.tasks.pools import REPEATS, Pool, repeats, untested
 from bench.tasks.understood import Understood, notes_of, sizes_of
 
-PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-"""The parts of a set, and what their folders are called."""
 LARGEST_VAL = 1000
 THINNEST = 0.01
 """Pixels below which a side of a box is none: resized and in float32, it would have no area left."""
@@ -88,18 +88,20 @@ def in_file(file: Path, title: str, width: Any, height: Any) -> Picture:
     Raises:
         BadInput: they do not, and it cannot be read.
     """
-    if not all(isinstance(side, int | float) and 1 <= side < math.inf for side in (width, height)):
+    size = stated((width, height))
+    if size is None:
         try:
             with Image.open(file) as opened:
-                width, height = opened.size
+                size = opened.size
         except Exception as error:  # PIL has a dozen ways to say that a file is broken, or a bomb
             raise BadInput(f"{file} cannot be read, and its annotation does not say its size: {error}") from None
-    return Picture(title, int(width), int(height), partial(Image.open, file))
+    return Picture(title, *size, partial(Image.open, file))
 
 
 def source(
     name: str, classes: Sequence[str], parts: Mapping[str, Part], *, stamp: str, flip: bool = True,
     vertical: bool = False, default_val: int | None = None, removed: Mapping[str, int] | None = None,
+    notes: Notes | None = None, keys: Sequence[Hashable] | None = None,
 ) -> Source:  # fmt: skip
     """Checks the boxes and makes one pool of all parts.
 
@@ -114,33 +116,50 @@ def source(
         flip, vertical: as in `Source`.
         default_val: pictures to validate on where none are given; None for a fifth, at most 1,000.
         removed: what the reader left out, for the record.
+        notes: what the reader did, for people.
+        keys: of all pictures in the order of the parts, equal where they are the same picture; None where none is there
+            twice. Such pictures are trained on once, or, where they are in test or validation, not at all.
 
     Raises:
-        BadInput: a part without pictures, no box at all, or a class that only val or test has.
+        BadInput: a part without pictures, no box at all, boxes in fractions, or a class that only val or test has.
     """
+    notes = notes or Notes()
     if empty := [part for part, those in parts.items() if not those.pictures]:
         raise BadInput(f"{name}: there are no pictures in {empty[0]}")
     truths, mended = _checked(parts.values())
     if all(truth.crowd.all() for truth in truths):
         raise BadInput(f"{name}: not one box is marked on {len(truths)} pictures: there is nothing to detect")
-    learnt = {mark.label for mark in parts["train"].marks if not mark.crowd}
+    pool = _pool(
+        name, parts, keys, notes, sha256=_fingerprint(classes, parts, truths, stamp), flip=flip, default_val=default_val
+    )
+    _check_classes(name, classes, parts, pool)
+    counts = {**(removed or {}), **mended, **notes.counts}
+    return Source(replace(pool, removed=counts, notes=notes.all), tuple(classes), truths, vertical)
+
+
+def _check_classes(name: str, classes: Sequence[str], parts: Mapping[str, Part], pool: Pool) -> None:
+    """Refuses a class that nothing can learn, as it is marked in val or test alone."""
+    names = list(parts)
+    start = sum(len(parts[part].pictures) for part in names[: names.index("train")])
+    train = set((pool.development - start).tolist())
+    learnt = {mark.label for mark in parts["train"].marks if not mark.crowd and mark.picture in train}
     for part, those in parts.items():
-        if new := {mark.label for mark in those.marks if not mark.crowd} - learnt:
+        if part != "train" and (new := {mark.label for mark in those.marks if not mark.crowd} - learnt):
             raise BadInput(
                 f"{name}: class {classes[min(new)]!r} occurs in {part} but not in train: nothing can learn it"
             )
-    pool = _pool(
-        name, parts, sha256=_fingerprint(classes, parts, truths, stamp), flip=flip,
-        default_val=default_val, removed={**(removed or {}), **mended},
-    )  # fmt: skip
-    return Source(pool, tuple(classes), truths, vertical)
 
 
-def _pool(name: str, parts: Mapping[str, Part], *, default_val: int | None, **said: Any) -> Pool:
+def _pool(
+    name: str, parts: Mapping[str, Part], keys: Sequence[Hashable] | None, notes: Notes, *,
+    default_val: int | None, **said: Any,
+) -> Pool:  # fmt: skip
     """The pictures of all parts in a row, and which are of which part."""
     pictures = [picture for part in parts.values() for picture in part.pictures]
     ends = np.cumsum([len(part.pictures) for part in parts.values()])
     rows = dict(zip(parts, np.split(np.arange(len(pictures)), ends[:-1]), strict=True))
+    if keys is not None:
+        rows = _apart(name, rows, keys, [picture.title for picture in pictures], notes)
     train = len(rows["train"])
     hold_out = 0 if "test" in parts else max(1, train // 5)
     return Pool(
@@ -159,6 +178,24 @@ def _pool(name: str, parts: Mapping[str, Part], *, default_val: int | None, **sa
     )
 
 
+def _apart(
+    name: str, rows: dict[str, np.ndarray], keys: Sequence[Hashable], titles: Sequence[str], notes: Notes
+) -> dict[str, np.ndarray]:
+    """The rows of each part without those pictures of train that are elsewhere too or there twice."""
+    val, test = rows.get("val"), rows.get("test")
+    rows["train"], removed = repeats(keys, np.zeros(len(keys), int), test=test, val=val)
+    if val is not None and test is not None:
+        rows["val"], both = untested(keys, val, test)
+        removed["test_duplicates_removed"] += both
+    for why, those in removed.items():
+        example = titles[those[0]] if those else ""
+        notes.add("dropped", f"pictures {REPEATS[why]}", example, count=len(those), key=why)
+    for part in rows:
+        if not len(rows[part]):
+            raise BadInput(f"{name}: every picture of {part} is in another part too")
+    return rows
+
+
 def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
     """The truth of every picture, and how many boxes were mended or dropped."""
     pictures: list[Picture] = []
@@ -171,6 +208,8 @@ def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
     crowd = np.array([mark.crowd for mark in marks], bool)
     area = np.array([np.nan if mark.area is None else mark.area for mark in marks], np.float64)
     frame = np.array([[p.width, p.height] * 2 for p in pictures], np.float64)[owner]
+    if len(ends := boxes[np.isfinite(boxes)]) and ends.min() >= 0 and ends.max() <= 1:
+        raise BadInput(f"no box reaches beyond 1, as in {boxes[0].tolist()}: these are fractions; give pixels")
     degenerate = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= THINNEST).all(1))
     inside = np.clip(boxes, 0, frame)
     sides = inside[:, 2:] - inside[:, :2]
@@ -217,7 +256,7 @@ def _fingerprint(classes: Sequence[str], parts: Mapping[str, Part], truths: Sequ
 
 def check_there(files: Sequence[Path], kind: str, *, listed: str) -> None:
     """Refuses a list of files of which some are not there."""
-    if missing := [file for file in files if not file.is_file()]:
+    if missing := [file for file in files if not is_there(file)]:
         raise BadInput(
             f"{len(missing)} of {len(files)} {kind} are missing, the first {missing[0]}: put them there, "
             f"or take them out of {listed}"
@@ -230,11 +269,11 @@ def stamp_of(files: Sequence[Path]) -> str:
     Raises:
         BadInput: some are not there, or one is listed twice, as in train and in test.
     """
+    check_there(files, "pictures", listed="the annotations")
     times = Counter(file.resolve() for file in files)
     if len(files) > len(times):
         twice = next(file for file in files if times[file.resolve()] > 1)
         raise BadInput(f"{twice} is listed twice, in one part or in two: list every picture once")
-    check_there(files, "pictures", listed="the annotations")
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size

@@ -1,46 +1,53 @@
-"""Annotations in COCO's format (cocodataset.org, "Data format"), in the folder layouts that tools write."""
+"""Pictures with boxes in COCO's format, in the folder layouts that tools write."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
-from bench.tasks.detection.box_pools import PARTS, Mark, Part, Source, in_file, source, stamp_of
+from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, in_file, source, stamp_of
+from bench.tasks.detection.coco_json import File, parsed
+from bench.tasks.detection.frames import Entry, count_unlisted, framed, reach, restamped
+from bench.tasks.detection.places import Places
+from bench.tasks.folders import PARTS, below, contents, entries, part_of, refuse_strangers, title
+from bench.tasks.notes import Notes
+from bench.tasks.pictures import WHITE
 
 LAYOUTS = (
     "annotations/instances_{train,val,test}*.json or {train,val,test}.json with the pictures in folders of those "
     "names, in images/ or in data/; {train,valid,test}/_annotations.coco.json beside the pictures; or one .json"
 )
-_ID, _NUMBER = (int, str), (int, float, type(None))
-KEYS: dict[str, dict[str, tuple[type, ...]]] = {
-    "images": {"id": _ID, "file_name": (str,), "width": _NUMBER, "height": _NUMBER},
-    "categories": {"id": _ID, "name": (str,)},
-    "annotations": {
-        **{"id": _ID, "image_id": _ID, "category_id": _ID},
-        **{"bbox": (list,), "area": _NUMBER, "iscrowd": (int, type(None))},
-    },
-}
-"""What each list's entries must have, and of which type; what may be missing may be None."""
+NAMED = re.compile(r"(instances|annotations|coco)?[_.\- ]*([a-z]+)([_.\- ]*\d*)(.*)", re.IGNORECASE)
+"""A file's name: what it is of, its part, a year, and what else stands there."""
+BESIDE = "_annotations.coco.json"
 
 
-def load(path: Path) -> Source:
-    """The pictures and boxes of a folder in one of the layouts.
+def load(path: Path, background: str = WHITE) -> Source:
+    """The pictures and boxes of a folder in one of the layouts; kept while its files are the same.
+
+    What was done to them stands in the pool's notes.
+
+    Args:
+        path: the folder.
+        background: what transparent pictures are laid on.
 
     Raises:
-        BadInput: no such folder, none of the layouts, or as `read`.
+        BadInput: no such folder, none of the layouts, not COCO's JSON, pictures that are missing or cannot be read, or
+            names that lead out of the folder.
     """
     path = path.expanduser().absolute()
-    return read(path.name, files(path))
+    if not path.is_dir():
+        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
+    return _load(path, background, stamps(below(path)))
 
 
 def read(name: str, parts: Mapping[str, Path]) -> Source:
-    """The pictures and boxes of the annotation file of each part; kept while these files are the same.
+    """The pictures and boxes of a declared set, given the annotation file of each part.
 
     Raises:
         BadInput: not COCO's JSON, or pictures that are missing.
@@ -48,100 +55,120 @@ def read(name: str, parts: Mapping[str, Path]) -> Source:
     return _read(name, tuple(parts.items()), stamps(parts.values()))
 
 
-def files(path: Path) -> dict[str, Path]:
-    """The annotation file of each part that there is; "train" alone where there is only one."""
-    if not path.is_dir():
-        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
-    found: dict[str, Path] = {}
-    for part, names in PARTS.items():
-        forms = ("{}/_annotations.coco.json", "{}.json", "annotations/{}.json")
-        patterns = [f"annotations/instances_{names[0]}*.json", *(form.format(name) for name in names for form in forms)]
-        those = [file for pattern in patterns for file in sorted(path.glob(pattern)) if file.is_file()]
-        if len(those) > 1:
-            raise BadInput(f"{path} has two annotation files for {part}, {those[0].name} and {those[1].name}")
-        found |= {part: those[0]} if those else {}
-    single = [file for pattern in ("*.json", "annotations/*.json") for file in sorted(path.glob(pattern))]
-    if not found and len(single) == 1 and single[0].is_file():
-        found = {"train": single[0]}
-    if "train" not in found:
-        others = f" (there are {', '.join(file.name for file in single[:4])})" if single else ""
-        raise BadInput(f"{path} has no annotations to train on{others}: looked for {LAYOUTS}")
-    return found
+@lru_cache(maxsize=4)
+def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
+    notes = Notes()
+    those = files(path, notes)
+    found = {part: parsed(file, notes) for part, file in those.items()}
+    places = {part: Places.of(path, file, part, notes) for part, file in those.items()}
+    where = {part: places[part].find([str(e["file_name"]) for e in found[part].images.values()]) for part in those}
+    every = [file for one in where.values() for file in one]
+    stamp = stamp_of(every)
+    listed = [each for part in those for each in _entries(found[part], where[part])]
+    pictures = framed(path.name, listed, notes)
+    count_unlisted(path, every, notes)
+    made, start = {}, 0
+    for part in those:
+        own = pictures[start : start + len(where[part])]
+        start += len(own)
+        shown = [Picture(each.title, each.width, each.height, each.read(background)) for each in own]
+        made[part] = _part(found[part], shown, _numbers(found))
+    return source(
+        path.name, list(_numbers(found)), made, stamp=restamped(stamp, pictures, background),
+        notes=notes, keys=contents(every),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4)
 def _read(name: str, parts: tuple[tuple[str, Path], ...], _stamps: tuple[Any, ...]) -> Source:
-    parsed = {part: _parsed(file) for part, file in parts}
-    numbers: dict[str, int] = {}
-    for top in parsed.values():
-        used = {mark["category_id"] for mark in top["annotations"]}
-        for category in top["categories"]:
-            if category["id"] in used:  # others, such as the heading that Roboflow puts first, cannot be learned
-                numbers.setdefault(category["name"], len(numbers))
-    files = {part: _pictures(parsed[part], file, part) for part, file in parts}
-    stamp = stamp_of([file for those in files.values() for file in those])
-    made = {part: _part(parsed[part], file.name, files[part], numbers) for part, file in parts}
-    return source(name, list(numbers), made, stamp=stamp)
-
-
-def _pictures(top: dict[str, Any], file: Path, part: str) -> list[Path]:
-    """Where the pictures are: in the first of the usual folders that has the first one."""
-    home = file.parent.parent if file.parent.name == "annotations" else file.parent
-    named = file.stem.removeprefix("instances_")
-    usual = (f"images/{named}", named, f"images/{part}", part, "images", "data", ".")
-    tried = [home] if file.name == "_annotations.coco.json" else [home / where for where in usual]
-    names = [entry["file_name"].replace("\\", "/") for entry in top["images"]]
-    those = [folder for folder in tried if folder.is_dir()]
-    return [next((one for one in those if (one / names[0]).is_file()), those[0]) / name for name in names]
-
-
-def _part(top: dict[str, Any], where: str, files: list[Path], numbers: Mapping[str, int]) -> Part:
-    rows = {entry["id"]: row for row, entry in enumerate(top["images"])}
-    if len(rows) < len(files):
-        raise BadInput(f"{where} has {len(files) - len(rows)} ids of images twice")
-    names = {category["id"]: category["name"] for category in top["categories"]}
-    part = Part(
-        [
-            in_file(file, entry["file_name"], entry.get("width"), entry.get("height"))
-            for file, entry in zip(files, top["images"], strict=True)
+    notes = Notes()
+    found = {part: parsed(file, notes) for part, file in parts}
+    made, every = {}, []
+    for part, file in parts:
+        images = list(found[part].images.values())
+        where = Places.of(file.parent.parent, file, part, notes).find([str(e["file_name"]) for e in images])
+        shown = [
+            in_file(each, entry["file_name"], entry.get("width"), entry.get("height"))
+            for each, entry in zip(where, images, strict=True)
         ]
-    )
-    for mark in top["annotations"]:
-        image, category = mark["image_id"], mark["category_id"]
-        for kind, id_, known in (("image", image, rows), ("category", category, names)):
-            if id_ not in known:
-                raise BadInput(f"{where}: annotation {mark['id']} is of {kind} {id_!r}, which the file does not list")
-        try:
-            x, y, width, height = map(float, mark["bbox"])
-            area = float(mark.get("area") or 0)
-        except (TypeError, ValueError, OverflowError):
-            said = f"{where}: annotation {mark['id']} has the bbox {mark['bbox']!r}"
-            raise BadInput(f"{said}: it must be [x, y, width, height]") from None
-        box, crowd = (x, y, x + width, y + height), bool(mark.get("iscrowd"))
-        known_area = area if 0 < area < math.inf else None
-        part.marks.append(Mark(rows[image], box, numbers[names[category]], crowd, known_area))
-    return part
+        made[part] = _part(found[part], shown, _numbers(found))
+        every += where
+    return source(name, list(_numbers(found)), made, stamp=stamp_of(every))
 
 
-def _parsed(file: Path) -> dict[str, Any]:
-    """The file's three lists, each entry with the keys that are needed.
+def files(path: Path, notes: Notes) -> dict[str, Path]:
+    """The annotation file of each part that there is; "train" alone where there is only one.
 
     Raises:
-        BadInput: it is not COCO's JSON.
+        BadInput: none to train on, two for one part, or a folder with annotations that is of no part.
     """
-    try:
-        top = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{file} cannot be read as JSON: {error}") from None
-    for key, fields in KEYS.items():
-        if not isinstance(top, dict) or not isinstance(top.get(key), list):
-            raise BadInput(f"{file.name} has no list {key!r}: this is not COCO's JSON for detection")
-        for i, entry in enumerate(top[key]):
-            for name, kinds in fields.items():
-                value = entry.get(name) if isinstance(entry, dict) else None
-                if not isinstance(value, kinds):
-                    lacks = f"no {name!r}" if value is None else f"the {name} {str(value)[:40]!r}"
-                    raise BadInput(f"{file.name}: entry {i} of {key!r} has {lacks}: this is not COCO's JSON")
-    if not top["images"]:
-        raise BadInput(f"{file.name} lists no pictures")
-    return dict(top)
+    top = entries(path, notes)
+    inside = [folder for folder in top.folders if folder.name.casefold() == "annotations"]
+    loose = [*top.files, *(file for folder in inside for file in entries(folder, notes).files)]
+    loose = [file for file in loose if file.suffix.lower() == ".json"]
+    found: list[tuple[str, Path]] = [(part, file) for file in loose if (part := named(file))]
+    strangers = []
+    for folder in (folder for folder in top.folders if folder not in inside):
+        here = [file for file in entries(folder).files if file.suffix.lower() == ".json"]
+        chosen = [file for file in here if file.name.casefold() == BESIDE] or here
+        if part := part_of(folder.name):
+            found += [(part, file) for file in chosen]
+        elif any(file.name.casefold() == BESIDE for file in chosen):
+            strangers.append(folder)
+    made: dict[str, Path] = {}
+    for part in PARTS:
+        those = sorted({file for one, file in found if one == part})
+        if len(those) > 1:
+            raise BadInput(f"{path} has two annotation files for {part}, {those[0].name} and {those[1].name}")
+        made |= {part: those[0]} if those else {}
+    if not made and len(loose) == 1:
+        made = {"train": loose[0]}
+    if "train" not in made:
+        others = f" (there are {', '.join(file.name for file in loose[:4])})" if loose else ""
+        raise BadInput(f"{path} has no annotations to train on{others}: looked for {LAYOUTS}")
+    refuse_strangers(strangers, path, title(made["train"]))
+    for file in loose:
+        if file not in made.values():
+            notes.add("ignored", "JSON files that are of no part by their names", title(file))
+    return made
+
+
+def named(file: Path) -> str | None:
+    """The part that a file is of: "instances_Train2017", "val", "test_annotations" and their like."""
+    match = NAMED.fullmatch(file.stem)
+    if match is None:
+        return None
+    kind, part, _, rest = match.groups()
+    if kind is None and rest.strip("_.- ").casefold() not in ("", "annotations", "coco", "instances"):
+        return None
+    return part_of(part)
+
+
+def _numbers(found: Mapping[str, File]) -> dict[str, int]:
+    """The index of every class that a box is of; others, such as the heading that Roboflow puts first, have none."""
+    numbers: dict[str, int] = {}
+    for one in found.values():
+        used = {box.category for box in one.boxes}
+        for id_, name in one.categories.items():
+            if id_ in used:
+                numbers.setdefault(name, len(numbers))
+    return numbers
+
+
+def _entries(found: File, where: Sequence[Path]) -> list[Entry]:
+    boxes: dict[Any, list[tuple[float, float, float, float]]] = {}
+    for box in found.boxes:
+        boxes.setdefault(box.image, []).append(box.box)
+    return [
+        Entry(file, entry["file_name"], (entry.get("width"), entry.get("height")), reach(boxes.get(id_, [])))
+        for file, (id_, entry) in zip(where, found.images.items(), strict=True)
+    ]
+
+
+def _part(found: File, pictures: list[Picture], numbers: Mapping[str, int]) -> Part:
+    rows = {id_: row for row, id_ in enumerate(found.images)}
+    marks = [
+        Mark(rows[box.image], box.box, numbers[found.categories[box.category]], box.crowd, box.area)
+        for box in found.boxes
+    ]
+    return Part(pictures, marks)

@@ -9,6 +9,7 @@ from bench.errors import BadInput
 from bench.tasks.detection import coco, voc
 from bench.tasks.detection.box_pools import Source
 from bench.tasks.detection.task import BoxTask
+from bench.tasks.pictures import WHITE, colour
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,10 +24,12 @@ class _Folder(BoxTask):
     head_width: int = 64
     head_depth: int = 2
     augment: bool = True
+    background: str = WHITE
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
             raise BadInput(f"path={self.path!r}: give a folder, as text")
+        colour(self.background)
         super().__post_init__()
 
     @property
@@ -46,11 +49,12 @@ class CocoFolder(_Folder):
             fifth of the rest to validate on.
         train, val, test: at most so many pictures of each; None for all.
         detector, head_width, head_depth, augment: as in `Detection`.
+        background: the colour that transparent pictures are laid on, by name or as "#rrggbb".
     """
 
     def source(self) -> Source:
         """All pictures of the folder with their boxes."""
-        return coco.load(Path(self.path))
+        return coco.load(Path(self.path), self.background)
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,4 +69,4 @@ class VocFolder(_Folder):
 
     def source(self) -> Source:
         """All pictures of the folder with their boxes."""
-        return voc.load(Path(self.path))
+        return voc.load(Path(self.path), self.background)

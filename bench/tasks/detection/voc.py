@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from bench.errors import BadInput
+from bench.errors import BadInput, shown
 from bench.tasks.caches import stamps
-from bench.tasks.detection.box_pools import PARTS, Mark, Part, Source, check_there, in_file, source, stamp_of
-from bench.tasks.pictures import PICTURES
+from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_there, in_file, source, stamp_of
+from bench.tasks.detection.frames import Entry, count_unlisted, framed, reach, restamped
+from bench.tasks.folders import PARTS, below, contents, entries, part_of, parts_of, refuse_strangers, title
+from bench.tasks.notes import Notes
+from bench.tasks.pictures import PICTURES, WHITE
 
 LAYOUTS = (
     "Annotations/*.xml with JPEGImages/ and ImageSets/Main/{train,val,test}.txt, or .xml files beside their pictures, "
@@ -30,18 +33,26 @@ class Annotation(NamedTuple):
     objects: list[tuple[str, tuple[float, float, float, float], bool]]
 
 
-def load(path: Path) -> Source:
-    """The pictures and boxes of a folder in one of the layouts.
+def load(path: Path, background: str = WHITE) -> Source:
+    """The pictures and boxes of a folder in one of the layouts; kept while its files are the same.
+
+    What was done to them stands in the pool's notes.
+
+    Args:
+        path: the folder.
+        background: what transparent pictures are laid on.
 
     Raises:
-        BadInput: no such folder, none of the layouts, or as `read`.
+        BadInput: no such folder, none of the layouts, not VOC's XML, or pictures that are missing or cannot be read.
     """
     path = path.expanduser().absolute()
-    return read(path.name, pairs(path))
+    if not path.is_dir():
+        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
+    return _load(path, background, stamps(below(path)))
 
 
 def read(name: str, parts: Pairs) -> Source:
-    """The pictures and boxes of those files; kept while the annotations are the same.
+    """The pictures and boxes of a declared set's files; kept while the annotations are the same.
 
     Raises:
         BadInput: not VOC's XML, or annotations or pictures that are missing.
@@ -53,66 +64,122 @@ def read(name: str, parts: Pairs) -> Source:
 
 
 @lru_cache(maxsize=4)
+def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
+    notes = Notes()
+    parts = pairs(path, notes)
+    check_there([file for those in parts.values() for file, _ in those], "annotations", listed="the list")
+    every = [where for those in parts.values() for _, where in those]
+    stamp = stamp_of(every)
+    found = {part: [annotation(file) for file, _ in those] for part, those in parts.items()}
+    listed = [
+        Entry(where, where.name, (each.width, each.height), reach([box for _, box, _ in each.objects]))
+        for part, those in parts.items()
+        for each, (_, where) in zip(found[part], those, strict=True)
+    ]
+    pictures = framed(path.name, listed, notes)
+    count_unlisted(path, every, notes)
+    shown = iter([Picture(each.title, each.width, each.height, each.read(background)) for each in pictures])
+    numbers = _numbers(found)
+    made = {part: _part(those, [next(shown) for _ in those], numbers) for part, those in found.items()}
+    stamp = restamped(stamp, pictures, background)
+    return source(path.name, list(numbers), made, stamp=stamp, notes=notes, keys=contents(every))
+
+
+@lru_cache(maxsize=4)
 def _read(name: str, parts: tuple[tuple[str, tuple[tuple[Path, Path], ...]], ...], _stamps: tuple[Any, ...]) -> Source:
-    read = {part: [(annotation(file), where) for file, where in those] for part, those in parts}
-    classes = sorted({label for those in read.values() for found, _ in those for label, *_ in found.objects})
-    numbers = {label: i for i, label in enumerate(classes)}
+    found = {part: [annotation(file) for file, _ in those] for part, those in parts}
+    numbers = _numbers(found)
     stamp = stamp_of([where for _, those in parts for _, where in those])
-    made = {
-        part: Part(
-            [in_file(where, where.name, found.width, found.height) for found, where in those],
-            [
-                Mark(row, box, numbers[label], difficult)
-                for row, (found, _) in enumerate(those)
-                for label, box, difficult in found.objects
-            ],
-        )
-        for part, those in read.items()
-    }
-    return source(name, classes, made, stamp=stamp)
+    made = {}
+    for part, those in parts:
+        sized = zip(found[part], those, strict=True)
+        shown = [in_file(where, where.name, each.width, each.height) for each, (_, where) in sized]
+        made[part] = _part(found[part], shown, numbers)
+    return source(name, list(numbers), made, stamp=stamp)
 
 
-def pairs(path: Path) -> dict[str, list[tuple[Path, Path]]]:
+def _numbers(found: Mapping[str, Sequence[Annotation]]) -> dict[str, int]:
+    """The index of every class, by the alphabet."""
+    labels = sorted({label for those in found.values() for each in those for label, *_ in each.objects})
+    return {label: i for i, label in enumerate(labels)}
+
+
+def _part(found: Sequence[Annotation], pictures: list[Picture], numbers: Mapping[str, int]) -> Part:
+    marks = [
+        Mark(row, box, numbers[label], difficult)
+        for row, each in enumerate(found)
+        for label, box, difficult in each.objects
+    ]
+    return Part(pictures, marks)
+
+
+def pairs(path: Path, notes: Notes) -> dict[str, list[tuple[Path, Path]]]:
     """Annotation and picture of every sample of each part; "train" alone where no parts are given."""
-    if not path.is_dir():
-        raise BadInput(f"{'a file' if path.is_file() else 'no folder'}: {str(path)!r}; give a folder with {LAYOUTS}")
-    if (path / "Annotations").is_dir():
-        lists = {part: path / "ImageSets" / "Main" / f"{part}.txt" for part in ("trainval", *PARTS)}
-        named = {part: _names(file) for part, file in lists.items() if file.is_file()}
-        whole = named.pop("trainval", None)
-        if whole is not None:
-            named.setdefault("train", whole)
-        found = {part: [path / "Annotations" / f"{name}.xml" for name in names] for part, names in named.items()}
-        found = found or {"train": sorted((path / "Annotations").glob("*.xml"))}
-        beside = next((path / name for name in ("JPEGImages", "images") if (path / name).is_dir()), path)
+    folders = entries(path, notes).folders
+    kept = next((folder for folder in folders if folder.name.casefold() == "annotations"), None)
+    if kept is not None:
+        found = _listed(path, kept, notes)
+        beside = next((f for name in ("jpegimages", "images") for f in folders if f.name.casefold() == name), path)
         places = dict.fromkeys(found, beside)
     else:
-        there = [(part, path / name) for part, names in PARTS.items() for name in names if (path / name).is_dir()]
-        places = dict(there) or {"train": path}
-        if len(there) > len(places):
-            raise BadInput(f"{path} has both val/ and valid/: keep one")
-        found = {part: sorted(place.glob("*.xml")) for part, place in places.items()}
+        places = parts_of(folders, path)
+        if any(map(_of_xml, places.values())):
+            refuse_strangers((f for f in folders if part_of(f.name) is None and _of_xml(f)), path, "the parts")
+        else:
+            places = {"train": path}
+        found = {part: _of_xml(place, notes) for part, place in places.items()}
+        found = {part: those for part, those in found.items() if those or part == "train"}
     if not found.get("train"):
         raise BadInput(f"{path} has no annotations to train on: looked for {LAYOUTS}")
     pictures = {place: _pictures(place) for place in set(places.values())}
     return {
-        part: [(file, pictures[place].get(file.stem, place / f"{file.stem}.jpg")) for file in found[part]]
-        for part, place in places.items()
+        part: [(file, pictures[places[part]].get(file.stem, places[part] / f"{file.stem}.jpg")) for file in those]
+        for part, those in found.items()
     }
+
+
+def _listed(path: Path, folder: Path, notes: Notes) -> dict[str, list[Path]]:
+    """The annotations of each part as ImageSets/Main/*.txt list them; all of them where there are no lists."""
+    lists: dict[str, Path] = {}
+    main = path / "ImageSets" / "Main"
+    for file in entries(main, notes).files if main.is_dir() else []:
+        part = "trainval" if file.stem.casefold() == "trainval" else part_of(file.stem)
+        if part and file.suffix.lower() == ".txt":
+            if part in lists:
+                raise BadInput(f"{main} has both {lists[part].name} and {file.name}: keep one")
+            lists[part] = file
+    whole = lists.pop("trainval", None)
+    lists = {part: lists[part] for part in PARTS if part in lists}
+    if whole is not None:
+        lists.setdefault("train", whole)  # the last: fingerprints know the order
+    there = _of_xml(folder, notes)
+    found = {part: [folder / f"{name}.xml" for name in _names(file)] for part, file in lists.items()}
+    if not found:
+        return {"train": there}
+    for file in set(there) - {file for those in found.values() for file in those}:
+        notes.add("ignored", "annotations that no list names", title(file))
+    return found
+
+
+def _of_xml(folder: Path, notes: Notes | None = None) -> list[Path]:
+    return [file for file in entries(folder, notes).files if file.suffix.lower() == ".xml"]
 
 
 def _names(file: Path) -> list[str]:
     """What stands first in every line: a class's own list has 1 or -1 behind it."""
     try:
-        return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [line.split()[0] for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise BadInput(f"{file} cannot be read as a list of names: {error}") from None
+    if odd := [name for name in names if "/" in name or "\\" in name or name in (".", "..")]:
+        raise BadInput(f"{file} lists {shown(odd[0])!r}: give names without folders and endings")
+    return names
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by their names without suffix."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+    for file in entries(folder).files:
         if file.suffix.lower() in PICTURES and found.setdefault(file.stem, file) != file:
             raise BadInput(f"{folder} has {found[file.stem].name} and {file.name}: one annotation cannot be of both")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import BadInput, say_once, shown
-from bench.tasks.folders import below, entries, parts_of, refuse_strangers, title
+from bench.tasks.folders import below, contents, entries, parts_of, refuse_strangers, title
 from bench.tasks.images.decode import TOO_MANY
 from bench.tasks.notes import Notes
 from bench.tasks.pictures import PICTURES, WHITE, Look, look, opened
@@ -183,16 +183,6 @@ def _count_mended(looks: Sequence[Look], listed: Sequence[Found], background: st
             notes.add("mended", what, title(found.file), key="pictures_flattened")
         if seen.frames:
             notes.add("assumed", "pictures of several frames or pages: the first is taken", title(found.file))
-
-
-def contents(files: Sequence[Path]) -> list[tuple[int, bytes]]:
-    """A key of each file's bytes: the size and, where others have the same size, the sha256."""
-    sizes = [file.stat().st_size for file in files]
-    alike = Counter(sizes)
-    return [
-        (size, hashlib.sha256(file.read_bytes()).digest() if alike[size] > 1 else b"")
-        for file, size in zip(files, sizes, strict=True)
-    ]
 
 
 def _fingerprint(path: Path, listed: Sequence[Found], notes: Notes, background: str) -> str:

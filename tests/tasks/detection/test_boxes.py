@@ -167,6 +167,10 @@ def test_pictures_that_are_too_many_are_decoded_on_demand(tmp_path, monkeypatch)
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     folder = coco_folder(tmp_path / "set")
-    (folder / "val2017" / "b.png").write_bytes(b"no picture")
+    whole, inputs = (folder / "val2017" / "b.png").read_bytes(), ImageInputs(32, (0.5,) * 3, (0.5,) * 3)
+    (folder / "val2017" / "b.png").write_bytes(whole[:90])  # its head can be read
     with pytest.raises(BadInput, match=r"b.png cannot be read .*mend it, or take it out of the annotations"):
-        CocoFolder(str(folder)).data(ImageInputs(32, (0.5,) * 3, (0.5,) * 3), seed=0)
+        CocoFolder(str(folder)).data(inputs, seed=0)
+    (folder / "val2017" / "b.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"1 of 9 pictures cannot be read, the first .*b.png"):
+        CocoFolder(str(folder)).sizes()

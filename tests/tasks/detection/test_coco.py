@@ -105,7 +105,7 @@ def broken(change):
     [
         ([], "no list 'images': this is not COCO's JSON"),
         (broken(lambda top: top.pop("categories")), "no list 'categories'"),
-        (broken(lambda top: top["annotations"][1].pop("bbox")), "entry 1 of 'annotations' has no 'bbox'"),
+        (broken(lambda top: top["annotations"][1].pop("bbox")), "annotation 1 has no 'bbox' and no 'segmentation'"),
         (broken(lambda top: top["annotations"][0].update(image_id=99)), "annotation 0 is of image 99, which"),
         (broken(lambda top: top["annotations"][2].update(category_id=8)), "annotation 2 is of category 8, which"),
         (broken(lambda top: top["annotations"][2].update(bbox=[1, 2, 3])), r"bbox \[1, 2, 3\]: it must be \[x, y, wid"),

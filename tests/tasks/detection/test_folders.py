@@ -180,7 +180,7 @@ def test_voc_folders_and_pictures_that_are_there_twice(tmp_path):
             draw(tmp_path / place / f"{name}.png", boxes)
     with pytest.raises(BadInput, match="both val/ and valid/"):
         VocFolder(str(tmp_path)).source()
-    os.rename(tmp_path / "valid", tmp_path / "elsewhere")
+    os.rename(tmp_path / "valid", tmp_path.parent / "elsewhere")
     draw(tmp_path / "train" / "a.jpg", BOXES["a"])
     with pytest.raises(BadInput, match="one annotation cannot be of both"):
         VocFolder(str(tmp_path)).source()

@@ -59,7 +59,8 @@ def test_data_and_their_provenance(task):
     }  # fmt: skip
     plain = CocoFolder(task.path, augment=False).data(INPUTS, seed=0)
     assert plain.train.views == 1
-    assert torch.equal(plain.train.inputs(torch.arange(3), torch.zeros(3).long()), data.val.inputs(torch.arange(3)))
+    train, val = plain.train.inputs(torch.arange(3), torch.zeros(3).long()), data.val.inputs(torch.arange(3))
+    assert torch.equal(train[..., :40, :56], val[..., :40, :56]), "all but the corner that tells the parts"
 
 
 def test_finding_what_is_there_is_perfect_in_the_pictures_own_pixels(task):
