@@ -56,7 +56,12 @@ class BadInput(ValueError):
     """A mistake of the caller's. The command line prints its one line and exits with code 2."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(shown(scrubbed(message), LONGEST))
+        super().__init__(shown(scrubbed(cut(message, 4 * LONGEST)), LONGEST))  # scrubbing 10 MB would take hours
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning and the end of a text of more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3]} … {text[len(text) - most // 3 :]}"
 
 
 def shown(value: object, most: int = 80) -> str:
@@ -71,9 +76,9 @@ def shown(value: object, most: int = 80) -> str:
             value = brief.repr(value)
         except (ValueError, RecursionError):  # a number of more digits than Python writes
             return f"a value of type {type(value).__name__}"
-    if len(value) > most:
-        value = f"{value[: most * 2 // 3]} … {value[len(value) - most // 3 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in value)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in cut(value, most)
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:

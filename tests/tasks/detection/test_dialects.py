@@ -218,7 +218,7 @@ def test_a_message_never_repeats_a_file(tmp_path):
         lambda top: top["images"][0].update(file_name=huge), lambda top: top["annotations"][0].update(bbox=[huge]),
         lambda top: top["categories"][0].update(id=huge), lambda top: top["images"][0].update(width=huge),
     )):  # fmt: skip
-        refused(changed(tmp_path / str(number), change), "")
+        refused(changed(tmp_path / str(number), change), "train2017")
     write_voc(tmp_path / "voc" / "a.xml", BOXES["a"])
     (tmp_path / "voc" / "a.xml").write_text(
         (tmp_path / "voc" / "a.xml").read_text().replace("<xmin>11", "<xmin>" + huge)
