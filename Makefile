@@ -68,7 +68,7 @@ figures: $(INSTALLED) ## Redraw every figure from the records in results/, in se
 claims: $(INSTALLED) ## Hold what others published against the records: confirmed, refuted or inconclusive
 	@$(BIN)/bench claims --scale $(SCALE) --results $(RESULTS)
 
-mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1; what is in results/ is synced first
+mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1: results/ is synced first, a link printed for each study
 	$(BIN)/bench mlflow ui --results $(RESULTS)
 
 smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into build/results

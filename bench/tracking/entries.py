@@ -26,7 +26,8 @@ class Point(NamedTuple):
 
 def started(record: Mapping[str, Any]) -> str:
     """When the run began (ISO 8601, UTC), for sorting; "" if the record does not say."""
-    return str((record.get("provenance") or {}).get("started") or "")
+    provenance = record.get("provenance")
+    return str(provenance.get("started") or "") if isinstance(provenance, Mapping) else ""
 
 
 def span(record: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,6 +65,17 @@ def summaries(records: Iterable[Mapping[str, Any]]) -> dict[str, Summary]:
     family: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
         family[key(record)].append(record)
+    try:
+        return _together(family)
+    except Exception:  # of a record with fields that the page cannot read: it costs its own parent's summary
+        made = {parent: _spanning(runs) for parent, runs in family.items()}
+        for parent, runs in family.items():
+            with suppress(Exception):
+                made |= _together({parent: runs})
+        return made
+
+
+def _together(family: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Summary]:
     made = {parent: _spanning(runs) for parent, runs in family.items()}
     for parent, runs in family.items():
         if baseline := _baseline(runs):

@@ -69,14 +69,17 @@ class _Sync:
             within = tracker.OPENING[database(self.uri) is not None]
             self.experiments[study] = self.worker.call(Experiment, study, self.uri, within=within)
         experiment, records = self.experiments[study], self.records[folder]
+        taken = []
         for record in records:
             new = self._tried(experiment, f"run {record['run_id']}", lambda: experiment.log(record))  # noqa: B023
             self.counts["refused" if new is None else "logged" if new else "present"] += 1
+            taken += [record] if new is not None else []
             self.progress.step(f"{study} ({folder.name})")
-        steps = self._tried(experiment, "summary", lambda: list(experiment.report(folder, records))) or []
+        about = f"what is known of {study} ({folder.name}) as a whole"
+        steps = self._tried(experiment, about, lambda: list(experiment.report(folder, taken))) or []
         done = []
         for step in steps:
-            done.append(self._tried(experiment, "report", step))
+            done.append(self._tried(experiment, f"a part of {study} ({folder.name})", step))
             self.progress.say(f"figures of {study} ({folder.name})")
         self.counts["reports"] += bool(done and done[0])
 

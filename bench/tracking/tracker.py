@@ -37,6 +37,7 @@ class Tracker:
         self._errors = 0
         self._warned = False
         self._worker = Worker()
+        self._refused: set[str] = set()  # by their run_id
         self._experiment: Experiment | None = None
         self._shown: dict[str, list[Mapping[str, Any]]] = defaultdict(list)  # by parent, for its summary
         with self._watched("cannot be reached"):
@@ -52,7 +53,9 @@ class Tracker:
         if self._experiment is None or not self.enabled:
             return
         with self._watched("did not take a run"):
+            self._refused.add(record["run_id"])
             self._worker.call(self._experiment.log, record, within=CALL)
+            self._refused.remove(record["run_id"])
             if record["phase"] in ("final", "reference", "costs"):
                 shown = self._shown[parents.key(record)]
                 shown.append(record)
@@ -69,7 +72,8 @@ class Tracker:
             return
         steps: Iterator[Any] = iter(())
         with self._watched("did not take the figures"):
-            steps = self._experiment.report(Path(folder), Records(Path(folder)).all(), question)
+            taken = [record for record in Records(Path(folder)).all() if record["run_id"] not in self._refused]
+            steps = self._experiment.report(Path(folder), taken, question)
         while self.enabled:
             with self._watched("did not take the figures"):
                 if (step := next(steps, None)) is None:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -614,15 +615,18 @@ def test_what_hangs_later_is_given_up_too(database: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("broken", ["text", "cut", "folder"])
-def test_a_broken_database_is_said_at_once(
-    database: str, tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_database_is_said_at_once(tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "mlflow.db"
     if broken == "folder":
         file.mkdir()
+    elif broken == "text":
+        file.write_bytes(b"no database")
     else:
-        whole = Path(database.removeprefix("sqlite:///")).read_bytes()
-        file.write_bytes(b"no database" if broken == "text" else whole[: len(whole) // 2])
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE runs (name)")
+            connection.executemany("INSERT INTO runs VALUES (?)", [("x" * 1000,)] * 100)
+            connection.commit()
+        file.write_bytes(file.read_bytes()[:50_000])
     begin = time.monotonic()
     with caplog.at_level(logging.WARNING, "bench"):
         assert not Tracker("ranks", f"sqlite:///{file}").enabled
@@ -659,15 +663,18 @@ def unreadable(seed: int) -> dict[str, Any]:
 
 def test_one_bad_record_costs_one_record(database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     odd = record(seed=6, metrics={"test": {"top1": 10**400, "map@50": 0.5}, "val": {"top1": 0.7}})
-    for entry in (record(), *map(unreadable, range(1, 5)), odd):
+    for entry in (record(rank=1), *map(unreadable, range(1, 5)), odd, record(provenance=["none"], seed=7)):
         Records(tmp_path / "bad" / "laptop").write(entry)
     with caplog.at_level(logging.WARNING, "bench"):
         counts = sync(tmp_path, database)
-    assert (counts["logged"], counts["refused"]) == (2, 4)
+    assert (counts["logged"], counts["refused"]) == (2, 5)
     lines = [entry.getMessage() for entry in caplog.records if entry.name.startswith("bench")]
     for seed in range(1, 5):
         assert sum(f"run {record(seed=seed)['run_id']} is not shown in MLflow" in line for line in lines) == 1
     assert len(runs(database, "bad", "tags.kind = 'run'")) == 2
+    known = parents_of(database, "bad")
+    assert known["LoRA(rank=1, at=('q', 'v'))"].data.params["score"] == "0.750 (one seed: no interval)"
+    assert "score" not in known["LoRA(rank=8, at=('q', 'v'))"].data.params, "which has the record with 10**400"
 
 
 def test_one_bad_record_does_not_end_a_tracker(database: str, caplog: pytest.LogCaptureFixture) -> None:
