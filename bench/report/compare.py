@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.report import style
 from bench.report.data import differences
+from bench.report.data.chance import one_class
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.figures import axis
@@ -16,6 +17,7 @@ def compared(group: Group, one: Configuration, other: Configuration) -> Iterator
     yield f"{group.subject} ({group.device})"
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
+    yield from (f"  Beware: {said}" for each in (one, other) if (said := one_class(group, each)))
     less = " (positive: less, which is better)" if differences.sign(group.metric) < 0 else ""
     yield f"  Difference{less}: {_difference(group, one, other)}"
     if costs := [text for text in _costs(one, other) if text]:

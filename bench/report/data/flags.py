@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.report.data.chance import one_class
 from bench.report.data.differences import FULL, whole
 from bench.report.data.groups import Group, scored
 from bench.report.data.measured import Configuration, Record
@@ -79,5 +80,6 @@ def _of_group(group: Group) -> Iterator[str]:
         yield "one configuration alone, with nothing to compare it with."
     elif not group.of(FULL):
         yield "no full fine-tuning to compare with."
+    yield from (f"{said}." for c in group.configurations if (said := one_class(group, c)))
     if group.undefined:
         yield f"the score is not defined for {', '.join(c.label for c in group.undefined)}."

@@ -23,7 +23,7 @@ _PHASES = {
 }
 _BUDGET = ("epochs", "batch_size", "optimizer", "weight_decay", "precision")
 # Keys of provenance that count what was not used, or not whole.
-_LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped|dropped|clipped)")
+_LEFT_OUT = re.compile(r"\w+_(removed|truncated|skipped|dropped|clipped|turned|flattened|computed)")
 
 
 def what_ran(records: Sequence[Record]) -> Iterator[str]:
