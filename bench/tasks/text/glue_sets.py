@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
+from bench.tasks.folders import below
 from bench.tasks.pools import Pool
 from bench.tasks.text.hub_sets import READERS, from_files, from_folder, from_hub
 from bench.tasks.text.sets import deduplicated, fingerprint
@@ -96,7 +97,7 @@ def load(name: str, root: str | None) -> Pool:
     if not folder.is_dir():
         raise BadInput(f"{root!r} is no folder: give one with the train and {GLUE[name].test[0]} files of {name}")
     folder = next((inner for inner in sorted(folder.iterdir()) if inner.is_dir() and plain(inner.name) == name), folder)
-    return _load(name, folder, stamps(sorted(folder.rglob("*"))))
+    return _load(name, folder, stamps(below(folder)))
 
 
 @lru_cache(maxsize=4)

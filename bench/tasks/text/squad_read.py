@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
+from bench.tasks.folders import entries
 from bench.tasks.pools import Pool
 from bench.tasks.text.hub_sets import from_hub
 from bench.tasks.text.sets import fingerprint, normalised
@@ -81,7 +83,7 @@ def load(path: str) -> Source:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
+    found = [file for file in entries(folder).files if fnmatch(file.name, pattern)]
     if len(found) != 1:
         what = f"several: {', '.join(path.name for path in found)}" if found else "none"
         raise BadInput(f"{folder} needs one {pattern}; it has {what}")
@@ -114,8 +116,8 @@ def _answers(columns: dict[str, list[Any]]) -> tuple[Answer, ...]:
 def _parsed(path: Path) -> Iterator[Question]:
     """The questions of a file in SQuAD's JSON: data → paragraphs → qas."""
     try:
-        top = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        top = json.loads(path.read_bytes())  # which may begin with a mark, or be UTF-16
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from None
     for a, article in enumerate(_get(top, "data", list, path.name)):
         at = f"{path.name}: article {a}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import pytest
 
@@ -128,3 +129,23 @@ def test_bad_paths_and_sizes(tmp_path):
     assert "cannot be read as JSON" in said(tmp_path / "text.json")
     write(tmp_path / "empty.json", [])
     assert "has no questions" in said(tmp_path / "empty.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_mark_among_litter(tmp_path, encoding):
+    task = folder(tmp_path / "set")
+    sizes, train = task.sizes(), tmp_path / "set" / "train-v1.1.json"
+    train.write_bytes(train.read_text(encoding="utf-8").encode(encoding))
+    (tmp_path / "set" / "._train-v1.1.json").write_bytes(b"\0")
+    (tmp_path / "set" / "train-old.json").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "set" / "dev-pipe.json")
+    assert task.sizes() == sizes
+
+
+@pytest.mark.parametrize("text", ["[" * 30_000 + "]" * 30_000, '{"data": ' + "[" * 30_000 + "]" * 30_000 + "}"])
+def test_json_nested_deeply(tmp_path, text):
+    task = folder(tmp_path / "set")
+    (tmp_path / "set" / "train-v1.1.json").write_text(text)
+    with pytest.raises(BadInput, match=r"train-v1.1.json") as caught:
+        task.sizes()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1300
