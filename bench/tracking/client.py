@@ -24,7 +24,7 @@ DEFAULTS = {  # of MLflow's own settings, where the user made no choice
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
-LOCKED = 20.0
+LOCKED = 15.0
 """Seconds to wait for another process that writes into the same file."""
 _CHECKED = 500e6
 """Bytes up to which a database is looked through before it is used: a second at most."""

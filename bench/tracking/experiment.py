@@ -146,7 +146,7 @@ class Experiment:
     def _describe(self, folder: Path, records: Sequence[Mapping[str, Any]], question: str) -> bool:
         """What stands above the list of runs: question, answer and where the page is, of every scale."""
         found = self._search(f"tags.kind = 'report' and tags.scale = '{folder.name}'")
-        page = f"#/experiments/{self.number}/runs/{found[0].info.run_id}/artifacts" if found else ""
+        page = view.page(self.number, found[0].info.run_id) if found else ""
         known = self._client.get_experiment(self.number).tags
         new = view.description(folder, records, report=page, question=question, known=known)
         for name, value in new.items():

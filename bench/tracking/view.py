@@ -66,6 +66,11 @@ def link(site: str, number: str) -> str:
     return f"{site}/#/experiments/{number}/runs?{query}"
 
 
+def page(number: str, run_id: str) -> str:
+    """Where the study's page stands among the artefacts of a run, from any of MLflow's pages."""
+    return f"#/experiments/{number}/runs/{run_id}/artifacts/README.md?workflowType=machine_learning"
+
+
 def description(
     folder: Path, records: Sequence[Mapping[str, Any]], *, report: str, question: str, known: Mapping[str, str]
 ) -> dict[str, str]:
@@ -84,10 +89,10 @@ def description(
     from bench.report.page.answer import answer  # here: what the answer needs is not needed by a run
     from bench.report.page.study_page import asked
 
-    question, page = question or asked(folder / "README.md"), "/".join((*folder.absolute().parts[-3:], "README.md"))
+    question, file = question or asked(folder / "README.md"), "/".join((*folder.absolute().parts[-3:], "README.md"))
     tested = scored(groups(records))
     said = f"Scale {folder.name}: {' '.join(answer(tested))}" if tested else f"Scale {folder.name}."
-    where = f"[Table, figures and page]({report}); on disk: `{page}`" if report else f"Page: `{page}`"
+    where = f"[Table, figures and page]({report}); on disk: `{file}`" if report else f"Page: `{file}`"
     own = {f"{_ABOUT}{folder.name}": f"{said}\n\n{where}"[:_LONGEST]}
     parts = {key: value for key, value in known.items() if key.startswith(_ABOUT)} | own
     whole = [question] * bool(question) + [parts[key] for key in sorted(parts)]

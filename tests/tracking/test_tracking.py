@@ -463,7 +463,9 @@ def test_what_the_study_asks_and_finds_stands_above_its_runs(database: str, tmp_
     assert "elpv" in text and "0.750" in text and "0.500" in text, "the answer of the page"
     assert "results/said/laptop/README.md" in text and "results/said/smoke/README.md" in text
     reports = runs(database, "said", "tags.kind = 'report'")
-    assert len(reports) == 2 and all(f"/runs/{run.info.run_id}/artifacts" in text for run in reports)
+    assert len(reports) == 2 and all(
+        f"/runs/{run.info.run_id}/artifacts/README.md?workflowType=machine_learning)" in text for run in reports
+    )
 
 
 def test_a_parent_has_the_figures_of_its_task_and_of_all(database: str, tmp_path: Path) -> None:
