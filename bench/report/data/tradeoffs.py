@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.report import style
 from bench.report.data import differences
+from bench.report.data.budgets import budgets
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.stats import pareto_front
@@ -26,9 +28,20 @@ class Cost:
     of: Callable[[Configuration], float | None]
     unit: Callable[[float], str]
 
+    def known(self, group: Group) -> list[tuple[float, Configuration]]:
+        """The configurations of a group for which it is known; some may cost nothing."""
+        return [(value, c) for c in group.configurations if (value := self.of(c)) is not None]
+
     def priced(self, group: Group) -> list[tuple[float, Configuration]]:
-        """The configurations of a group for which it is known, and not nothing."""
-        return [(value, c) for c in group.configurations if (value := self.of(c))]
+        """Those of them that cost anything: what has a place on a log axis."""
+        return [(value, c) for value, c in self.known(group) if value]
+
+    def varies(self, group: Group) -> bool:
+        """Whether it differs between the configurations of a group: for more than one of those that cost anything."""
+        priced = self.priced(group)
+        budget = budgets({c: value for value, c in priced})
+        most = max(Counter(budget.values()).values(), default=0)
+        return most < max(2, len(priced) - 1)
 
 
 COSTS = (
@@ -45,10 +58,10 @@ def known(groups: Sequence[Group]) -> list[Cost]:
 
 def front(group: Group, cost: Cost) -> list[Configuration]:
     """The configurations that no other beats in accuracy and cost, from cheap to dear."""
-    priced = cost.priced(group)
-    if not priced:
+    known = cost.known(group)
+    if not known:
         return []
     sign = differences.sign(group.metric)
-    on = pareto_front([value for value, _ in priced], [sign * c.score.mean for _, c in priced])
-    kept = [pair for pair, there in zip(priced, on, strict=True) if there]
+    on = pareto_front([value for value, _ in known], [sign * c.score.mean for _, c in known])
+    kept = [pair for pair, there in zip(known, on, strict=True) if there]
     return [c for _, c in sorted(kept, key=lambda pair: pair[0])]

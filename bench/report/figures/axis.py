@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BELOW = "#EFEFEF"
-_PRESSED = 0.25  # the least share of an axis that what is compared may be given
+_PRESSED = 0.25  # the least share of an axis that what is compared is left for the sake of baselines
 _BY_CHANCE = 0.5  # and the least for the sake of the line of chance, which is far below where anything is learned
 _BAND = 0.13  # of the axis, for what lies below it
 _ROOM = 0.02  # of the axis, beyond what a score can be
@@ -69,20 +69,25 @@ class Reach:
         return [f"{name}: {score:.3f}, {'below' if score < self.floor else 'above'} the axis." for name, score in far]
 
 
-def reach(group: Group) -> Reach:
-    """The scores of all methods but far outliers, then baselines and chance as far as the methods keep their room."""
+def reach(group: Group, *, pressed: float = _PRESSED) -> Reach:
+    """The scores of all methods but far outliers, then baselines and chance as far as the methods keep their room.
+
+    Args:
+        group: with configurations.
+        pressed: the least share of the axis that is left to what is compared; 1 where no room is for baselines.
+    """
     low = _floor(group)
     high = max(value for c in group.configurations for value in c.score.values)
     low, high = _with_intervals(group, low, high)
-    room = max(high - low, 0.02) / _PRESSED if len(group.configurations) > 1 else float("inf")
+    room = max(high - low, 0.02) / pressed if len(group.configurations) > 1 else float("inf")
     shown = []
     for baseline in sorted(group.baselines, key=lambda r: max(low - r.score.mean, r.score.mean - high)):
         ends = baseline.score.interval or (baseline.score.mean,) * 2
         if max(high, ends[1]) - min(low, ends[0]) <= room:
             low, high = min(low, ends[0]), max(high, ends[1])
             shown.append(baseline)
-    guess, room = chance(group), (high - low) / _BY_CHANCE if len(group.configurations) > 1 else float("inf")
-    if guess is not None and max(high, guess) - min(low, guess) <= room:
+    guess = chance(group)
+    if guess is not None and max(high, guess) - min(low, guess) <= room * pressed / max(_BY_CHANCE, pressed):
         low, high = min(low, guess), max(high, guess)
     low, high = _margins(group, low, high)
     kept = tuple(r for r in group.baselines if r in shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from bench.report.figures.labels import spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TOGETHER = 8  # searches in one panel; more cannot be followed
+_COLUMNS = 5  # panels side by side
 _NAME = 13.0  # pixels for a name beside the axes
 _APART = 0.45  # of the distance between two marks, for all searches side by side
 _MARKS = 12  # numbers of trials that have marks and intervals; with more trials every second or third has
@@ -28,13 +31,15 @@ def draws_search(group: Group) -> bool:
 
 
 def best_so_far(group: Group) -> Canvas:
-    """Mean and interval over all orders of each search's trials."""
+    """Mean and interval over all orders of each search's trials: in one panel, or with many searches a panel each."""
     shown = [search for search in compared(group) if search.completed]
+    bests = [_best(search) for search in shown]
+    if len(shown) > _TOGETHER:
+        return _apart(group, shown, bests)
     metric = style.metric_name(shown[0].metric)
     canvas = Canvas(8.4, 5.4, f"Best {metric} (validation) so far against number of trials", group.subject)
     ax = canvas.axes()
     budget = max(len(search.trials) for search in shown)
-    bests = [_best(search) for search in shown]
     _frame(ax, bests, metric, lower=shown[0].lower)
     inks = style.searched([search.method for search in shown])
     for place, (search, best, colour) in enumerate(zip(shown, bests, inks, strict=True)):
@@ -47,6 +52,32 @@ def best_so_far(group: Group) -> Canvas:
     ]  # fmt: skip
     canvas.finish([*_notes(group, shown, bests), group.specs])
     _name(ax, names, bests, budget)
+    return canvas
+
+
+def _apart(group: Group, shown: Sequence[Search], bests: Sequence[Sequence[Best]]) -> Canvas:
+    """A panel a search on common axes, the other searches behind it in grey."""
+    metric = style.metric_name(shown[0].metric)
+    columns = min(_COLUMNS, len(shown))
+    rows = ceil(len(shown) / columns)
+    heading = f"Best {metric} (validation) so far against number of trials: {group.subject}"
+    canvas = Canvas(2.1 * columns + 0.8, 1.75 * rows + 1.5, heading, "")
+    panels = canvas.grid(rows, columns)
+    for number, (ax, search, best) in enumerate(zip(panels, shown, bests, strict=False)):
+        _frame(ax, bests, metric, lower=search.lower)
+        look = style.look(search.method)
+        for other in bests:
+            ax.plot([b.trials for b in other], [b.mean for b in other], color="#D9D9D9", linewidth=0.8, zorder=1)
+        _draw(ax, best, look, look.colour, beside=0.0)
+        title = f"{search.label}: {best[-1].mean:.3f}"
+        ax.set_title("\n".join(textwrap.wrap(title, 24)), fontsize=8.5, fontweight="bold", color=look.ink)
+        ax.set_ylabel(metric if not number % columns else "", fontsize=9)
+        ax.set_xlabel("trials" if number + columns >= len(shown) else "", fontsize=9)
+        ax.tick_params(labelsize=8.5, labelbottom=number + columns >= len(shown))
+    for ax in panels[len(shown) :]:
+        ax.set_axis_off()
+    more = "A panel a search, with the best score that it ended at; grey: the other searches."
+    canvas.finish([*_notes(group, shown, bests), more, group.specs])
     return canvas
 
 
@@ -117,7 +148,7 @@ def _notes(group: Group, shown: Sequence[Search], bests: Sequence[Sequence[Best]
         "Mean over all orders in which the trials could have come; bars: 95% of the orders. They close at the full "
         "budget because every order ends at the same best, and say nothing of other trials or seeds."
     )
-    if max(map(len, bests)) > _MARKS:
+    if 1 < len(shown) <= _TOGETHER:
         notes.append("Marks of one number of trials stand side by side.")
     low, high = _limits(bests, lower=shown[0].lower)
     if any(not low <= end <= high for best in bests for b in best for end in (b.low, b.high)):

@@ -24,6 +24,7 @@ from bench.report.figures import (
     overview,
     parameter_bars,
     pareto,
+    placements,
     profiles,
     samples,
     scatter,
@@ -59,7 +60,8 @@ KINDS = (
         "accuracy_vs_parameters",
         scatter.against_parameters,
         "What a trainable backbone parameter buys. Ranks of one method are joined; the dashed and dotted "
-        "lines are full fine-tuning and methods that leave the backbone as it is.",
+        "lines are full fine-tuning and methods that leave the backbone as it is. Where most configurations train the "
+        "same number, each has a row.",
         column=lambda group: overview.overview([group]),
     ),
     Kind(
@@ -151,21 +153,21 @@ OF_STUDY = (
     StudyKind(
         "learning_vs_forgetting",
         forgetting.learning_vs_forgetting,
-        "What is learned of the new task, and what is left of the old one.",
+        "What is learned of the new task, and what accuracy is retained on the old one.",
         forgetting.has_old_task,
         narrow=True,
     ),
     StudyKind(
         "differences",
         heatmaps.difference_map,
-        "What is gained and lost against full fine-tuning, and what is not told apart from it.",
+        "What is gained and lost against full fine-tuning, and what does not differ significantly from it.",
         heatmaps.has_full,
     ),
     StudyKind(
         "placements",
-        heatmaps.placements,
+        placements.placements,
         "Where LoRA goes: placement against rank, or against the budget of parameters.",
-        heatmaps.has_placements,
+        placements.has_placements,
     ),
     StudyKind(
         "pareto_fronts",
@@ -183,7 +185,7 @@ OF_STUDY = (
     StudyKind(
         "ranking",
         profiles.ranking,
-        "Which configuration comes first over all tasks and seeds, and which cannot be told from it.",
+        "Which configuration comes first over all tasks and seeds, and which do not differ significantly from it.",
         profiles.has_ranking,
         narrow=True,
     ),

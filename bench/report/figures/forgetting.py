@@ -1,4 +1,4 @@
-"""Learning against forgetting: the score on the new task, and what is left of an old one."""
+"""Learning against forgetting: the score on the new task, and the accuracy retained on an old one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.report import style
 from bench.report.data import differences, wording
+from bench.report.data.chance import chance
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration, Estimate
 from bench.report.figures import axis
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 2  # panels side by side
-_ROOM = 0.12  # of the axes, beyond what they show
+_ROOM = 0.07  # of the axes, beyond what they show
 
 
 def has_old_task(groups: Sequence[Group]) -> bool:
@@ -44,7 +45,7 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
     columns = 1 if narrow else min(_COLUMNS, len(shown))
     rows = ceil(len(shown) / columns)
     size = (style.COLUMN, 2.6 * rows) if narrow else (6.6 if columns == 1 else 10.6, 3.9 * rows + 1.2)
-    canvas = Canvas(*size, "What is learned, and what is left of an old task", "")
+    canvas = Canvas(*size, "Accuracy learned on a new task, and retained on an old one", "")
     panels = canvas.figure.subplots(rows, columns, squeeze=False).flat
     for ax, group in zip(panels, shown, strict=False):
         _frame(ax, group)
@@ -53,36 +54,90 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
     canvas.finish([
         wording.seeds(shown[0]) + " Of an old task: accuracy on its test part under a linear head that was fitted to "
         "the untouched network and never again; the dotted line is the untouched network's. Nothing is chosen by it.",
-        wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",
+        _cut(shown),
+        _notes(shown), wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",
     ])  # fmt: skip
     for ax, group in zip(canvas.figure.axes, shown, strict=False):
         _fill(ax, group)
     return canvas
 
 
+def _old_task(c: Configuration) -> Estimate:
+    """The accuracy retained on it."""
+    return Estimate(tuple(c.retained.values()), *style.extent(str(c.runs[0]["retained"]["metric"])))
+
+
+def _ends(group: Group) -> tuple[list[float], list[float]]:
+    """Of the intervals, on both axes."""
+    known = [(c.score.interval, _old_task(c).interval) for c in _known(group)]
+    learned = [end for interval, _ in known for end in interval or ()]
+    return learned, [end for _, interval in known for end in interval or ()]
+
+
+def _limits(group: Group) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of both axes: all means, the untouched network and chance, and intervals while means keep a third of it."""
+    known, guess = _known(group), chance(group)
+    learned = [c.score.mean for c in known]
+    left = [_old_task(c).mean for c in known] + [mean(known[0].untouched.values())]
+    span = max(learned) - min(learned)
+    if guess is not None and min(learned) - guess < span:
+        learned.append(guess)
+    most = (style.extent(group.metric), style.extent(str(known[0].runs[0]["retained"]["metric"])))
+    found = [_around(*pair) for pair in zip((learned, left), _ends(group), most, strict=True)]
+    return found[0], found[1]
+
+
+def _around(means: Sequence[float], ends: Sequence[float], most: tuple[float, float]) -> tuple[float, float]:
+    """The limits of one axis, which go hardly beyond what a score can be."""
+    low, high = min(means), max(means)
+    room = max(high - low, 0.02)
+    low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
+    margin = _ROOM * (high - low)
+    return max(low - margin, most[0] - margin / 2), min(high + margin, most[1] + margin / 2)
+
+
+def _cut(groups: Sequence[Group]) -> str:
+    """A sentence where intervals go on beyond their panel."""
+    pairs = [pair for group in groups for pair in zip(_limits(group), _ends(group), strict=True)]
+    beyond = any(not low <= end <= high for (low, high), ends in pairs for end in ends)
+    return "Intervals that meet the edge of a panel go on beyond it." if beyond else ""
+
+
+def _notes(groups: Sequence[Group]) -> str:
+    """Of chance, where it is known: its line, or where it lies."""
+    said = []
+    for group in groups:
+        guess, (low, high) = chance(group), _limits(group)[0]
+        if guess is not None:
+            beyond = "" if low <= guess <= high else f", {'below' if guess < low else 'above'} the axis"
+            said.append(f"Chance on {group.task}: {guess:.3f}{beyond}.")
+    return " ".join(said)
+
+
 def _frame(ax: Axes, group: Group) -> None:
-    """Names and limits, which the means and the untouched network decide: few seeds make long intervals."""
+    """Names and limits."""
     known = _known(group)
-    xs = [c.score.mean for c in known]
-    ys = [mean(c.retained.values()) for c in known] + [mean(known[0].untouched.values())]
-    for values, set_limits in ((xs, ax.set_xlim), (ys, ax.set_ylim)):
-        room = max(_ROOM * (max(values) - min(values)), 0.01)
-        set_limits(min(values) - 2 * room, min(max(values) + 2 * room, 1.03))  # no accuracy is above 1
+    across, up = _limits(group)
+    ax.set_xlim(*across)
+    ax.set_ylim(*up)
     ax.set_xlabel(f"{group.task}, learned: {axis.score_name(group)}", fontsize=style.pt(9))
-    ax.set_ylabel(f"{known[0].old_task}, left: accuracy (test)", fontsize=style.pt(9))
+    ax.set_ylabel(f"{known[0].old_task}, retained: accuracy (test)", fontsize=style.pt(9))
     ax.set_title(group.subject, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
     ax.tick_params(labelsize=style.pt(8.5))
 
 
 def _fill(ax: Axes, group: Group) -> None:
     """Marks with intervals both ways, and their names."""
-    known = _known(group)
+    known, guess = _known(group), chance(group)
     before = mean(known[0].untouched.values())
     ax.axhline(before, color=style.NOTE, linewidth=1.0, linestyle=":", zorder=1.5)
     obstacles = [along(np.asarray(ax.transData.transform([(x, before) for x in ax.get_xlim()])), step=8.0)]
     labels = []
+    if guess is not None and ax.get_xlim()[0] <= guess <= ax.get_xlim()[1]:
+        ax.axvline(guess, color=style.CHANCE.colour, linewidth=0.9, linestyle=style.CHANCE.dash, zorder=1.5)
+        labels.append(Label(guess, sum(ax.get_ylim()) / 2, "chance", style.CHANCE.ink, style.pt(8.0)))
     for c in known:
-        look, left = style.look(c.name), Estimate(tuple(c.retained.values()))
+        look, left = style.look(c.name), _old_task(c)
         x, y = c.score.mean, left.mean
         for ends, flat in ((c.score.interval, True), (left.interval, False)):
             if ends:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
 from bench.report import style
 from bench.report.data import wording
+from bench.report.data.chance import chance
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration, Estimate
 from bench.report.figures.canvas import Canvas
@@ -40,7 +41,8 @@ def learning_curves(group: Group) -> Canvas:
             ax.tick_params(labelbottom=True)
         if number % columns == 0:
             ax.set_ylabel(metric)
-    notes = [wording.seeds(group), wording.tuning(group), "Grey: the other methods."]
+    notes = [wording.seeds(group), wording.tuning(group), "Grey: the other methods." if len(methods) > 1 else ""]
+    notes += _scale(panels[: len(methods)], group, curves.values())
     if any(len(group.of(name)) > _SHOWN for name in methods):
         notes.append(f"At most {_SHOWN} configurations of a method are shown.")
     canvas.finish([*notes, "A curve ends where the first of its seeds stopped.", group.specs])
@@ -55,7 +57,38 @@ def _curve(configuration: Configuration) -> list[tuple[float, Estimate]]:
         points = {row["epoch"]: (row.get("val") or {}).get(configuration.metric) for row in rows}
         traces.append({epoch: value for epoch, value in points.items() if value is not None})
     common = sorted(set.intersection(*map(set, traces)))
-    return [(epoch, Estimate(tuple(trace[epoch] for trace in traces))) for epoch in common]
+    most = style.extent(configuration.metric)
+    return [(epoch, Estimate(tuple(trace[epoch] for trace in traces), *most)) for epoch in common]
+
+
+def _limits(curves: Iterable[Sequence[tuple[float, Estimate]]]) -> tuple[float, float] | None:
+    """Of the score's axis: all means, and intervals as far as the means keep half of it; None without curves."""
+    estimates = [estimate for curve in curves for _, estimate in curve]
+    if not estimates:
+        return None
+    means = [estimate.mean for estimate in estimates]
+    ends = [end for estimate in estimates for end in estimate.interval or ()]
+    low, high = min(means), max(means)
+    room = max(high - low, 0.02) / 2
+    low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
+    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+
+
+def _scale(panels: Sequence[Axes], group: Group, curves: Iterable[Sequence[tuple[float, Estimate]]]) -> list[str]:
+    """The score's axis of all panels, with the line of chance; returns what is to be said of it."""
+    curves = list(curves)
+    limits, guess = _limits(curves), chance(group)
+    if limits is None:
+        return []
+    panels[0].set_ylim(*limits)
+    notes = []
+    if guess is not None and limits[0] <= guess <= limits[1]:
+        notes.append(f"Brown, dotted: chance, {guess:.3f}.")
+        for ax in panels:
+            ax.axhline(guess, color=style.CHANCE.colour, linewidth=0.9, linestyle=style.CHANCE.dash, zorder=1.5)
+    ends = [end for curve in curves for _, one in curve for end in one.interval or ()]
+    cut = any(not limits[0] <= end <= limits[1] for end in ends)
+    return notes + ["Bands that meet the edge of a panel go on beyond it."] * cut
 
 
 def _panel(ax: Axes, own: Sequence[Configuration], curves: dict[Configuration, list[tuple[float, Estimate]]]) -> None:
@@ -76,7 +109,8 @@ def _panel(ax: Axes, own: Sequence[Configuration], curves: dict[Configuration, l
             label=configuration.detail or configuration.label,
         )  # fmt: skip
     if len(shown) > 1:
-        ax.legend(fontsize=8, loc="lower right", handlelength=1.6, borderaxespad=0.2, labelspacing=0.3)
+        ax.legend(fontsize=8, loc="best", handlelength=1.6, borderaxespad=0.2, labelspacing=0.3, frameon=True,
+                  framealpha=0.7, edgecolor="none")  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 

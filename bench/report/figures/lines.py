@@ -52,6 +52,13 @@ def of_chance(reach: Reach) -> list[Line]:
     return [Line("chance", Estimate((reach.chance or 0.0,)), style.CHANCE, width=0.9)] * known
 
 
+def within(reach: Reach) -> list[tuple[style.Look, float]]:
+    """Baselines and chance that the axis reaches: look and score of each."""
+    known = [(style.baseline_look(baseline.number), baseline.score.mean) for baseline in reach.shown]
+    known += [(style.CHANCE, reach.guessing)] if reach.guessing is not None else []
+    return [(look, score) for look, score in known if reach.holds(score)]
+
+
 def draw_lines(ax: Axes, lines: Sequence[Line], reach: Reach) -> list[Any]:
     """Horizontal lines with bands, named right of the axes; returns the names.
 

@@ -91,8 +91,7 @@ def _fill(ax: Axes, group: Group, reach: axis.Reach) -> None:
     obstacles: list[Array] = [np.empty((0, 2))]
     flat = [c for c in group.configurations if _flat(c)]
     horizontal = [(c.score.mean, style.look(c.name), 1.1) for c in flat if reach.holds(c.score.mean)]
-    horizontal += [(r.score.mean, style.baseline_look(r.number), 1.0) for r in reach.shown]
-    horizontal += [(reach.guessing, style.CHANCE, 0.9)] if reach.guessing is not None else []
+    horizontal += [(score, look, 1.0) for look, score in lines.within(reach)]
     for score, look, width in horizontal:
         ax.axhline(score, color=look.colour, linewidth=width, linestyle=look.dash, zorder=1.5)
         across = ax.transData.transform([(limit, score) for limit in ax.get_xlim()])

@@ -18,6 +18,9 @@ from bench.report.figures.canvas import Canvas
 from bench.report.tables.aggregates import scaled, several
 from bench.stats import has_width, performance_profile, stratified_interval
 
+_FAR = 1.5  # beyond the worst and the best mean, in distances of these
+_MARGIN = 0.05
+
 
 def has_profiles(groups: Sequence[Group]) -> bool:
     """Whether several tasks have configurations and seeds in common."""
@@ -29,7 +32,8 @@ def profiles(groups: Sequence[Group]) -> Canvas:
     found = several(groups)
     assert found is not None  # asked for only where there are common configurations
     scores = scaled(found)
-    thresholds = np.linspace(-0.2, 1.2, 281)
+    ends = _reach(scores)
+    thresholds = np.linspace(*ends, 561)
     narrow = style.in_column()
     size = (style.COLUMN, 2.4 + 0.13 * len(found.rows)) if narrow else (8.4, 4.8)
     canvas = Canvas(*size, "Performance profiles over tasks", _tasks(found.groups))
@@ -41,7 +45,7 @@ def profiles(groups: Sequence[Group]) -> Canvas:
     ax.set_xlabel("τ: score, worst configuration (0) to best (1)" if narrow else words, fontsize=style.pt(10))
     ax.set_ylabel("share of runs that score above τ", fontsize=style.pt(10))
     ax.tick_params(labelsize=style.pt(9.5))
-    ax.set_xlim(-0.2, 1.2)
+    ax.set_xlim(*ends)
     ax.set_ylim(-0.02, 1.02)
     if narrow:
         canvas.figure.legend(loc="outside lower center", ncols=2, fontsize=style.pt(8.5), handlelength=3.2)
@@ -52,9 +56,30 @@ def profiles(groups: Sequence[Group]) -> Canvas:
         f"{len(found.groups)} tasks × {seeds} seeds = {len(found.groups) * seeds} runs a curve: a step is one run. The "
         "higher a curve, the better; curves that cross do not order two methods. Only configurations that every task "
         "has.",
-        found.left, differences.left_out(groups),
+        _beyond(scores, ends), _flat(groups, found.groups), found.left, differences.left_out(groups),
     ])  # fmt: skip
     return canvas
+
+
+def _reach(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the axis: every run, unless one lies so far off that it would press the others together."""
+    low, high = (max(float(scores.min()), -_FAR), min(float(scores.max()), 1.0 + _FAR))
+    return min(low, 0.0) - _MARGIN, max(high, 1.0) + _MARGIN
+
+
+def _beyond(scores: NDArray[np.float64], ends: tuple[float, float]) -> str:
+    """A sentence on the runs that the axis does not reach; "" where there are none."""
+    number = int(((scores < ends[0]) | (scores > ends[1])).sum())
+    return f"{number} of {scores.size} runs lie beyond the axis." if number else ""
+
+
+def _flat(groups: Sequence[Group], kept: Sequence[Group]) -> str:
+    """A sentence on the tasks that are left out because only noise differs there; "" where there are none."""
+    every = differences.comparable(groups)
+    names = [name for group, name in zip(every, headings(every), strict=True) if group not in kept]
+    return (
+        f"Left out, as their configurations differ by little more than seeds do: {', '.join(names)}." if names else ""
+    )
 
 
 def has_ranking(groups: Sequence[Group]) -> bool:

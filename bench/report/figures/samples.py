@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.report import style
 from bench.report.data import differences, wording
+from bench.report.data.chance import chance
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.figures import axis
@@ -44,17 +45,20 @@ def against_samples(groups: Sequence[Group]) -> Canvas:
     narrow = style.in_column()
     columns = 1 if narrow else min(_COLUMNS, len(shown))
     rows = ceil(len(shown) / columns)
-    keys = list(dict.fromkeys(differences.key(c) for by in shown for g in by.values() for c in g.configurations))
+    parts = [g for by in shown for g in by.values()]
+    keys = list(dict.fromkeys(differences.key(c) for g in parts for c in g.configurations))
+    labels = {baseline.label for g in parts for baseline in g.baselines} | {"chance"}
     width = style.COLUMN if narrow else 3.8 + 2.6 * columns
     across = int(width / style.pt(2.1))
-    inches = style.pt(0.19 * ceil(len(keys) / across) + 0.1)
+    inches = style.pt(0.19 * ceil((len(keys) + len(labels)) / across) + 0.1)
     high = 2.3 * rows + inches if narrow else 3.5 * rows + inches + 1.0
     canvas = Canvas(width, high, "What a training sample buys", "")
     panels, below = canvas.panels(rows, columns, below=inches / (2.0 if narrow else 3.2))
     for ax in panels[len(shown) :]:
         ax.set_axis_off()
+    cut = False
     for number, (ax, by) in enumerate(zip(panels, shown, strict=False)):
-        _panel(ax, by, keys)
+        cut |= _panel(ax, by, keys)
         if number + columns >= len(shown):
             ax.set_xlabel("training samples (log scale)", fontsize=style.pt(9))
     handles = {
@@ -63,17 +67,19 @@ def against_samples(groups: Sequence[Group]) -> Canvas:
     below.legend(handles=handles.values(), loc="upper left", ncols=across, fontsize=style.pt(8.5), borderaxespad=0.0)
     first = next(iter(shown[0].values()))
     canvas.finish([
-        wording.seeds(first) + " Marks of one size stand side by side. Every method is tuned at every size by itself.",
-        wording.tunings([g for by in shown for g in by.values()]), differences.left_out(groups), first.device + ".",
+        wording.seeds(first) + " Marks on one grey band are of the size below it. Every method is tuned at every size "
+        "by itself.", "Intervals that meet the edge of a panel go on beyond it." * cut,
+        wording.tunings(parts), differences.left_out(groups), first.device + ".",
     ])  # fmt: skip
     return canvas
 
 
-def _panel(ax: Axes, by: dict[int, Group], keys: Sequence[differences.Key]) -> None:
-    """The lines of one task."""
+def _panel(ax: Axes, by: dict[int, Group], keys: Sequence[differences.Key]) -> bool:
+    """The lines of one task; returns whether intervals go on beyond the panel."""
     first = next(iter(by.values()))
+    ends = [_ASIDE ** (side * (len(keys) - 1) / 2) for side in (-1, 1)]
     for place, key in enumerate(keys):
-        aside = _ASIDE ** (place - (len(keys) - 1) / 2)
+        aside = ends[0] * _ASIDE**place
         found = {n * aside: c for n, group in by.items() for c in group.configurations if differences.key(c) == key}
         if found:
             _line(ax, found)
@@ -81,12 +87,47 @@ def _panel(ax: Axes, by: dict[int, Group], keys: Sequence[differences.Key]) -> N
     ax.set_xlim(min(by) / 1.5, max(by) * 1.5)
     ax.set_xticks(list(by), [f"{n:,}" for n in by])
     ax.set_xticks([], minor=True)
-    means = [c.score.mean for group in by.values() for c in group.configurations]
-    room = 0.35 * (max(means) - min(means)) or 0.02
-    ax.set_ylim(min(means) - room, max(means) + room)
+    ax.grid(visible=False, axis="x")
+    for n in by if len(keys) > 1 else ():
+        ax.axvspan(n * ends[0] / _ASIDE, n * ends[1] * _ASIDE, color="#F1F1F1", linewidth=0, zorder=0.1)
+    low, high = _limits(by)
+    ax.set_ylim(low, high)
+    _without_network(ax, by, low, high)
     ax.set_ylabel(axis.score_name(first), fontsize=style.pt(9))
     ax.set_title(first.subject, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
     ax.tick_params(labelsize=style.pt(8.5))
+    shown = [end for group in by.values() for c in group.configurations for end in c.score.interval or ()]
+    return any(not low <= end <= high for end in shown)
+
+
+def _limits(by: dict[int, Group]) -> tuple[float, float]:
+    """Of the score's axis: all means, then intervals, then baselines and chance, as far as means keep their room."""
+    scores = [c.score for group in by.values() for c in group.configurations]
+    low, high = min(score.mean for score in scores), max(score.mean for score in scores)
+    span = max(high - low, 0.02)
+    ends = [end for score in scores for end in score.interval or ()]
+    low, high = max(min([low, *ends]), low - span / 2), min(max([high, *ends]), high + span / 2)
+    others = [baseline.score.mean for group in by.values() for baseline in group.baselines]
+    others += [guess for group in by.values() if (guess := chance(group)) is not None]
+    near = [score for score in others if low - span <= score <= high + span]
+    low, high = min([low, *near]), max([high, *near])
+    margin = 0.06 * (high - low)
+    least, most = style.extent(next(iter(by.values())).metric)
+    return max(low - margin, min(low, least) - margin / 3), min(high + margin, max(high, most) + margin / 3)
+
+
+def _without_network(ax: Axes, by: dict[int, Group], low: float, high: float) -> None:
+    """Baselines, joined over the sizes, and chance, where the axis reaches them."""
+    known: dict[tuple[style.Look, str], dict[int, float]] = defaultdict(dict)
+    for n, group in by.items():
+        for baseline in group.baselines:
+            known[style.baseline_look(baseline.number), baseline.label][n] = baseline.score.mean
+        if (guess := chance(group)) is not None:
+            known[style.CHANCE, "chance"][n] = guess
+    for (look, label), scores in known.items():
+        if any(low <= score <= high for score in scores.values()):
+            pen: dict[str, Any] = {"color": look.colour, "linestyle": look.dash, "linewidth": 1.0, "zorder": 1.5}
+            ax.plot(list(scores), list(scores.values()), marker=".", markersize=4, label=label, **pen)
 
 
 def _line(ax: Axes, found: dict[float, Configuration]) -> None:

@@ -124,10 +124,7 @@ def _draw(ax: Axes, y: int, c: Configuration, reach: axis.Reach) -> None:
 def _vertical(group: Group, reach: axis.Reach) -> list[tuple[style.Look, float]]:
     """Lines to hold the rows against: full fine-tuning, what leaves the backbone as it is, baselines, chance."""
     marks = [(style.look(c.name), c.score.mean) for c in group.configurations if _line(c)]
-    marks += [(style.baseline_look(baseline.number), baseline.score.mean) for baseline in reach.shown]
-    if reach.guessing is not None:
-        marks.append((style.CHANCE, reach.guessing))
-    return [(look, score) for look, score in marks if reach.holds(score)]
+    return [(look, score) for look, score in marks if reach.holds(score)] + lines.within(reach)
 
 
 def _line(configuration: Configuration) -> bool:
