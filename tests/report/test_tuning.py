@@ -23,7 +23,8 @@ from bench.report.data.wording import budget, tuning
 from bench.report.figures.best_so_far import best_so_far
 from bench.report.figures.catalogue import OF_TUNING
 from bench.report.figures.importance import draws_importance, enough, importance, importances, too_few
-from bench.report.figures.learning_rate import learning_rates, sheets
+from bench.report.figures.learning_rate import figures as parted
+from bench.report.figures.learning_rate import learning_rates
 from bench.report.figures.points import Point, curves
 from bench.report.page.runs import what_ran
 from bench.report.page.tuning import tuning_section
@@ -282,12 +283,12 @@ def test_no_text_of_the_figures_overlaps(cases: list[Case]) -> None:
 def test_few_methods_stand_in_one_figure_for_all_tasks() -> None:
     named = other_task("a-task-with-a-long-name", model="vit_small_patch14_dinov2")
     few = groups(many([PROBE, LORAS[3]]) + many([PROBE, LORAS[3]], **named))
-    assert sheets(few) == [tuple(few)]
+    assert parted(few) == [tuple(few)]
     with drawing():
         figure = learning_rates(few).figure
         assert overlaps(figure) == [] and len(figure.axes) == 4
     crowd = groups(many([*STUDY[:3], *RIVALS]) + many([PROBE], **named))
-    assert sheets(crowd) == [(group,) for group in crowd]
+    assert parted(crowd) == [(group,) for group in crowd]
 
 
 def test_a_search_that_found_nothing_does_not_press_the_others_together() -> None:

@@ -232,7 +232,7 @@ def _drawn(cache: FigureCache, groups: Sequence[Group]) -> Iterator[Drawn]:
         narrow = _column(cache, several.name, several.draw, groups) if several.narrow else None
         yield Drawn(several.name, several.caption, None, files, column=narrow)
     ends = {group: f".{slug}" * (len(groups) > 1) for group, slug in zip(groups, slugs(groups), strict=True)}
-    for alike in learning_rate.sheets(groups):
+    for alike in learning_rate.figures(groups):
         alone = alike[0] if len(alike) == 1 else None
         stem = LEARNING_RATE + (ends[alone] if alone else "")
         files = _saved(cache, stem, learning_rate.learning_rates, alike)

@@ -20,7 +20,7 @@ PARTS = {
     "activations": ("#56B4E9", "////"),
     "other": ("#D9D9D9", "...."),
 }
-"""Colour and hatching of each part, told apart in grey."""
+"""Colour and hatching of each part, which differ in grey too."""
 _ROW = 0.3
 _LABELS = 2.6
 _PANEL = 2.55
@@ -30,7 +30,7 @@ def memory_breakdown(groups: Groups) -> Canvas:
     """What the peak of a training step on a GPU is made of, for the typical batch."""
     groups = [group for group in groups if costs.has_memory([group])]
     n, rows = costs.typical(groups), costs.rows_of(groups)
-    canvas, panels, legend = _sheet(groups, rows, f"What training memory is made of: a step of {n} samples")
+    canvas, panels, legend = _layout(groups, rows, f"What training memory is made of: a step of {n} samples")
     prefixed = False
     for ax, group in zip(panels, groups, strict=True):
         at = {c.label: costs.estimated(c).get(n) for c in group.configurations}
@@ -45,7 +45,7 @@ def memory_breakdown(groups: Groups) -> Canvas:
                 ax.annotate(text, (found["peak"] / 2**power, y), xytext=(3, 0), textcoords="offset points",
                             va="center_baseline", fontsize=7.5, color=style.NOTE)  # fmt: skip
         ax.set_xlim(0, max(peaks) / 2**power * 1.3)
-        ax.set_xlabel(f"peak memory in {unit}, foretold", fontsize=9)
+        ax.set_xlabel(f"estimated peak memory in {unit}", fontsize=9)
     from matplotlib.patches import Patch
 
     keys = [Patch(facecolor=c, hatch=hatch, edgecolor="white", label=part) for part, (c, hatch) in PARTS.items()]
@@ -64,7 +64,7 @@ def latency(groups: Groups) -> Canvas:
     """Latency of one sample as a multiple of the untouched network's: as trained, and merged."""
     groups = [group for group in groups if any(costs.latency(c) for c in group.configurations)]
     rows = costs.rows_of(groups)
-    canvas, panels, legend = _sheet(groups, rows, "Inference latency beside the untouched network")
+    canvas, panels, legend = _layout(groups, rows, "Inference latency beside the untouched network")
     from matplotlib.lines import Line2D
 
     for ax, group in zip(panels, groups, strict=True):
@@ -96,7 +96,7 @@ def latency(groups: Groups) -> Canvas:
     return canvas
 
 
-def _sheet(groups: Groups, rows: Sequence[tuple[str, str]], heading: str) -> tuple[Canvas, list[Axes], Axes]:
+def _layout(groups: Groups, rows: Sequence[tuple[str, str]], heading: str) -> tuple[Canvas, list[Axes], Axes]:
     """A panel a network, whose rows have their names at the left."""
     height = _ROW * len(rows) + 1.9
     subject = groups[0].records[0]["task"].get("family") or groups[0].task

@@ -92,7 +92,7 @@ def _around(means: Sequence[float], ends: Sequence[float], most: tuple[float, fl
     low, high = min(means), max(means)
     room = max(high - low, 0.02)
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
-    margin = _ROOM * (high - low)
+    margin = _ROOM * (high - low) or 0.01
     return max(low - margin, most[0] - margin / 2), min(high + margin, most[1] + margin / 2)
 
 

@@ -71,7 +71,8 @@ def _limits(curves: Iterable[Sequence[tuple[float, Estimate]]]) -> tuple[float, 
     low, high = min(means), max(means)
     room = max(high - low, 0.02) / 2
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
-    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+    margin = 0.04 * (high - low) or 0.01
+    return low - margin, high + margin
 
 
 def _scale(panels: Sequence[Axes], group: Group, curves: Iterable[Sequence[tuple[float, Estimate]]]) -> list[str]:

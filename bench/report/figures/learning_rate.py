@@ -46,7 +46,7 @@ class _Scale:
         return self.floor - room * (0.05 if self.strip is None else 0.07 + _STRIP), self.top + 0.07 * room
 
 
-def sheets(groups: Sequence[Group]) -> list[tuple[Group, ...]]:
+def figures(groups: Sequence[Group]) -> list[tuple[Group, ...]]:
     """Which groups stand in one figure, a row each: all, where no row gets too long; else each has its own."""
     shown = [group for group in groups if any(map(_rates, compared(group)))]
     if len(shown) > 1 and all(len(_methods(group)) <= _COLUMNS for group in shown):
@@ -58,7 +58,7 @@ def learning_rates(groups: Sequence[Group]) -> Canvas:
     """Validation score of every trial against its learning rate.
 
     Args:
-        groups: as `sheets` puts them together.
+        groups: as `figures` puts them together.
     """
     methods = list(dict.fromkeys(chain.from_iterable(map(_methods, groups))))
     several = len(groups) > 1

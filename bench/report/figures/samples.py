@@ -111,7 +111,7 @@ def _limits(by: dict[int, Group]) -> tuple[float, float]:
     others += [guess for group in by.values() if (guess := chance(group)) is not None]
     near = [score for score in others if low - span <= score <= high + span]
     low, high = min([low, *near]), max([high, *near])
-    margin = 0.06 * (high - low)
+    margin = 0.06 * (high - low) or 0.01
     least, most = style.extent(next(iter(by.values())).metric)
     return max(low - margin, min(low, least) - margin / 3), min(high + margin, max(high, most) + margin / 3)
 
