@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import BaseFileLock, FileLock
 
-from bench.errors import scrubbed
+from bench.errors import scrubbed, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,7 @@ def uri(results: Path = Path("results")) -> str:
 
 def brief(error: BaseException, *urls: str) -> str:
     """The gist of an error whose text may run over pages and quote passwords: scrubbed first, then shortened."""
-    text = scrubbed(" ".join(str(error).split()) or type(error).__name__, *urls)
+    text = shown(scrubbed(" ".join(str(error).split()) or type(error).__name__, *urls), 10_000)
     known = re.search(r"Connection refused|timed out|Name or service not known|Failed to resolve", text)
     return known[0].lower() if known else text if len(text) < 120 else text[:117] + "..."
 
