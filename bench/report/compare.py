@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.report import style
-from bench.report.data import differences
+from bench.report.data import differences, wording
 from bench.report.data.chance import one_class
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
@@ -13,15 +13,14 @@ from bench.report.figures import axis
 
 
 def compared(group: Group, one: Configuration, other: Configuration) -> Iterator[str]:
-    """Lines on one task: scores, difference, costs."""
+    """Lines on one task: scores, difference, verdict, costs."""
     yield f"{group.subject} ({group.device})"
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
     yield from (f"  Beware: {said}" for each in (one, other) if (said := one_class(group, each)))
-    less = " (positive: less, which is better)" if differences.sign(group.metric) < 0 else ""
-    yield f"  Difference{less}: {_difference(group, one, other)}"
-    if costs := [text for text in _costs(one, other) if text]:
-        yield f"  Costs of {one.label} against {other.label}: {'; '.join(costs)}"
+    yield from (f"  {line}" for line in _difference(group, one, other))
+    for text in _costs(one, other):
+        yield f"  {text}"
 
 
 def _score(of: Configuration) -> str:
@@ -30,31 +29,38 @@ def _score(of: Configuration) -> str:
     return f"{of.score.mean:.3f}{sure}"
 
 
-def _difference(group: Group, one: Configuration, other: Configuration) -> str:
+def _difference(group: Group, one: Configuration, other: Configuration) -> Iterator[str]:
+    """The paired difference with its interval; what it says; the permutation test beside it."""
     found = differences.difference(one, other)
     if found is None:
-        return "none can be given: they share no seed"
-    text = f"{found.mean:+.3f}"
-    compared = differences.Comparison(one, found)
+        yield "Difference: none, as they share no seed"
+        return
+    less = " (positive: lower, which is better)" if differences.sign(group.metric) < 0 else ""
     if found.interval is None:
-        return f"{text}, {compared.said}"
+        yield f"Difference{less}: {found.mean:+.3f}. Verdict: {differences.Comparison(one, found).said}"
+        return
     low, high = found.interval
-    said = f"{(one if found.mean > 0 else other).label} is {differences.BETTER}" if found.seen else compared.said
-    least = f", the smallest that {found.pairs} pairs can give" if found.p <= 2 / 2**found.pairs else ""
-    return f"{text} ({low:+.3f} to {high:+.3f}), {found.pairs} seeds, permutation p = {found.p:.2g}{least}: {said}"
+    interval = f"95% interval {low:+.3f} to {high:+.3f}, paired over {found.pairs} seeds"
+    yield f"Difference{less}: {found.mean:+.3f}, {interval}"
+    verdict = differences.Comparison(one, found)
+    better = verdict.verdict in (differences.BETTER, differences.WORSE)
+    said = f"{(one if found.mean > 0 else other).label} is {differences.BETTER}" if better else verdict.said
+    least = f" (the smallest that {found.pairs} pairs can give)" if found.p <= 2 / 2**found.pairs else ""
+    yield f"Verdict: {said}; permutation p = {found.p:.2g}{least}"
 
 
 def _costs(one: Configuration, other: Configuration) -> Iterator[str]:
-    yield f"{one.backbone:,} backbone parameters, {other.backbone:,}{_share(one.backbone, other.backbone)}"
+    """What each costs, and how many times the other's that is."""
+    yield f"Backbone parameters: {one.backbone:,} against {other.backbone:,}{_times(one.backbone, other.backbone)}"
     if one.memory and other.memory:
-        memory = f"{style.size(one.memory)} of training memory ({one.memory_kind}), {style.size(other.memory)}"
-        yield memory + _share(one.memory, other.memory)
+        sizes = f"{style.size(one.memory)} against {style.size(other.memory)}"
+        yield f"Training memory ({wording.memory_kind(one.memory_kind)}): {sizes}{_times(one.memory, other.memory)}"
     if one.seconds and other.seconds:
-        seconds = f"{style.seconds(one.seconds.mean)} of training, {style.seconds(other.seconds.mean)}"
-        yield seconds + _share(one.seconds.mean, other.seconds.mean)
+        times = f"{style.seconds(one.seconds.mean)} against {style.seconds(other.seconds.mean)}"
+        yield f"Training time: {times}{_times(one.seconds.mean, other.seconds.mean)}"
 
 
-def _share(one: float, other: float) -> str:
+def _times(one: float, other: float) -> str:
     return f" ({one / other:.2g} times)" if one and other else ""
 
 

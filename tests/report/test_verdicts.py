@@ -186,7 +186,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(tmp_path / "rank-sweep" / "laptop", [PROBE, FULL, BITFIT])
     where = ["--results", str(tmp_path)]
     said = CliRunner().invoke(app, ["compare", "BitFit", "FullFineTuning", *where])
-    assert "51,456 backbone parameters, 21,589,632" in said.stdout
+    assert "Backbone parameters: 51,456 against 21,589,632 (0.0024 times)" in said.stdout
     assert "Difference: " in said.stdout
     assert "permutation p" in said.stdout
     with pytest.raises(BadInput, match=r"no task has records of both .*recorded are, for example, "):

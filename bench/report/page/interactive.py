@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report import style
-from bench.report.data import differences, tradeoffs
+from bench.report.data import differences, tradeoffs, wording
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.figures import axis
@@ -137,7 +137,11 @@ def _tooltip(c: Configuration) -> str:
     interval = f" ({c.score.interval[0]:.3f} to {c.score.interval[1]:.3f})" if c.score.interval else " (one seed)"
     lines = [f"<b>{c.label}</b>", f"score {c.score.mean:.3f}{interval}, {len(c.runs)} seeds"]
     lines.append(f"{c.backbone:,} backbone parameters, {c.head:,} of the head")
-    lines += [f"{style.size(c.memory)} of training memory ({c.memory_kind})"] * bool(c.memory) if c.memory else []
+    lines += (
+        [f"{style.size(c.memory)} of training memory ({wording.memory_kind(c.memory_kind)})"] * bool(c.memory)
+        if c.memory
+        else []
+    )
     lines += [f"{style.seconds(c.seconds.mean)} of training"] if c.seconds else []
     lines.append(f"learning rate {c.runs[0]['training'].get('lr')}")
     return "<br>".join(lines)
