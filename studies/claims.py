@@ -75,10 +75,12 @@ def best_rates(evidence: Evidence) -> list[Rates]:
     for group, name in zip(groups, headings(groups), strict=True):
         loras, fulls = [c for c in group.of("LoRA") if c.rank is not None], group.of("FullFineTuning")
         trails = [c.runs[0].get("tuning") or {} for c in (*loras, *fulls)]
-        rates = sorted({t["params"]["lr"] for t in trails[-1].get("trials") or ()}) if fulls else []
-        if loras and len(rates) > 1:
-            chosen = {c.rank or 0: float(c.runs[0]["training"]["lr"]) for c in loras}
-            full, edge = float(fulls[-1].runs[0]["training"]["lr"]), any(trail.get("edge") for trail in trails)
+        tried = [(t.get("params") or {}).get("lr") for t in trails[-1].get("trials") or ()] if fulls else []
+        rates = sorted({rate for rate in tried if isinstance(rate, float)})
+        chosen = {c.rank or 0: rate for c in loras if (rate := c.runs[0]["training"].get("lr"))}
+        full = fulls[-1].runs[0]["training"].get("lr") if fulls else None
+        if chosen and full and len(rates) > 1:
+            edge = any(trail.get("edge") for trail in trails)
             found.append(Rates(name, chosen, full, rates[1] / rates[0], edge))
     return found
 

@@ -29,7 +29,7 @@ def measure(
         The record, and whether it is new. What goes wrong becomes its status and reason.
     """
     known = records.read(identity(task, reference, seed))
-    there = known is not None and known["provenance"].get("data_sha256") == task.fingerprint()
+    there = known is not None and (known.get("provenance") or {}).get("data_sha256") == task.fingerprint()
     if known is not None and there and known["status"] == "ok":
         return known, False
     start, started, status, reason = time.perf_counter(), datetime.now(UTC), "ok", None

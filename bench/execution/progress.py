@@ -69,7 +69,7 @@ class Progress:
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """One line for a run that was done now; a step of the bar for every one."""
         if fresh:
-            self.spent += record["time"].get("total") or 0.0
+            self.spent += (record.get("time") or {}).get("total") or 0.0
             self.expected += self.expects(run)
             tail = "" if self.terminal else f"  ({self.left()})"
             self.say_line(line(run, record) + tail)

@@ -158,7 +158,7 @@ class Runner:
         tuned = repr(self.study.tune.representative(cell.method))
         here = (repr(cell.task), repr(cell.model), tuned)
         trials = [record for record in known if record["phase"] == "tune"]
-        of_it = [r for r in trials if (r["task"]["spec"], r["model"]["spec"], of_method(r)) == here]
+        of_it = [r for r in trials if (r["task"].get("spec"), r["model"].get("spec"), of_method(r)) == here]
         searches = {(record.get("trial") or {}).get("search") for record in of_it}
         if of_it and search not in searches:
             self.watcher.said(
@@ -214,7 +214,7 @@ class Runner:
         record = self.records.read(identity(run))
         if record is None or not usable(record, run, self.device):
             return None
-        if record["tuning"] != tuning or record["phase"] != phase:  # other trials led to the same choice
+        if record.get("tuning") != tuning or record["phase"] != phase:  # other trials led to the same choice
             self.records.write(record := record | {"tuning": tuning, "phase": phase})
         return record
 
@@ -260,12 +260,12 @@ class Runner:
             record["run_id"]
             for record in self.records.all()
             if record["run_id"] not in current
-            if all(record[part]["spec"] == about[part]["spec"] for part in ("task", "model"))
+            if all(record[part].get("spec") == about[part]["spec"] for part in ("task", "model"))
             if of_method(record) == (tuned if record["phase"] == "tune" else repr(cell.method))
         )
 
 
 def of_method(record: Record) -> str:
     """The method as the study names it, before values were chosen, or as it was tuned."""
-    said = record["trial"] if record.get("trial") else record["tuning"] or {}
+    said = record.get("trial") or record.get("tuning") or {}
     return str(said.get("of") or record["method"]["spec"])

@@ -1,7 +1,8 @@
 """The only truth: one JSON file a run, from which every table, figure and page is made. No torch.
 
-- store: writes, reads and checks records.
+- store: writes and reads records. schema: what a record is, field by field.
 - environment: where a run took place: processor, versions, commit.
 """
 
-from bench.records.store import JOURNAL, PHASES, PROTOCOL, STATUSES, Records, run_id, write_atomically
+from bench.records.schema import PHASES, STATUSES
+from bench.records.store import JOURNAL, PROTOCOL, Records, run_id, write_atomically

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import os
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,24 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BadInput, scrubbed
+from bench.errors import BadInput, scrubbed, shown
+from bench.records.schema import LARGEST, RUN_ID, problem
 
 PROTOCOL: int = 1
-PHASES = ("tune", "final", "default", "reference", "costs")
-"""Trials; runs with what was chosen; the same with the untuned values. A reference is a baseline without a network:
-one record a task, reference and seed, apart from all methods. "costs" is no training: a few steps on random weights."""
-STATUSES = ("ok", "pruned", "diverged", "out_of_memory", "failed")
-
 JOURNAL = "optuna.journal"
 """Optuna's storage where nobody names another: a file beside the records, from which it can be made again."""
 
-_RUN_ID = re.compile(r"[0-9a-f]{16}")
-_REQUIRED: dict[str, type] = {
-    "protocol": int, "run_id": str, "study": str, "scale": str, "phase": str, "task": dict, "model": dict,
-    "method": dict, "training": dict, "seed": int, "status": str, "metrics": dict, "environment": dict,
-}  # fmt: skip
 _QUOTES = ("reason", "retained_failed")
 """Fields that quote an exception, and with it perhaps a password."""
+_SAID: set[Path] = set()
 _log = logging.getLogger(__name__)
 
 
@@ -128,8 +119,8 @@ class Records:
             BadInput: the folder cannot be written.
         """
         text = json.dumps(_finite(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if problem := _problem(json.loads(text)):
-            raise ValueError(f"record {record.get('run_id')!r}: {problem}")
+        if wrong := problem(json.loads(text)):
+            raise ValueError(f"record {record.get('run_id')!r}: {wrong}")
         return write_atomically(self.runs / f"{record['run_id']}.json", text)
 
     def keep_picture(self, content: bytes) -> str:
@@ -155,8 +146,12 @@ class Records:
         return self._load(self.runs / f"{run_id}.json")
 
     def all(self) -> list[dict[str, Any]]:
-        """Every whole record, in the order of file names; what is not whole is set aside with a warning."""
-        loaded = (self._load(path) for path in sorted(self.runs.glob("*.json")) if path.name[0] != ".")
+        """Every whole record, in the order of file names; what is not whole is set aside with a warning.
+
+        Other tools' files, which have no run's name, are left alone.
+        """
+        paths = (path for path in sorted(self.runs.glob("*.json")) if path.name[0] != ".")
+        loaded = (self._load(path) for path in paths if not _foreign(path))
         return [record for record in loaded if record is not None]
 
     def _load(self, path: Path) -> dict[str, Any] | None:
@@ -168,19 +163,20 @@ class Records:
             raise BadInput(f"cannot read {path} ({error.strerror}): repair or remove it") from None
         try:
             record: dict[str, Any] = json.loads(content.decode())
-            problem = _problem(record)
+            wrong = problem(record)
         except (ValueError, RecursionError):
-            problem = "not whole JSON"
-        if not problem and record["run_id"] != path.stem:
-            problem = f"its run_id is {record['run_id']}"
-        if problem:
-            _set_aside(path, problem)
+            wrong = "not whole JSON"
+        if not wrong and record["run_id"] != path.stem:
+            wrong = f"its run_id is {record['run_id']}"
+        if wrong:
+            _set_aside(path, wrong)
             return None
         return record
 
 
 def _set_aside(path: Path, problem: str) -> None:
     """Rename a record that is not whole, so that its run is done again and nothing is lost."""
+    problem = shown(problem, 200)
     target = path.with_name(path.name + ".corrupt")
     count = 0
     while target.exists():
@@ -195,36 +191,23 @@ def _set_aside(path: Path, problem: str) -> None:
         _log.warning("record %s is unusable (%s) and stays there (%s): skipped", path, problem, error.strerror)
 
 
-def _problem(record: object) -> str | None:
-    """What keeps `record` from being a record, or None."""
-    if not isinstance(record, dict):
-        return "not a JSON object"
-    for key, kind in _REQUIRED.items():
-        if not isinstance(record.get(key), kind):
-            return f"{key!r} is missing or no {kind.__name__}"
-    for part, key in (("task", "name"), ("model", "name"), ("method", "name"), ("method", "spec")):
-        if not isinstance(record[part].get(key), str):
-            return f"'{part}.{key}' is missing or no str"
-    if not _RUN_ID.fullmatch(record["run_id"]):
-        return f"run_id {record['run_id']!r} is not 16 hex digits"
-    if record["phase"] not in PHASES or record["status"] not in STATUSES:
-        return f"unknown phase {record['phase']!r} or status {record['status']!r}"
-    for split, values in record["metrics"].items():
-        if not isinstance(values, dict) or not all(_number(value) for value in values.values()):
-            return f"'metrics.{split}' is not a table of numbers"
-    if record["status"] == "ok" and not record["metrics"] and record["phase"] != "costs":
-        return "status ok without metrics"
-    return None
-
-
-def _number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _foreign(path: Path) -> bool:
+    """Whether a file is none of ours, by its name: it is left alone, and said once."""
+    if RUN_ID.fullmatch(path.stem):
+        return False
+    if path not in _SAID:
+        _SAID.add(path)
+        _log.warning("%s is no record, by its name: left alone", path)
+    return True
 
 
 def _finite(value: Any) -> Any:
-    """`value` for JSON: what is not finite becomes None, a tuple a list; a reason is kept without secrets."""
+    """`value` for JSON: what is no number, or too large for any use, becomes None, a tuple a list.
+
+    A reason is kept without secrets.
+    """
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if math.isfinite(value) and abs(value) <= LARGEST else None
     if isinstance(value, Mapping):
         return {
             str(key): scrubbed(inner) if key in _QUOTES and isinstance(inner, str) else _finite(inner)

@@ -29,6 +29,7 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     Raises:
         BadInput: the folder cannot be written.
     """
+    from bench.report.data.display import displayed
     from bench.report.data.groups import groups, methods
     from bench.report.figures.catalogue import draw_all  # here: importing `bench.report` must not wait for matplotlib
     from bench.report.page.content import content
@@ -37,10 +38,11 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     from bench.report.tables.frames import write_exports
 
     folder = Path(folder)
-    records = Records(folder).all()
+    whole = Records(folder).all()
+    records = [displayed(record) for record in whole]
     title = title or (f"{records[0]['study']} ({records[0]['scale']})" if records else "No runs yet")
     question = question or asked(folder / "README.md")
-    frame, parts = tidy(records), groups(records)
+    frame, parts = tidy(whole), groups(records)
     tables = [write_table(folder, frame), *write_exports(folder, frame, parts)]
     drawn = draw_all(folder / "figures", parts)
     with looks(methods(parts)):

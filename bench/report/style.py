@@ -168,9 +168,8 @@ def metric_name(metric: str) -> str:
 def short(field: str, value: Any) -> str:
     """One field of a method's configuration on a label: r=8, width 64, q+v, last 2 blocks."""
     if isinstance(value, list | tuple):
-        if field == "at" and tuple(value) in _SETS:
-            return _SETS[tuple(value)]
-        return "+".join(str(item) for item in value)
+        roles = tuple(str(item) for item in value)
+        return _SETS[roles] if field == "at" and roles in _SETS else "+".join(roles)
     if field == "rank":
         return f"r={value}"
     if field == "blocks" and isinstance(value, int):

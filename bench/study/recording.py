@@ -35,7 +35,7 @@ def identity(run: Run) -> str:
 def usable(record: Record, run: Run, device: str) -> bool:
     """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
     here, there = environment(device), record["environment"]
-    known, weights = record["provenance"], run.model.fingerprint()
+    known, weights = record.get("provenance") or {}, run.model.fingerprint()
     same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
     same = same and (weights is None or known.get("weights_sha256") == weights)
     same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())

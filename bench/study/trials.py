@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.records import run_id
+from bench.space import Choice
 from bench.study.recording import Record
 from bench.study.study import Cell, Study
 from bench.study.tune import configured
@@ -87,10 +88,22 @@ class Trials:
         """Takes up the trials that are recorded; of one that failed only its values, for it runs again."""
         for record in records:
             if record["phase"] == "tune" and (known := record.get("trial")) and known["search"] == self.name:
-                trial = Trial(known["number"], known["params"], known["drawn"])
+                if not self._possible(known["params"]) or known["number"] >= self.study.tune.trials:
+                    continue  # not by this suite: it runs anew
+                drawn = known.get("drawn")
+                trial = Trial(known["number"], known["params"], drawn if drawn and self._possible(drawn) else {})
                 trial = self.found.setdefault(trial.number, trial)
                 if record["status"] != "failed":
                     trial.records[record["seed"]] = record
+
+    def _possible(self, values: dict[str, Any]) -> bool:
+        """Whether these are values of what is searched, that a run can have."""
+        kinds = [isinstance(one, Choice) or type(values.get(key)) in (int, float) for key, one in self.space.items()]
+        try:
+            configured(self.method, self.study.training, values)
+        except (TypeError, ValueError):
+            return False
+        return values.keys() == self.space.keys() and all(kinds)
 
     def given(self, number: int) -> dict[str, Any] | None:
         """The values of a trial that no other has a say in; None where the sampler draws them."""
@@ -132,7 +145,8 @@ class Trials:
             curve: validation scores of a run that goes on, an epoch each.
         """
         epochs, seeds = self.study.training.epochs, self.study.tune.seeds
-        curves = [[row["val"] for row in trial.records[seed]["curve"]] for seed in seeds if seed in trial.records]
+        recorded = [trial.records[seed].get("curve") or () for seed in seeds if seed in trial.records]
+        curves = [[row.get("val") or {} for row in rows] for rows in recorded]
         curves += [list(curve)] * bool(curve)
         steps = {}
         for at, scores in enumerate(curves):
@@ -206,8 +220,8 @@ class Trials:
             **{"number": trial.number, "params": trial.params, "status": status},
             "score": trial.mean(self.metric) if scored else None,
             "loss": trial.mean("loss") if scored else None,
-            "epochs": sum(len(record["curve"]) for record in records),
-            "seconds": round(sum(record["time"].get("total") or 0.0 for record in records), 3),
+            "epochs": sum(len(record.get("curve") or ()) for record in records),
+            "seconds": round(sum((record.get("time") or {}).get("total") or 0.0 for record in records), 3),
         }
 
     def tested(self, cell: Cell) -> list[tuple[str, Run]]:

@@ -49,8 +49,14 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
 
 def waited(records: Iterable[Record]) -> tuple[int, int]:
     """How many runs of one thread had the processor for less time than they took, and of how many that is known."""
-    known = [r for r in records if r["environment"].get("threads") == 1 and (r.get("time") or {}).get("cpu")]
+    known = [r for r in records if r["environment"].get("threads") == 1 and _times(r)]
     return sum(r["time"]["cpu"] < _BUSY * r["time"]["total"] for r in known), len(known)
+
+
+def _times(record: Record) -> bool:
+    """Whether it is known how long a run took, and how much of that it had the processor."""
+    time = record.get("time") or {}
+    return bool(time.get("cpu")) and time.get("total") is not None
 
 
 def _waited(records: Sequence[Record]) -> Iterator[str]:

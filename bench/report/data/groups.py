@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.data.display import displayed
 from bench.report.data.measured import Baseline, Configuration, Record, label_of, samples, searched
 from bench.report.style import short
 
@@ -104,7 +105,7 @@ def groups(records: Iterable[Record]) -> list[Group]:
     """
     parts: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     known: dict[tuple[str, int], list[Record]] = defaultdict(list)
-    for record in records:
+    for record in map(displayed, records):
         if record["phase"] == "reference":
             known[_task(record), record["protocol"]].append(record)
         else:

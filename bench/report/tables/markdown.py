@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,13 @@ _DIGITS = 4
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; cells must hold no `|` (see `cell`)."""
+    """A table; no cell ends another one or the row."""
     lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(str(one) for one in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(_within(str(one)) for one in line)} |" for line in lines)
+
+
+def _within(text: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.splitlines()))
 
 
 def cell(text: str) -> str:

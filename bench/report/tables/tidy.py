@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
+from bench.report.data.display import uncalculated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,12 +60,13 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def write_table(folder: Path, frame: pd.DataFrame) -> Path:
-    """Write a `tidy` table to folder/table.csv, the same bytes for the same records.
+    """Write a `tidy` table to folder/table.csv, the same bytes for the same records; no cell is a formula.
 
     Raises:
         BadInput: the folder cannot be written.
     """
-    text = frame.to_csv(index=False, lineterminator="\n")
+    texts = {name: frame[name].map(uncalculated, na_action="ignore") for name in frame.select_dtypes("str")}
+    text = frame.assign(**texts).to_csv(index=False, lineterminator="\n")
     return write_atomically(Path(folder) / "table.csv", text)
 
 
