@@ -46,10 +46,10 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
         BadInput: no such records (did you mean).
     """
     from bench.errors import BadInput, unknown  # here: `import bench` must cost nothing
-    from bench.records import Records
+    from bench.records import Records, at_scale
     from bench.report.tables.tidy import tidy
 
-    known = {path.parent.parent.name for path in Path(results).glob(f"*/{scale}/runs")}
+    known = at_scale(Path(results), scale)
     name = study.replace("_", "-")
     if not known:
         raise BadInput(f"no records at scale {scale!r} under {str(results)!r}: run a study first, or name the folder")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from typing import Any, ClassVar
 
-from bench.errors import BadInput, unknown
+from bench.errors import BadInput, shown, unknown
 from bench.sites import ALL, ATTENTION, CONV, MLP
 
 CONSTANTS: Mapping[str, tuple[str, ...]] = {"ATTENTION": ATTENTION, "MLP": MLP, "ALL": ALL, "CONV": CONV}
@@ -53,32 +53,40 @@ def parse(text: str, *, known: Mapping[str, type], kind: str) -> Any:
     Raises:
         BadInput: no such class or field (did you mean), not a literal, or a value that the class refuses.
     """
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise BadInput(f"{kind} {text!r} cannot be read: {error.msg}; write it as Name(field=value)") from None
-    except ValueError as error:  # a null byte
-        raise BadInput(f"{kind} {text!r} cannot be read: {error}") from None
-    call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+    said, call = shown(text, 200), _call(text, kind)
     if not isinstance(call.func, ast.Name):
-        raise BadInput(f"{kind} {text!r} cannot be read: write it as Name(field=value)")
+        raise BadInput(f"{kind} {said!r} cannot be read: write it as Name(field=value)")
     if call.func.id not in known:
         raise unknown(kind, call.func.id, known)
     cls = known[call.func.id]
     names: list[Field[Any]] = [f for f in fields(cls) if f.init]
     if len(call.args) > len(names):
-        raise BadInput(f"{kind} {text!r} gives {len(call.args)} values: {cls.__name__} has {len(names)} fields")
+        raise BadInput(f"{kind} {said!r} gives {len(call.args)} values: {cls.__name__} has {len(names)} fields")
     given = {f.name: _literal(a, text) for f, a in zip(names, call.args, strict=False)}
     for keyword in call.keywords:
         if keyword.arg not in {f.name for f in names}:
             raise unknown(f"field of {cls.__name__}", keyword.arg or "**", [f.name for f in names])
         if keyword.arg in given:
-            raise BadInput(f"{kind} {text!r} gives {keyword.arg} twice")
+            raise BadInput(f"{kind} {said!r} gives {keyword.arg} twice")
         given[keyword.arg] = _literal(keyword.value, text)
     try:
         return cls(**given)
     except TypeError as error:
-        raise BadInput(f"{kind} {text!r}: {error}") from None
+        raise BadInput(f"{kind} {said!r}: {error}") from None
+
+
+def _call(text: str, kind: str) -> ast.Call:
+    """What a text calls, as `LoRA()` does and `LoRA` means."""
+    said = shown(text, 200)
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise BadInput(f"{kind} {said!r} cannot be read: {error.msg}; write it as Name(field=value)") from None
+    except ValueError as error:  # a null byte
+        raise BadInput(f"{kind} {said!r} cannot be read: {error}") from None
+    except (RecursionError, MemoryError):
+        raise BadInput(f"{kind} {said!r} is nested too deeply: write it as Name(field=value)") from None
+    return node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
 
 
 def _literal(node: ast.expr, text: str) -> Any:
@@ -86,8 +94,9 @@ def _literal(node: ast.expr, text: str) -> Any:
         return CONSTANTS[node.id]
     try:
         return ast.literal_eval(node)
-    except (ValueError, TypeError):
-        raise BadInput(f"{text!r}: {ast.unparse(node)} is not a literal value") from None
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        part = shown(ast.get_source_segment(text.strip(), node) or "", 80)
+        raise BadInput(f"{shown(text, 200)!r}: {part} is not a literal value") from None
 
 
 def check_numbers(spec: Any) -> None:
@@ -97,7 +106,7 @@ def check_numbers(spec: Any) -> None:
     """
     for field in fields(spec):
         value, default = getattr(spec, field.name), field.default
-        where = f"{field.name}={value!r}: {type(spec).__name__} needs a"
+        where = f"{field.name}={shown(value)}: {type(spec).__name__} needs a"
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise BadInput(f"{where} bool")

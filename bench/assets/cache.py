@@ -139,7 +139,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     """What `fetch` wrote last of all, or None where that is missing or unreadable."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 

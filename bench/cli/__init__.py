@@ -10,6 +10,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -21,7 +22,7 @@ import typer
 from bench import __version__
 from bench.cli import costs, dashboard, listing, running, studies, verdicts
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
-from bench.errors import BadInput, scrubbed
+from bench.errors import BadInput, scrubbed, shown
 
 
 def said_version(wanted: bool) -> None:
@@ -116,10 +117,34 @@ def _question(folder: Path) -> str | None:
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
     warnings.showwarning = lambda message, *_, **__: print(f"bench: {scrubbed(message)}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where it is not UTF-8, what it has no letter for is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except BadInput as error:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except (BadInput, OSError) as error:
         if os.environ.get("BENCH_DEBUG"):
             raise
-        print(f"bench: {error}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # who reads has seen enough, as `head`
+            print(f"bench: {_line(error)}", file=sys.stderr)
+        _close_output()
         raise SystemExit(2) from None
+
+
+def _line(error: BadInput | OSError) -> str:
+    """What went wrong, in a line; of a file system's error, with which file."""
+    if isinstance(error, BadInput):
+        return str(error)
+    where = f" ({shown(error.filename)})" if error.filename else ""
+    return scrubbed(f"{error.strerror or shown(str(error), 300)}{where}; BENCH_DEBUG=1 shows where")
+
+
+def _close_output() -> None:
+    """Python writes what is left once more as it leaves, and would complain of a full disk a second time."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

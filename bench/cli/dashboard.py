@@ -15,7 +15,7 @@ import typer
 
 from bench.cli.services import RESULTS, Results
 from bench.errors import BadInput, masked, unknown
-from bench.records import JOURNAL
+from bench.records import JOURNAL, at_scale
 
 HOST = "127.0.0.1"
 _HERE = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
@@ -50,7 +50,7 @@ def journal(study: str | None, scale: str, results: Path) -> Path:
     Raises:
         BadInput: there is none, or it must be said which one is meant.
     """
-    there = {path.parent.parent.name: path for path in sorted(Path(results).glob(f"*/{scale}/{JOURNAL}"))}
+    there = {study: folder / JOURNAL for study, folder in at_scale(results, scale, what=JOURNAL).items()}
     wanted = study.replace("_", "-") if study else None
     if wanted is None and len(there) == 1:
         return there.popitem()[1]

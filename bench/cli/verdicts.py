@@ -33,8 +33,10 @@ def claims(
     import json
     import textwrap
 
+    from bench.records import at_scale
     from bench.report.claims import VERDICTS, Evidence, judged, load
 
+    at_scale(results, scale)
     found = judged(load(claims_file(studies)), Evidence(_folder(results), scale))
     if as_json:
         keys = ("name", "statement", "source", "theirs", "rule")
@@ -125,10 +127,10 @@ def _is(configuration: Any, name: str, fields: dict[str, Any]) -> bool:
 
 def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Group]]:
     """Every group with scores, of one study or of all."""
-    from bench.records import Records
+    from bench.records import Records, at_scale
     from bench.report.data.groups import groups, scored
 
-    folders = {folder.parent.parent.name: folder.parent for folder in sorted(results.glob(f"*/{scale}/runs"))}
+    folders = at_scale(results, scale)
     if study is not None:
         name = study.replace("_", "-")
         if name not in folders:

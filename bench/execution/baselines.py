@@ -64,5 +64,5 @@ def retire(records: Records, task: Task, current: Iterable[str]) -> None:
     records.retire(
         record["run_id"]
         for record in records.all()
-        if record["phase"] == "reference" and record["task"]["spec"] == repr(task) and record["run_id"] not in kept
+        if record["phase"] == "reference" and record["task"].get("spec") == repr(task) and record["run_id"] not in kept
     )

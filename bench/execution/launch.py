@@ -90,6 +90,11 @@ def alone(folder: Path) -> Iterator[None]:
         raise BadInput(
             f"another bench run is at work on {folder}: wait for its end, or stop it and say --jobs N for more workers"
         ) from None
+    except OSError as error:
+        told = error.strerror or type(error).__name__
+        raise BadInput(
+            f"cannot hold {folder / '.lock'} ({told}): make it a file that can be written, or remove it"
+        ) from None
     try:
         yield
     finally:

@@ -5,4 +5,4 @@
 """
 
 from bench.records.schema import PHASES, STATUSES
-from bench.records.store import JOURNAL, PROTOCOL, Records, run_id, write_atomically
+from bench.records.store import JOURNAL, PROTOCOL, Records, at_scale, run_id, write_atomically

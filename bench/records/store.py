@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -39,6 +40,20 @@ def run_id(spec: Mapping[str, object]) -> str:
     """
     text = json.dumps({"protocol": PROTOCOL, **spec}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def at_scale(results: Path, scale: str, *, what: str = "runs") -> dict[str, Path]:
+    """The folders of a scale, by study, that have `what` in them: records, unless said.
+
+    Raises:
+        BadInput: the scale is no name, or the folder cannot be read.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,99}", scale):
+        raise BadInput(f"scale {shown(scale)!r}: name one: smoke, laptop or full")
+    try:
+        return {found.parent.parent.name: found.parent for found in sorted(Path(results).glob(f"*/{scale}/{what}"))}
+    except OSError as error:
+        raise BadInput(f"cannot read {shown(str(results))} ({error.strerror}): name the results folder") from None
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:

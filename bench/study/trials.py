@@ -164,7 +164,7 @@ class Trials:
             known = [s for s in known if s.get(headline) is not None and s.get(metric) is not None]
             if not known:
                 return None
-            found.append(max(known, key=lambda s: (s[headline], -s.get("loss", 0.0)))[metric])
+            found.append(max(known, key=lambda s: (s[headline], -(s.get("loss") or 0.0)))[metric])
         return sum(found) / len(found)
 
     @property

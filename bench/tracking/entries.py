@@ -92,8 +92,8 @@ def _options(spec: str) -> dict[str, Any]:
     for keyword in node.keywords if isinstance(node, ast.Call) else []:
         try:
             options[str(keyword.arg)] = ast.literal_eval(keyword.value)
-        except ValueError:  # a value that is a specification itself
-            options[str(keyword.arg)] = ast.unparse(keyword.value)
+        except (ValueError, TypeError, RecursionError, MemoryError):  # a value that is a specification itself
+            options[str(keyword.arg)] = ast.get_source_segment(spec, keyword.value) or ""
     return options
 
 

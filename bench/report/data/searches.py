@@ -185,7 +185,7 @@ def _fields(spec: str) -> dict[str, Any]:
         call = ast.parse(spec, mode="eval").body
         keywords = call.keywords if isinstance(call, ast.Call) else []
         return {word.arg: ast.literal_eval(word.value) for word in keywords if word.arg}
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return {}
 
 

@@ -60,9 +60,17 @@ def _read(path: Path) -> dict[str, Any]:
     """The list; nothing where it is not there or not whole."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else {}
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict) or not all(map(_names, files.values())):
+        return {}
+    return found  # type: ignore[no-any-return]
+
+
+def _names(files: object) -> bool:
+    """Whether it is what a figure's files are listed as: hashes by name."""
+    return isinstance(files, dict) and all(isinstance(one, str) for one in files.values())
 
 
 def _sha256(path: Path) -> str:
