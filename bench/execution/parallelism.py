@@ -84,7 +84,8 @@ def share_out(jobs: int | None, device: str, *, scale: str, known: Sequence[Reco
     )
     recorded = before.most_common(1)[0][0] if before else None
     count = jobs or (recorded[0] if recorded else usual)
-    torch.set_num_threads(max(1, min(_threads(), cores) // count))
+    # Layers of a tiny network on several threads wait for one another.
+    torch.set_num_threads(1 if scale == "smoke" else max(1, min(_threads(), cores) // count))
     if recorded and recorded[1] != torch.get_num_threads():
         print(
             f"what is recorded here had {recorded[1]} threads a run and --jobs {recorded[0]}; this has "

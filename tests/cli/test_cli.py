@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.support.quick_bench import COMMAND as QUICK
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -144,17 +146,39 @@ def test_a_mistake_in_a_real_process():
     assert done.stderr == "bench: unknown study 'rank-swep': did you mean 'rank-sweep'?\n"
 
 
-@pytest.mark.slow
-def test_smoke_study_end_to_end(tmp_path):
-    """Records, table, figures and MLflow of a smoke study; an unknown MLflow server does not stop it.
+MINE = '''"""Is it all there?"""
+from bench.methods import LinearProbe, LoRA
+from bench.models import HuggingFace
+from bench.study import Study, tuning
+from bench.tasks import Text
+from bench.training import Training
 
-    Text, the family that has references; `make smoke`, a part of CI, runs all families.
+def study(scale):
+    """Text, the family that has most baselines."""
+    return Study(
+        name="mine",
+        question="Is it all there?",
+        tasks=(Text("unicode-names", train=100, val=50, test=100),),
+        models=(HuggingFace("test-bert", weights="random"),),
+        methods=(LinearProbe(), LoRA(rank=1), LoRA(rank=8)),
+        training=Training(epochs=2),
+        tune=tuning(scale, share={"rank": 8}),
+    )
+'''
+
+
+@pytest.mark.slow
+def test_smoke_study_end_to_end(tmp_path, here, monkeypatch, caplog, one_thread):
+    """Records, table, figures and MLflow of a study of one's own; an unknown MLflow server does not stop it.
+
+    `make smoke`, a part of CI, runs all families of the rank sweep, in a process of its own.
     """
-    command = ("run", "rank-sweep", "--scale", "smoke", "--family", "text", "--results", tmp_path)
-    done = bench(*command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    done = here("run", "mine", "--studies", tmp_path, "--scale", "smoke", "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr
-    assert "bench mlflow sync" in done.stderr + done.stdout
-    folder = tmp_path / "rank-sweep" / "smoke"
+    assert "bench mlflow sync" in caplog.text
+    folder = tmp_path / "results" / "mine" / "smoke"
     records = [json.loads(path.read_text()) for path in (folder / "runs").glob("*.json")]
     phases = Counter(record["phase"] for record in records)
     assert {record["status"] for record in records if record["phase"] != "tune"} == {"ok"}
@@ -162,18 +186,21 @@ def test_smoke_study_end_to_end(tmp_path):
     tuned = {r["tuning"]["search"]: r["tuning"] for r in records if r["phase"] == "final"}.values()
     assert {tuning["budget"] for tuning in tuned} == {len(tuning["trials"]) for tuning in tuned} == {3}
     better = [tuning for tuning in tuned if tuning["chosen"]["params"] != tuning["default"]]
-    assert phases == {"tune": 3 * 6, "final": 2 * 7, "reference": 4, "default": 2 * len(better)}
+    baselines = Counter(record["method"]["name"] for record in records if record["phase"] == "reference")
+    assert baselines == {"TfidfLogistic": 2 * 2, "MajorityClass": 2}
+    assert phases == {"tune": 3 * 2, "final": 2 * 3, "reference": 6, "default": 2 * len(better)}
     assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
     table = (folder / "table.csv").read_bytes()
-    assert bench("figures", "--results", tmp_path).returncode == 0
+    assert here("figures", "--results", tmp_path / "results").returncode == 0
     assert (folder / "table.csv").read_bytes() == table
-    synced = bench("mlflow", "sync", "--results", tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    synced = here("mlflow", "sync", "--results", tmp_path / "results")
     assert synced.returncode == 0 and f"{len(records)} runs logged" in synced.stdout, synced.stderr
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
-    command = [sys.executable, "-m", "bench", "run", "learning-rate", "--scale", "smoke", "--family", "images"]
+    command = [*QUICK, "run", "learning-rate", "--scale", "smoke", "--family", "images"]
     runs = tmp_path / "learning-rate" / "smoke" / "runs"
     running = subprocess.Popen(
         [*command, "--no-mlflow", "--results", str(tmp_path)],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -19,6 +18,7 @@ from bench.execution.runner import Runner, Watcher
 from bench.execution.search import storage
 from bench.records import Records
 from bench.study import load
+from tests.support.quick_bench import COMMAND as QUICK
 
 ROOT = Path(__file__).parents[2]
 LEARNING_RATE = ROOT / "studies" / "learning_rate.py"
@@ -55,7 +55,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monke
     """SIGKILL to one of four: every run once, every search with its whole budget, and the figures of one process."""
     folder = tmp_path / "learning-rate" / "smoke"
     records = Records(folder)
-    command = [sys.executable, "-m", "bench", "run", "learning-rate", "--scale", "smoke", "--family", "images"]
+    command = [*QUICK, "run", "learning-rate", "--scale", "smoke", "--family", "images"]
     command += ["--jobs", "4", "--no-mlflow", "--results", str(tmp_path)]
     with open(tmp_path / "said", "w") as said:
         running = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
@@ -69,7 +69,8 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monke
     (study,) = load(LEARNING_RATE, "smoke", family="images")
     methods, trials = len(study.methods), study.tune.trials
     phases = {"tune": methods * trials, "final": methods * len(study.seeds), "default": methods * len(study.seeds)}
-    assert Counter(r["phase"] for r in records.all()) == phases, "no point of the grid is a default"
+    recorded = Counter(r["phase"] for r in records.all())
+    assert recorded == {**phases, "reference": len(study.seeds)}, "no point of the grid is a default"
     assert {r["status"] for r in records.all()} == {"ok"}
     lines = re.findall(r"^digits +(.+?) +(trial \d|final|default) +seed (\d+) ", (tmp_path / "said").read_text(), re.M)
     assert len(lines) == sum(phases.values()) == len(set(lines)), "a line for every run, and only one"
