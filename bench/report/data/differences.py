@@ -102,7 +102,7 @@ def difference(one: Configuration, other: Configuration) -> Difference | None:
 
 
 def kept(one: Configuration, other: Configuration) -> Difference | None:
-    """By how much more of the old task one has left than the other, on the seeds that both have."""
+    """By how much more accuracy on the old task one retains than the other, on the seeds that both have."""
     mine, theirs = one.retained, other.retained
     values = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
     most = bound(str((one.runs[0].get("retained") or {}).get("metric")))

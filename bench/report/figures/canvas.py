@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.records import write_atomically
 from bench.report import style
 
@@ -85,6 +87,9 @@ class Canvas:
         self.figure.set_layout_engine("constrained", rect=(_EDGE, 0.0, 1.0 - 2 * _EDGE, 1.0))
         self.figure.get_layout_engine().execute(self.figure)
         self.figure.set_layout_engine("none")
+        for ax in self.figure.axes:  # the solver's last bits differ from run to run, and an SVG's ids hold them
+            ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
+            ax.set_in_layout(True)
 
     def save(self, folder: Path, stem: str, *, formats: Sequence[str] | None = None) -> tuple[Path, ...]:
         """Write folder/stem.png, folder/stem.svg and folder/stem.pdf, or some of them, without dates.

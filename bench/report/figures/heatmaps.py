@@ -47,12 +47,11 @@ def difference_map(groups: Sequence[Group]) -> Canvas:
     grid(ax, [label for label, _ in keys], _heads(shown, limits))
     bar = canvas.figure.colorbar(image, ax=ax, pad=0.02, aspect=30)
     bar.set_ticks([-1, 0, 1], labels=["worse", "0", "better"], fontsize=9)
-    bar.set_label("from 0 to what the column's head says", fontsize=9)
     notes = [
         "Mean difference with Student's 95% interval, paired by seed, in points (hundredths of the metric); positive: "
         "better than full fine-tuning. Bold, ▲ ▼: the interval leaves out 0; △ ▽: no significant difference. Of many "
-        "intervals one in twenty leaves 0 out by chance. Colours: every column by itself, at least to twice its noise "
-        "floor; in grey, dark is worse.",
+        "intervals one in twenty leaves 0 out by chance. Colours: every column by itself, to what its head says, at "
+        "least to twice its noise floor; in grey, dark is worse.",
         UNDECIDED if any(map(_few, (one for column in found for one in column.values()))) else "",
         differences.left_out(groups),
     ]
