@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,18 @@ class CudaRules(TorchFunctionMode):
     every attention probability.
     """
 
+    active: ClassVar[list[CudaRules]] = []
+
+    def __enter__(self) -> CudaRules:
+        """From here on, until the exit."""
+        self.active.append(self)
+        return super().__enter__()  # type: ignore[no-any-return]
+
+    def __exit__(self, *error: Any) -> None:
+        """As before again."""
+        self.active.pop()
+        super().__exit__(*error)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Calls a function of torch with CUDA's precision."""
         kwargs = dict(kwargs or {})
@@ -41,6 +54,14 @@ class CudaRules(TorchFunctionMode):
         elif func in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):
             args, kwargs = tree_map(_float32, (args, kwargs))
         return func(*args, **kwargs)
+
+
+def as_now() -> contextlib.AbstractContextManager[Any]:
+    """A context with the rules, if they hold now: for what is computed again in the backward pass.
+
+    torch switches a mode off while it handles `backward`, so that they would not hold there.
+    """
+    return CudaRules() if CudaRules.active else contextlib.nullcontext()
 
 
 def _float32(value: Any) -> Any:

@@ -38,7 +38,7 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
     for row in rows:
         name = repr(row.cell.method) + (f" on {row.cell.model.name}, {row.cell.task.name}" if several else "")
         time = "" if row.seconds is None else hours_minutes(row.seconds)
-        memory = readable(row.memory.peak) if row.memory else ""
+        memory = readable(row.memory.peak) if row.memory else "refused" if row.refused else "?" if row.unknown else ""
         cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time, memory))
     head = ("method", "trains in backbone", "in head", "runs done", "to do", "time", "peak memory")
     print(f"\n{study.name}, {scale}, {study.family}: {study.question}\n")
@@ -46,6 +46,9 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
     todo = sum(row.todo for row in rows)
     print(f"\n{todo} runs to do on {device}, {sum(row.done for row in rows)} done")
     budget(study)
+    for row in rows:
+        if row.refused or row.unknown:
+            print(f"warning: {row.cell.method!r} on {row.cell.model.name}: {row.refused or row.unknown}")
     too_much(rows, available(device))
     seconds = [row.seconds for row in rows]
     if todo and None not in seconds:

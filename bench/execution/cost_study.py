@@ -117,7 +117,8 @@ def estimated(study: Study, rows: list[Row], *, device: str, told: Callable[[Row
     for row in rows:
         if row.todo:
             run = _run(study, row.cell)
-            row = replace(row, memory=_forecast(run, device))
+            memory, unknown = _forecast(run, device)
+            row = replace(row, memory=memory, unknown=unknown)
             if row.cell.model in study.models and row.fits(free) and row.cell.model not in known:
                 known[row.cell.model] = _speed(study, row.cell, device)
             row = replace(row, speed=known.get(row.cell.model, nothing))
@@ -130,11 +131,13 @@ _PASSES = 25
 """Forward passes of a batch to which latencies and what is done beside the steps amount, about."""
 
 
-def _forecast(run: Run, device: str) -> Forecast | None:
+def _forecast(run: Run, device: str) -> tuple[Forecast | None, str]:
+    """Memory, or why it is not known."""
     try:
-        return forecast_once(run, device=device)
-    except Exception:  # whatever a network does on tensors without bytes: it may well train
-        return None
+        return forecast_once(run, device=device), ""
+    except Exception as error:  # whatever a network does on tensors without bytes: it may well train
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return None, f"memory is not estimated: {type(error).__name__}: {said}"
 
 
 def _speed(study: Study, cell: Cell, device: str) -> Speed:
@@ -202,7 +205,7 @@ class Costing:
 
     def measured(self, run: Run, *, stepped: bool) -> Outcome:
         """Parameters and, of a model of which steps are done and fit, time, latency and checkpoint."""
-        costs, need, free = self.study.costs, _forecast(run, self.device), available(self.device)
+        costs, need, free = self.study.costs, _forecast(run, self.device)[0], available(self.device)
         assert costs is not None
         fits = need is None or need.peak <= free
         if stepped and fits:

@@ -10,9 +10,11 @@ Code that reads `host.weight` past the host's `forward` would leave the branch w
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInput
@@ -78,13 +80,56 @@ def merge(model: nn.Module) -> None:
 
     Afterwards the network computes the same (up to rounding) at the cost of the untouched base, and its
     `state_dict` has the base's keys. Nonlinear branches (adapters) stay.
+
+    Raises:
+        BadInput: a host changes its weight before it uses it, as timm's StdConv2d does; nothing is folded then.
     """
+    for path, host in model.named_modules():
+        for name, branch in host.named_children():
+            if folds(branch) and not _folds_exactly(host, name):
+                raise BadInput(
+                    f"{path} is a {type(host).__name__}, which changes its weight before use: "
+                    "a branch there cannot be merged"
+                )
     for host in list(model.modules()):
         for name, branch in list(host.named_children()):
-            fold: Any = getattr(branch, "fold", None)
-            if isinstance(branch, Branch) and fold is not None:
-                fold(host)
-                _detach(host, name)
+            if folds(branch):
+                _fold(host, name)
+
+
+def folds(branch: nn.Module) -> bool:
+    """Whether a module is a branch that claims to be linear in its host's input, so that it can be folded into it."""
+    return isinstance(branch, Branch) and hasattr(branch, "fold")
+
+
+def _fold(host: nn.Module, name: str) -> None:
+    branch: Any = getattr(host, name)
+    branch.fold(host)
+    _detach(host, name)
+
+
+def _folds_exactly(host: nn.Module, name: str) -> bool:
+    """Whether a host with other code than torch's computes the same once the branch is folded: tried on a copy."""
+    plain = type(host) in (nn.Linear, nn.Conv2d) and "forward" not in vars(host) and not host._forward_pre_hooks
+    weight = getattr(host, "weight", None)
+    if plain or not isinstance(weight, Tensor) or weight.is_meta:
+        return True
+    twin: Any = copy.deepcopy(host).double().eval()
+    dice = torch.Generator().manual_seed(0)
+    for p in getattr(twin, name).parameters():  # one at its start would add nothing
+        p.data = torch.randn(p.shape, generator=dice, dtype=p.dtype).to(p.device)
+    sides = [2 * (k - 1) * d + 2 * s + 1 for k, d, s in zip(*_window(twin), strict=True)]
+    x = torch.randn(2, weight.shape[1], *sides, generator=dice, dtype=torch.float64).to(weight.device)
+    with torch.no_grad():
+        before = twin(x)
+        _fold(twin, name)
+        after = twin(x)
+    return torch.allclose(before, after, rtol=1e-6, atol=1e-6 * before.abs().max().item())
+
+
+def _window(host: Any) -> tuple[Any, Any, Any]:
+    """Kernel, dilation and stride of a convolution, for every direction; of a Linear there are none."""
+    return (host.kernel_size, host.dilation, host.stride) if isinstance(host, nn.Conv2d) else ((), (), ())
 
 
 def _run(name: str, relay: Relay | None, host: nn.Module, args: tuple[Any, ...], y: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import timm
 
 from bench.assets import ASSETS
 from bench.errors import unknown
-from bench.models.backbone import Backbone, adapt, count
+from bench.models.backbone import Backbone, Broken, NeedsValues, adapt, count
 from bench.models.checkpointing import checkpoint
 from bench.models.huggingface import HuggingFace
 from bench.models.text_shapes import SHAPES
@@ -33,7 +33,9 @@ MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace, "Torchvisio
 __all__ = [
     "MODELS",
     "Backbone",
+    "Broken",
     "HuggingFace",
+    "NeedsValues",
     "Timm",
     "Torchvision",
     "adapt",

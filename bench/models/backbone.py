@@ -16,7 +16,11 @@ from bench.models.roles import unknown_blocks
 from bench.sites import NoBlocks, Site
 
 
-class NeedsValues(BadInput):
+class Broken(BadInput):
+    """A method fails on a network, by an error that is none of its own refusals."""
+
+
+class NeedsValues(Broken):
     """A method cannot be put on a network whose tensors have shapes and no values."""
 
 
@@ -147,18 +151,16 @@ def _gradients(backbone: Backbone, trainable: list[Tensor]) -> Sequence[Tensor |
 
 
 def _misfit(backbone: Backbone, method: Method, error: Exception) -> BadInput:
-    """What to say of a method that fails on a network: on "meta" that it cannot do with shapes alone."""
-    name, said = type(backbone.module).__name__, (str(error).strip() or type(error).__name__).splitlines()[0]
-    tensors = [*backbone.module.named_parameters(), *backbone.module.named_buffers()]
-    where = {each.device for _, each in tensors}
-    real = next((name for name, each in tensors if not each.is_meta), None)
-    if len(where) > 1 and real is not None and any(each.is_meta for _, each in tensors):
-        return NeedsValues(
-            f"{method!r} makes {real} on another device than the network's: make it where the weights are"
-        )
-    if tensors and all(each.is_meta for _, each in tensors):
-        return NeedsValues(f"{method!r} cannot do with shapes alone on {name}: {said}")
-    return BadInput(f"{method!r} does not fit {name}: {said}")
+    """What to say of a method that fails on a network: which tensor is not where the network is, or how it fails."""
+    module = backbone.module
+    home, name = next(module.parameters()).device, type(module).__name__
+    kind = NeedsValues if home.type == "meta" else Broken
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    if astray := next((f"{path} on {each.device}" for path, each in tensors if each.device != home), ""):
+        return kind(f"{method!r} makes {astray}, where the weights are on {home}: make it on their device")
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    how = "cannot do with shapes alone on" if kind is NeedsValues else "does not fit"
+    return kind(f"{method!r} {how} {name}: {type(error).__name__}: {said}")
 
 
 def count(backbone: Backbone) -> int:

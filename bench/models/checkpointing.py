@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as torch_checkpoint
 
+from bench.costs.cuda_rules import as_now
 from bench.errors import BadInput
 from bench.models.backbone import Backbone
 
@@ -58,14 +59,16 @@ class _AsItWas(contextlib.AbstractContextManager[None]):
 
         self.slots = [(held, {k: copy(v) for k, v in part.items()}) for held, part in _state(block)]
         self.drawn = [(generator, generator.get_state()) for generator in _generators(block)]
-        self.block = block
+        self.block, self.rules = block, as_now()
 
     def __enter__(self) -> None:
         self.before = [(held, part) for held, part in _state(self.block)]
         self.states = [(generator, generator.get_state()) for generator, _ in self.drawn]
         _put(self.slots, self.drawn)
+        self.rules.__enter__()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self.rules.__exit__(*error)
         _put(self.before, self.states)
 
 

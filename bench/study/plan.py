@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from bench.costs.time import median_seconds
-from bench.errors import BadInput
+from bench.errors import BadInput, say_once
 from bench.methods import Method
-from bench.models import count
+from bench.models import NeedsValues, count
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.study.recording import identity, usable
@@ -39,6 +39,8 @@ class Row:
         done: runs that are.
         speed: what an estimate is made of; None where none was asked for, or nothing is to do.
         memory: estimated for its training; None likewise, or where it cannot be estimated.
+        unknown: why time or memory is not known where it was asked for; "" where it is.
+        refused: why the cell cannot run; "" where it can.
     """
 
     cell: Cell
@@ -49,6 +51,8 @@ class Row:
     done: int
     speed: Speed | None = None
     memory: Forecast | None = None
+    unknown: str = ""
+    refused: str = ""
 
     @property
     def todo(self) -> int:
@@ -82,27 +86,44 @@ def plan(
         device: torch device to time on.
         timed: estimate the time; the sizes of the data must be known for it, so they may be fetched.
 
+    Returns:
+        A row a cell. One that could not run (a role that the model does not have, a rank above a layer's width, an
+        error in the method) is refused alone, and says why.
+
     Raises:
-        BadInput: a cell that could not run: a role that the model does not have, a rank above a layer's width,
-            fewer samples than the split needs, …
+        BadInput: none of the cells could run.
     """
     rows: list[Row] = []
     known, seen = records.all(), set[int]()
     for cell, trials in of_cells(study, device).items():
+        try:
+            counts = trainable(cell)
+            if id(trials) not in seen:
+                trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
+        except Exception as error:  # whatever its author has written: the other cells are sound
+            rows.append(Row(cell, 0, 0, 0, 0, 0, refused=_line(error)))
+            continue
         todo = done = 0
         if id(trials) not in seen:
             with contextlib.suppress(BadInput):  # data that are not there yet: then nothing is recorded of them
                 trials.recall(known)
             todo = trials.left
             done = sum(len(trial.records) for trial in trials.found.values())
-            trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
         seen.add(id(trials))
         total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
         if not trials.open:
             tested = trials.tested(cell)
             total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
-        rows.append(Row(cell, *trainable(cell), todo, finals, done + total - finals))
+        rows.append(Row(cell, *counts, todo, finals, done + total - finals))
+    if rows and all(row.refused for row in rows):
+        raise BadInput(rows[0].refused)
     return estimated(study, rows, device=device) if timed else rows
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, with its kind where it is no refusal in so many words."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return said if isinstance(error, BadInput) else f"{type(error).__name__}: {said}"
 
 
 def estimated(
@@ -130,11 +151,18 @@ def estimated(
     for row in rows:
         if row.todo:
             run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
-            with contextlib.suppress(Exception):  # whatever a network does on tensors without bytes: it may well train
-                row = replace(row, memory=forecast_once(run, device=device))
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
+            try:
+                row = replace(row, memory=forecast_once(run, device=device))
+            except Exception as error:  # whatever a network does on tensors without bytes: it may well train
+                row = replace(row, unknown=f"memory is not estimated: {_line(error)}")
             if key not in speeds and row.fits(limit):
-                speeds[key] = Speed.measure(study, row.cell, device=device)
+                try:
+                    speeds[key] = Speed.measure(study, row.cell, device=device)
+                except BadInput:
+                    raise
+                except Exception as error:  # so will its runs; the other cells are sound
+                    row = replace(row, unknown=f"a step cannot be timed: {_line(error)}")
             row = replace(row, speed=speeds.get(key))
         found.append(row)
         told(row)
@@ -149,10 +177,17 @@ def _of_any_rank(method: Method) -> Method:
 def trainable(cell: Cell) -> tuple[int, int]:
     """Exact trainable parameters of backbone and head, from shapes alone: no weights, no data.
 
+    A method that cannot do with shapes alone is counted on random weights, which is said.
+
     Raises:
         BadInput: the method does not fit the model.
     """
-    backbone, network = assemble(Run(cell.task, cell.model, cell.method, Training(), seed=0), device="meta")
+    run = Run(cell.task, cell.model, cell.method, Training(), seed=0)
+    try:
+        backbone, network = assemble(run, device="meta")
+    except NeedsValues as error:
+        backbone, network = assemble(replace(run, model=cell.model.untrained()), device="cpu")
+        say_once(f"{error}; counted on real tensors with random weights instead")
     return count(backbone), sum(p.numel() for p in network.head.parameters())
 
 

@@ -6,6 +6,7 @@ its update into the weights and pays nothing. Both are measured against the unto
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from bench.costs.time import side_by_side
+from bench.errors import BadInput
 from bench.methods import merge
 from bench.models import Backbone
 from bench.training.recipe import set_mode
@@ -74,7 +76,8 @@ def versions(run: Run, network: Network, *, device: str) -> dict[str, Network]:
     found = {"base": Network(base, network.head), "unmerged": network}
     if network.backbone.state_dict().keys() != base.state_dict().keys():
         merged = copy.deepcopy(network)
-        merge(merged.backbone)
+        with contextlib.suppress(BadInput):  # what cannot be merged is used as it is
+            merge(merged.backbone)
         if merged.backbone.state_dict().keys() == base.state_dict().keys():
             found["merged"] = merged
     for form in found.values():

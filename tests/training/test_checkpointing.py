@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.methods import FullFineTuning
-from bench.models import Backbone, Timm, checkpoint
+from bench.methods import FullFineTuning, LoRA
+from bench.models import Backbone, HuggingFace, Timm, checkpoint
 from bench.sites import Site
-from bench.tasks import Images
+from bench.tasks import Images, Text
 from bench.training.loop import train
+from bench.training.memory_forecast import forecast
 from bench.training.recipe import Training
 from bench.training.run import Run
 
+TEXT = Text("unicode-names")
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
@@ -62,3 +64,27 @@ def test_whatever_a_block_moves_moves_once():
         found.append([*state.values(), *own])
     for plain, spared in zip(*found, strict=True):
         assert torch.equal(plain, spared)
+
+
+@pytest.mark.parametrize("method", [FullFineTuning(), LoRA(rank=2, at=("q", "v"))], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(HuggingFace(f"test-{kind}", weights="random", max_length=32) for kind in ("bert", "roberta", "gpt2", "t5")),
+        *(
+            HuggingFace(f"test-{kind}", weights="random", max_length=32)
+            for kind in ("distilbert", "llama", "modernbert")
+        ),
+        Timm("test_vit", weights="random", image_size=32),
+        Timm("test_convnext", weights="random", image_size=32),
+        Timm("swin_tiny_patch4_window7_224", weights="random"),
+    ],
+    ids=lambda model: model.name,
+)
+def test_memory_on_cuda_is_estimated(model, method):
+    """CUDA's precision holds where a block computes again, in the backward pass, too."""
+    if model.name == "test_convnext" and method != FullFineTuning():
+        method = LoRA(rank=2, at=("up",))
+    task = TEXT if isinstance(model, HuggingFace) else Images("digits")
+    run = Run(task, model, method, Training(batch_size=2, precision="bf16", activation_checkpointing=True), seed=0)
+    assert forecast(run, device="cuda").peak > 0
