@@ -96,28 +96,36 @@ def plan(
     rows: list[Row] = []
     known, seen = records.all(), set[int]()
     for cell, trials in of_cells(study, device).items():
+        first = id(trials) not in seen
+        seen.add(id(trials))
         try:
             counts = trainable(cell)
-            if id(trials) not in seen:
+            if first:
                 trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
         except Exception as error:  # whatever its author has written: the other cells are sound
             rows.append(Row(cell, 0, 0, 0, 0, 0, refused=_line(error)))
             continue
-        todo = done = 0
-        if id(trials) not in seen:
-            with contextlib.suppress(BadInput):  # data that are not there yet: then nothing is recorded of them
-                trials.recall(known)
-            todo = trials.left
-            done = sum(len(trial.records) for trial in trials.found.values())
-        seen.add(id(trials))
-        total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
-        if not trials.open:
-            tested = trials.tested(cell)
-            total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
-        rows.append(Row(cell, *counts, todo, finals, done + total - finals))
+        rows.append(
+            Row(cell, *counts, *_runs(study, records, cell, trials, device=device, known=known if first else None))
+        )
     if rows and all(row.refused for row in rows):
         raise BadInput(rows[0].refused)
     return estimated(study, rows, device=device) if timed else rows
+
+
+def _runs(study: Study, records: Records, cell: Cell, trials: Any, *, device: str, known: Any) -> tuple[int, int, int]:
+    """Trials and final runs of a cell to do, and runs done; the trials with the first cell that has them, `known`."""
+    todo = done = 0
+    if known is not None:
+        with contextlib.suppress(BadInput):  # data that are not there yet: then nothing is recorded of them
+            trials.recall(known)
+        todo = trials.left
+        done = sum(len(trial.records) for trial in trials.found.values())
+    total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
+    if not trials.open:
+        tested = trials.tested(cell)
+        total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
+    return todo, finals, done + total - finals
 
 
 def _line(error: Exception) -> str:
@@ -152,10 +160,7 @@ def estimated(
         if row.todo:
             run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
-            try:
-                row = replace(row, memory=forecast_once(run, device=device))
-            except Exception as error:  # whatever a network does on tensors without bytes: it may well train
-                row = replace(row, unknown=f"memory is not estimated: {_line(error)}")
+            row = _with_memory(row, run, device)
             if key not in speeds and row.fits(limit):
                 try:
                     speeds[key] = Speed.measure(study, row.cell, device=device)
@@ -167,6 +172,13 @@ def estimated(
         found.append(row)
         told(row)
     return found
+
+
+def _with_memory(row: Row, run: Run, device: str) -> Row:
+    try:
+        return replace(row, memory=forecast_once(run, device=device))
+    except Exception as error:  # whatever a network does on tensors without bytes: it may well train
+        return replace(row, unknown=f"memory is not estimated: {_line(error)}")
 
 
 def _of_any_rank(method: Method) -> Method:
