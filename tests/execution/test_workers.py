@@ -214,16 +214,19 @@ def test_a_folder_is_one_commands_alone(tmp_path):
         pass
 
 
-def test_how_many_hands(monkeypatch):
+def test_how_many_workers(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
     assert [share_out(n, "cpu", scale="laptop").jobs for n in (1, 3, None)] == [1, 3, 4]
     assert share_out(None, "cpu", scale="smoke") == Workers(1, 1, False), "a worker takes longer to start than the runs"
+    monkeypatch.setattr(bench.execution.parallelism, "_threads", lambda: 16)
+    assert share_out(None, "cpu", scale="smoke").threads == 1, "tiny networks on several threads wait for one another"
+    assert share_out(2, "cpu", scale="laptop").threads == 8
     for number in (0, -2):
         with pytest.raises(BadInput, match=f"--jobs {number}: at least one run at a time"):
             share_out(number, "cpu", scale="laptop")
 
 
-def test_no_more_hands_than_the_memory_bears(monkeypatch, capsys):
+def test_no_more_workers_than_the_memory_bears(monkeypatch, capsys):
     monkeypatch.setattr(bench.execution.parallelism, "needed", lambda device: 3 * 2**30)
     monkeypatch.setattr(bench.execution.parallelism, "available", lambda device: 7.5 * 2**30)
     assert Workers(4, 1, asked=False).within_memory("cpu") == Workers(2, 1, asked=False)
