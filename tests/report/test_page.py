@@ -35,6 +35,12 @@ def majority(share: float, classes: int, **changes: Any) -> Any:
     return reference(0, share, metrics={"test": scores}, provenance=about, method=method, tuning={}, **changes)
 
 
+def again(made: dict[str, Any]) -> dict[str, Any]:
+    """The same of another seed, but for rounding."""
+    top1 = made["metrics"]["test"]["top1"] + 1e-16
+    return made | {"seed": 1, "run_id": "another", "metrics": {"test": made["metrics"]["test"] | {"top1": top1}}}
+
+
 def test_both_pages_say_the_same(tmp_path: Path) -> None:
     every = runs()
     found = content(every, groups(every), [], title="A study", question="Is it <so>?")
@@ -81,6 +87,10 @@ def test_accuracy_has_macro_f1_beside_it_where_classes_are_unequal(tmp_path: Pat
         assert f"- **Baseline**: majority class: {share:.3f} (one seed), nothing tuned." in page
         assert ("| macro F1 |" in summary(part)) is wanted
         assert ("elpv: macro F1" in across([part])) is wanted
+        page = write_page(
+            tmp_path, content([], groups([*every, again(every[-1])]), [], title="", question="")
+        ).read_text()
+        assert f"majority class: {share:.3f} (the same over 2 seeds), nothing tuned." in page
     (without,) = groups(runs(**scores))
     assert not unequal(without), "not known"
 

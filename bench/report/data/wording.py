@@ -9,7 +9,7 @@ from typing import Any
 from bench.report.data.groups import Group
 from bench.report.data.measured import Baseline, Configuration
 from bench.report.style import look
-from bench.stats import noise_floor
+from bench.stats import has_width, noise_floor
 
 UNDEFINED = "not defined"
 PARTS = {"lr": "learning rate", "head_lr": "the head's learning rate"}
@@ -117,8 +117,8 @@ def baseline(of: Baseline) -> str:
     interval, number = of.score.interval, len(of.runs)
     sure = "one seed"
     if interval:
-        same = interval[0] == interval[1]
-        sure = f"{'the same' if same else f'{interval[0]:.3f} to {interval[1]:.3f}'} over {number} seeds"
+        ends = f"{interval[0]:.3f} to {interval[1]:.3f}" if has_width(interval) else "the same"
+        sure = f"{ends} over {number} seeds"
     text = f"{of.label}: {of.score.mean:.3f} ({sure})"
     trail = of.runs[0].get("tuning") or {}
     candidates = trail.get("candidates")
