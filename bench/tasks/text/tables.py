@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from bench.tasks.text.encodings import decoded
 SEPARATORS = MappingProxyType({".csv": ",;\t|", ".tsv": "\t", ".tab": "\t"})
 """By the ending of a file's name, the likeliest first: spreadsheets write ; where the comma parts decimals."""
 ENDINGS = (*SEPARATORS, ".jsonl", ".ndjson", ".json", ".parquet")
+ENDS = re.compile(r"\r\n|\r|\n")
 LONGEST_FIELD = 1 << 30  # csv's own limit, 131,072 characters, is less than a long report
 
 
@@ -83,8 +85,7 @@ def _of_lines(file: Path, content: str, columns: Sequence[str], notes: Notes) ->
 
 def _unquoted(content: str) -> list[tuple[int, list[str]]] | None:
     """Each line's fields; None where a line has more or fewer than the first."""
-    lines = content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if line]
+    rows = [(number, line.split("\t")) for number, line in enumerate(ENDS.split(content), 1) if line]
     return rows if rows and len({len(fields) for _, fields in rows}) == 1 else None
 
 
@@ -143,7 +144,7 @@ def _of_json(file: Path, content: str, columns: Sequence[str]) -> Table:
         top = _parsed(content, str(file))
         entries, place = list(enumerate(top, 1)), "entry"
     else:
-        lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+        lines = [(number, line) for number, line in enumerate(ENDS.split(content), 1) if line.strip()]
         entries, place = [(number, _parsed(line, f"{file}: line {number}")) for number, line in lines], "line"
     if not entries:
         raise BadInput(f"{file} is empty: at least one object is needed")

@@ -98,6 +98,22 @@ def test_outlines_agree_with_pycocotools():
     assert outlined([[0, 0, 10, 0, 10, 5, 0, 5], [20, 20, 22, 20, 22, 22, 20, 22]], "x") == ((0, 0, 22, 22), 54)
 
 
+def test_masks_are_unpacked_as_pycocotools_packs_them():
+    """And what it would crash on is refused."""
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        height, width = generator.integers(1, 40, 2).tolist()
+        pixels = np.asfortranarray(generator.random((height, width)) < generator.choice([0.02, 0.5, 0.98]), np.uint8)
+        packed = mask.encode(pixels)
+        box, area = outlined({"size": [height, width], "counts": packed["counts"].decode()}, "x")
+        x, y, w, h = mask.toBbox(packed)
+        assert (box, area) == ((x, y, x + w, y + h), pixels.sum())
+    for _ in range(300):
+        text = "".join(map(chr, generator.integers(32, 127, generator.integers(0, 12))))
+        with pytest.raises(BadInput, match="is no outline"):
+            outlined({"size": [61, 83], "counts": text}, "x")
+
+
 @pytest.mark.parametrize(
     "outline",
     [[], None, [[]], [[1, 2, 3]], [[1, 2, 3, 4]], "x", 5, {"size": [60, 80]}, {"size": [0, 0], "counts": []},

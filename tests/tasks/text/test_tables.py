@@ -135,7 +135,7 @@ def jsonl(rows=ROWS):
 
 
 def test_json_lines_json_and_parquet(tmp_path):
-    (tmp_path / "a.jsonl").write_text(jsonl())
+    (tmp_path / "a.jsonl").write_bytes(jsonl().replace("\n", "\r").encode("utf-8-sig"))
     (tmp_path / "a.json").write_text(json.dumps([{"text": text, "label": label} for text, label in ROWS]))
     columns = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS], "tags": [["x"]] * 16}
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
