@@ -173,11 +173,11 @@ def _of_parquet(file: Path, raw: bytes, columns: Sequence[str]) -> Table:
 
     try:
         read = parquet.read_table(pyarrow.BufferReader(raw))
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        header = list(read.column_names)
+        kept = [i for i, name in enumerate(header) if name in columns]
+        values = zip(*[read.column(i).to_pylist() for i in kept], strict=True)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # texts that are not UTF-8 among them
         raise BadInput(f"{file} cannot be read as Parquet: {error}") from None
-    header = list(read.column_names)
-    kept = [i for i, name in enumerate(header) if name in columns]
-    values = zip(*(read.column(i).to_pylist() for i in kept), strict=True)
     rows = [
         (n, [_text(value, f"{file}: row {n}", header[i]) for i, value in zip(kept, row, strict=True)])
         for n, row in enumerate(values, 1)

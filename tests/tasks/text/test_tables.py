@@ -15,6 +15,7 @@ from bench.tasks.text.encodings import decoded
 
 ROWS = [(f"{name} thing, number {i}", name) for i in range(8) for name in ("bad", "good")]
 ODD = 'said "no", then\tleft — naïve'
+PLAIN = {"compression": "none", "use_dictionary": False}
 SENTENCES = {
     "cp1252": ["El niño comió jamón", "déjà vu à l’été", "schöne Grüße, 5 €", "smørrebrød på øen", "don’t “quote” me"],
     "latin-1": ["naïve café", "El niño comió jamón, mañana será otro día"],
@@ -168,6 +169,10 @@ def test_json_that_will_not_do(tmp_path, content, why):
 
 def test_parquet_that_is_none(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    refused(tmp_path / "a.parquet", "cannot be read as Parquet")
+    parquet.write_table(pyarrow.table({"text": ["naive"] * 2, "label": ["a", "b"]}), tmp_path / "b.parquet", **PLAIN)
+    raw = (tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(raw.replace(b"naive", b"na\xefve"))
     refused(tmp_path / "a.parquet", "cannot be read as Parquet")
 
 
