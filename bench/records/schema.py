@@ -140,12 +140,13 @@ def run_name(value: Any, where: str) -> str | None:
 
 
 COUNT, AMOUNT, SCORES = whole(), number(low=0), table(each=number())
+BYTES = whole(-(2**53))  # what is extended in a straight line may lie below 0
 SETTINGS = table({"lr": AMOUNT})
 NAMES = {"spec": text, "name": text, "family": text, "metric": text, "label": text, "config": table()}
 FORECAST = table(
     {"peak": COUNT, "kind": text, "batch": COUNT, "evaluation": COUNT, "reason": text, "phase": text}
     | {"precision": text, "device": text}
-    | {"breakdown": table(each=COUNT), "phases": table(each=COUNT)}
+    | {"breakdown": table(each=BYTES), "phases": table(each=BYTES)}
 )
 EPOCH = table({"epoch": COUNT, "val": SCORES, "train_loss": number(), "lr": number()}, needed=("epoch",))
 SPACE = either(
@@ -177,7 +178,7 @@ EXAMPLE = table(
 PROVENANCE = table(
     {
         **dict.fromkeys(("git_sha", "data_sha256", "weights", "weights_sha256", "started", "ended"), text),
-        "git_dirty": flag,
+        **{"git_dirty": flag, "classes": COUNT, "majority": number(0, 1)},
         **{f"{part}_{what}": COUNT for part in ("train", "val", "test") for what in ("samples", "images", "boxes")},
     }
 )
