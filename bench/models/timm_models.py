@@ -214,8 +214,7 @@ class Timm(Spec):
             return {"weights": "random", "weights_sha256": None}
         if self.asset:
             return asset_weights.provenance(self.asset)
-        tag = timm.get_pretrained_cfg(self.name)
-        return {"weights": f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub", "weights_sha256": None}
+        return asset_weights.from_hub(self.name)
 
 
 class PooledNetwork(nn.Module):

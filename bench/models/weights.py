@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from bench import assets
+from bench.assets.digests import digest
 
 ASSET_OF = {
     "vit_small_patch14_dinov2": "dinov2-s14",
@@ -32,9 +36,23 @@ def load(asset: str, *, like: nn.Module) -> dict[str, Tensor]:
 
 
 def provenance(asset: str) -> dict[str, str | None]:
-    """Name of the package that the weights came in, and their sha256."""
+    """Name of the package that the weights came in, and the sha256 of the file that is loaded."""
     entry = assets.ASSETS[asset]
-    return {"weights": f"{asset} as shipped in {entry.package}", "weights_sha256": entry.file_sha256}
+    return {"weights": f"{asset} as shipped in {entry.package}", "weights_sha256": digest(_file(asset))}
+
+
+def from_hub(name: str) -> dict[str, str | None]:
+    """The tag that timm stands for by `name`, and the sha256 of its file in the hub's cache, where it lies there."""
+    tag: Any = timm.get_pretrained_cfg(name)
+    if not tag:
+        return {"weights": "timm hub", "weights_sha256": None}
+    files = (tag.hf_hub_filename or "model.safetensors", "pytorch_model.bin")
+    cached = [try_to_load_from_cache(tag.hf_hub_id or "", file) if tag.hf_hub_id else None for file in files]
+    loaded = next((Path(path) for path in cached if isinstance(path, str)), None)
+    return {
+        "weights": f"timm hub: {tag.architecture}.{tag.tag}",
+        "weights_sha256": digest(loaded) if loaded else None,
+    }
 
 
 def _file(asset: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.assets import cache as assets
+from bench.assets.download import sha256
 from bench.errors import BadInput
 from tests.support.asset_server import FILES, WHOLE, Server, declare, leftovers, serve, servers, wheel
 
@@ -109,6 +111,38 @@ def test_verify_finds_changed_and_missing_files_and_force_mends_them(server, mon
     assert assets.verify("toy") == ["toy: labels.csv is missing"] and not assets.status("toy").cached
     assets.fetch("toy")
     assert assets.verify("toy") == []
+
+
+@pytest.mark.parametrize("sly", [False, True])
+def test_a_changed_file_is_refused_by_who_loads_it(server, monkeypatch, cache, sly) -> None:
+    archive = wheel(FILES)
+    serve(monkeypatch, server(archive).url, declare(archive))
+    path = assets.fetch("toy") / "images/b.png"
+    before = path.stat()
+    path.write_bytes(b"SECOND")  # of the same size
+    if sly:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for ask in (lambda: assets.fetch("toy"), lambda: assets.file("toy", "labels.csv")):
+        with pytest.raises(BadInput, match=r"images/b\.png has changed since it was fetched .*bench assets pull toy"):
+            ask()
+    assets.fetch("toy", force=True)
+    assert assets.fetch("toy") == path.parent.parent
+
+
+def test_a_file_is_hashed_once_for_as_long_as_it_does_not_change(server, monkeypatch, cache) -> None:
+    archive = wheel(FILES)
+    serve(monkeypatch, server(archive).url, declare(archive))
+    folder, read = assets.fetch("toy"), []
+    monkeypatch.setattr("bench.assets.digests.sha256", lambda path: read.append(path.name) or sha256(path))
+    monkeypatch.setattr("bench.assets.digests._known", {})  # as in a new process
+    assets.fetch("toy")
+    assert read == [], "the manifest remembers them"
+    os.utime(folder / "labels.csv")
+    assets.fetch("toy")
+    assert read == ["labels.csv"]
+    monkeypatch.setattr("bench.assets.digests._known", {})
+    assets.fetch("toy")
+    assert read == ["labels.csv"] and leftovers(cache) == WHOLE
 
 
 def test_an_asset_pinned_anew_is_fetched_anew(server, monkeypatch, cache) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -132,13 +133,14 @@ def test_hub_weights_are_read_from_the_hubs_cache(tmp_path):
     code = (
         "from bench.models import Timm\n"
         "backbone = Timm('test_vit').build()\n"
-        "print(backbone.module.blocks[0].attn.qkv.weight.double().sum().item(), backbone.provenance['weights'])"
+        "print(backbone.module.blocks[0].attn.qkv.weight.double().sum().item(), *backbone.provenance.values())"
     )
     env = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     total, *source = done.stdout.split()
     assert float(total) == pytest.approx(model.blocks[0].attn.qkv.weight.double().sum().item())
-    assert source == ["timm", "hub:", "test_vit.r160_in1k"]
+    loaded = hashlib.sha256((snapshot / "model.safetensors").read_bytes()).hexdigest()
+    assert source == ["timm", "hub:", "test_vit.r160_in1k", loaded]
 
 
 def test_no_hub_is_one_clear_line(monkeypatch):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,7 +90,8 @@ def test_the_hubs_cache_is_read_by_the_ordinary_name(saved, tmp_path, no_hub, mo
     here, there = HuggingFace(folder).build(), HuggingFace("someone/tiny-bert").build()
     x = here.example(2)
     assert torch.equal(here.module.eval()(x), there.module.eval()(x))
-    assert there.provenance == {"weights": f"hub: someone/tiny-bert at {commit}", "weights_sha256": None}
+    loaded = hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
+    assert there.provenance == {"weights": f"hub: someone/tiny-bert at {commit}", "weights_sha256": loaded}
 
 
 def test_no_hub_is_one_clear_line_and_quick(no_hub):
