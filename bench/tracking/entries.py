@@ -214,7 +214,7 @@ def _curve(record: Mapping[str, Any], begin: int, end: int) -> Iterator[Point]:
 def _summary(tuning: Mapping[str, Any]) -> dict[str, Any]:
     """How a run's values came about, without the trials: those are runs of their own."""
     short = dict(tuning)
-    if "candidates" in short:  # of a reference
+    if short.get("candidates") is not None:  # of a reference
         short["candidates"] = len(short["candidates"])
     if "search" not in short:
         return short

@@ -17,6 +17,7 @@ from bench.report import redraw
 from bench.report.claims import Evidence, judged, load
 from bench.report.compare import compared
 from bench.report.data.groups import groups, scored
+from bench.report.page.content import content
 from bench.report.page.html import write_html
 from bench.report.page.study_page import write_page
 from bench.report.tables.frames import comparisons, latex, measured_costs, results, write_exports
@@ -89,8 +90,9 @@ def read(folder: Path) -> None:
     parts, frame = groups(records), tidy(records)
     write_table(folder, frame)
     write_exports(folder, frame, parts)
-    write_page(folder, records, parts, [], title="t", question="q")
-    write_html(folder, records, parts, [], title="t", question="q")
+    found = content(records, parts, [], title="t", question="q")
+    write_page(folder, found)
+    write_html(folder, found)
     shown = scored(parts)
     for made in (results(shown), comparisons(shown)):
         if len(made):
