@@ -31,11 +31,18 @@ def methods() -> None:
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Part of a name; * stands for anything.")] = "",
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Which kind of method works on each family, or on the model PATTERN.")
+    ] = False,
 ) -> None:
     """List models: without a PATTERN those whose weights need no hub, with one all names that match it.
 
-    Examples: `bench models "vit_base*"`, `bench models roberta`
+    Examples: `bench models "vit_base*"`, `bench models roberta`, `bench models --matrix`,
+    `bench models beit_base_patch16_224 --matrix`
     """
+    if matrix:
+        print_matrix(pattern)
+        return
     import timm
 
     from bench.execution import console
@@ -51,6 +58,19 @@ def models(
         "\nand torchvision's detectors, for detection: Torchvision('fcos_resnet50_fpn')"
         "\nand any encoder or decoder for text from Hugging Face, or a folder of yours: HuggingFace('roberta-base')"
     )
+
+
+def print_matrix(name: str) -> None:
+    """Prints, family by family or for one model, which kinds of methods work, and why the others do not."""
+    from bench.execution import console
+    from bench.models import resolve
+    from bench.models.matrix import families, matrix
+
+    told: dict[tuple[str, str], list[str]] = {}
+    for model, kind, verdict in matrix({name: resolve(name)} if name else families()):
+        told.setdefault((model, verdict), []).append(kind)
+    rows = [(model, "; ".join(kinds), verdict) for (model, verdict), kinds in told.items()]
+    console.table(("model", "methods", "tried on shapes alone"), rows)
 
 
 def tasks() -> None:
