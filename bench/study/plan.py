@@ -93,8 +93,7 @@ def plan(
     Raises:
         BadInput: none of the cells could run.
     """
-    rows: list[Row] = []
-    known, seen = records.all(), set[int]()
+    rows, known, seen = list[Row](), records.all(), set[int]()
     for cell, trials in of_cells(study, device).items():
         first = id(trials) not in seen
         seen.add(id(trials))

@@ -1,7 +1,7 @@
 """Memory of a run before it is run: the real training step on tensors that have shapes and no bytes.
 
-What it cannot foretell, a step with data-dependent control flow (a detector that matches boxes), is done once for real
-on the CPU, with random weights and random inputs, and said to be.
+What it cannot estimate so, a step with data-dependent control flow (a detector that matches boxes), is done once for
+real on the CPU, with random weights and random inputs, and said to be.
 """
 
 from __future__ import annotations
