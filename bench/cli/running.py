@@ -70,7 +70,7 @@ def plan(
     """
     file = find(study, studies)
 
-    from bench.execution import console, data_summary
+    from bench.execution import console, data_report
     from bench.execution.launch import at_once, planned
     from bench.execution.parallelism import share_out
     from bench.records import Records
@@ -82,7 +82,7 @@ def plan(
     workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     planned_rows = []
     for part in parts:
-        data_summary.show(part)
+        data_report.show(part)
         rows, why = planned(part, records, where)
         console.plan(part, scale, rows, device=where, jobs=workers.jobs)
         if why:

@@ -2,9 +2,10 @@
 
 - launch: from a name to records: plan, runs, page.
 - runner: the runs of a study, in order. workers: processes that train them. parallelism: how many at once.
-- search: the trials of one search. proposals: their values and what is pruned, by Optuna, from completed batches alone;
-  a new sampler goes here, its name into `bench.study.tune`. mirror: Optuna's storage, kept up for Optuna's own tools.
-- baselines: what a task gives without a network. cost_study: a study of costs.
+- search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;
+  a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
+  Optuna's own tools.
+- baseline_runs: what a task gives without a network. cost_study: a study of costs.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.
-- data_summary: what was understood of the data, before anything takes time.
+- data_report: what was understood of the data, before anything takes time.
 """

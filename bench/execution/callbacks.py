@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import scrubbed
-from bench.execution.progress import Progress, reference_line
+from bench.execution.progress import Progress, baseline_line
 from bench.execution.runner import Watcher
 from bench.records import Records
 from bench.report import redraw
@@ -45,7 +45,7 @@ class Callbacks:
             progress.epoch,
             self.finished,
             self.cell,
-            self.reference,
+            self.baseline,
             progress.spared,
             progress.say_line,
         )
@@ -60,12 +60,12 @@ class Callbacks:
         if self.tracker is not None:
             self.tracker.log(record)
 
-    def reference(self, record: Record, fresh: bool) -> None:
-        """A reference is measured, or was."""
+    def baseline(self, record: Record, fresh: bool) -> None:
+        """A baseline is measured, or was."""
         self.told.add(record["run_id"])
         self.stale = True
         if fresh:
-            self.progress.say_line(reference_line(record))
+            self.progress.say_line(baseline_line(record))
         if self.tracker is not None:
             self.tracker.log(record)
 

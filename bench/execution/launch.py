@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from bench.errors import BadInput
-from bench.execution import console, cost_study, data_summary
+from bench.execution import console, cost_study, data_report
 from bench.execution.callbacks import Callbacks
 from bench.execution.cost_study import Costing
 from bench.execution.parallelism import Workers, available, share_out
@@ -116,7 +116,7 @@ def run(
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     rows = []
     for part in parts:
-        data_summary.show(part)
+        data_report.show(part)
         fetch(part)
         rows.append(planned(part, records, where)[0])
         console.plan(part, scale, rows[-1], device=where, jobs=workers.jobs)

@@ -111,8 +111,8 @@ def cost_line(record: Record) -> str:
     return f"{record['model']['name']:22} {record['method']['spec']:40} {found}  {record['time']['total']:.0f} s"
 
 
-def reference_line(record: Record) -> str:
-    """A reference in one line."""
+def baseline_line(record: Record) -> str:
+    """A baseline in one line."""
     task, metric = record["task"]["name"], record["task"]["metric"]
     scores = " ".join(f"{part} {values[metric]:.3f}" for part, values in record["metrics"].items())
     scores = scores or f"{record['status']}: {record['reason']}"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from bench.execution.baselines import measure, retire
-from bench.execution.mirror import Mirror
+from bench.execution.baseline_runs import measure, retire
+from bench.execution.optuna_storage import Mirror
 from bench.execution.search import Search, storage
 from bench.execution.workers import Here, Pool
 from bench.records import Records
@@ -31,7 +31,7 @@ class Watcher:
     epoch: Callable[[Run, int], None] = lambda run, epoch: None
     finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
     cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
-    reference: Callable[[Record, bool], None] = lambda record, fresh: None
+    baseline: Callable[[Record, bool], None] = lambda record, fresh: None
     spared: Callable[[Cell], None] = lambda cell: None
     """The default values were chosen: a run that was planned need not be."""
     said: Callable[[str], None] = lambda line: None
@@ -87,7 +87,7 @@ class Runner:
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
-        self.references()
+        self.baselines()
         works = self.works()
         with self.workers() as workers:
             while True:
@@ -107,14 +107,14 @@ class Runner:
             return Here(self.device, self.epoch)
         return Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), self.epoch)
 
-    def references(self) -> None:
+    def baselines(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
         for task in self.study.tasks:
             found = []
-            for reference in task.references:
+            for baseline in task.baselines:
                 for seed in self.study.seeds:
-                    record, fresh = measure(self.study, self.scale, self.records, task, reference, seed)
-                    self.watcher.reference(record, fresh)
+                    record, fresh = measure(self.study, self.scale, self.records, task, baseline, seed)
+                    self.watcher.baseline(record, fresh)
                     found.append(record["run_id"])
             retire(self.records, task, found)
 

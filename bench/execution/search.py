@@ -14,8 +14,8 @@ from pathlib import Path
 import optuna
 
 from bench.errors import BadInput, masked, scrubbed
-from bench.execution.mirror import Mirror
-from bench.execution.proposals import WHY, Proposals, quiet
+from bench.execution.optuna_storage import Mirror
+from bench.execution.samplers import WHY, Proposals, quiet
 from bench.records import JOURNAL
 from bench.study.recording import Record
 from bench.study.trials import Trial, Trials

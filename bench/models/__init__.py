@@ -2,8 +2,8 @@
 
 - backbone: what `build` returns, and how a method is put on it. architectures: which layer of a block plays which role;
   to add a class of block, an entry there. roles: the sites of a network by these tables. trace: which modules run.
-- reach: how much of a network a method reaches.
-- timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. maps: feature maps.
+- coverage: how much of a network a method reaches. matrix: which kind of method works on which network.
+- timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. feature_maps: maps.
 - weights, text_weights, hub: where weights come from. text_shapes: text models without files.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
 - checkpointing: blocks computed again in the backward pass.

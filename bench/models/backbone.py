@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput, say_once
 from bench.methods import Method
-from bench.models.reach import in_part
+from bench.models.coverage import in_part
 from bench.models.roles import unknown_blocks
 from bench.sites import NoBlocks, Site
 

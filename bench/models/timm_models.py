@@ -16,8 +16,8 @@ from bench.errors import BadInput, unknown
 from bench.models import weights as asset_weights
 from bench.models.backbone import Backbone, Features, Maps
 from bench.models.dropout import for_every_method, silence
+from bench.models.feature_maps import any_size, map_sites, timm_maps
 from bench.models.hub import go_offline_if_need_be
-from bench.models.maps import any_size, map_sites, timm_maps
 from bench.models.roles import below, called_below, sites
 from bench.models.trace import seen
 from bench.sites import Site, depth

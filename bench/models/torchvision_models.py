@@ -23,7 +23,7 @@ from bench import assets
 from bench.errors import BadInput, unknown
 from bench.models.backbone import Backbone, Maps, PretrainedHead
 from bench.models.dropout import silence
-from bench.models.maps import MapNetwork, map_sites
+from bench.models.feature_maps import MapNetwork, map_sites
 from bench.models.timm_models import ImageInputs, noise
 from bench.models.trace import seen
 from bench.spec import Spec, check_numbers

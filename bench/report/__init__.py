@@ -35,7 +35,7 @@ def redraw(folder: Path, *, title: str | None = None, question: str | None = Non
     from bench.report.page.content import content
     from bench.report.page.html import write_html
     from bench.report.page.study_page import asked, write_page
-    from bench.report.tables.frames import write_exports
+    from bench.report.tables.dataframes import write_exports
 
     folder = Path(folder)
     whole = Records(folder).all()

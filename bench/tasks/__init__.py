@@ -2,13 +2,13 @@
 
 - contract: what a task must have. pools: all samples, and how they are split. caches: decoded data on disk.
 - images, text, detection: a family each, with its declared sets (`sets`) and its readers of one's own files.
-- folders, pictures: how every reader lists files and opens pictures. notes: what it did to the data. understood: what a
-  plan says of them.
-- classification: what images and text share, with the metrics of classes. majority: the baseline that
-  always guesses the commonest. precomputed: features computed once.
+- folder_listing, pictures: how every reader lists files and opens pictures. data_notes: what it did to the data.
+  data_summary: what a plan says of them.
+- classification: what images and text share. metrics: scores of classes and of numbers. baselines: scores without a
+  network. precomputed: features computed once.
 
 A new data format is a reader in its family, named in `TASKS` here; a new set an entry in the family's `sets`; a new
-metric a value more of what a task's `metrics` returns. README.md here shows each.
+metric a value more of what a function in `metrics` returns. README.md here shows each.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.spec import parse
-from bench.tasks.contract import Data, Example, Found, Reference, Searched, Shows, Split, Task, description
-from bench.tasks.detection.folders import CocoFolder, VocFolder
+from bench.tasks.contract import Baseline, Data, Example, Found, Searched, Shows, Split, Task, description
+from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.detection.task import Detection
 from bench.tasks.images.sets import IMAGE_SETS
@@ -51,9 +51,19 @@ USUAL = {"images": "elpv", "text": "rotten-tomatoes", "detection": "tree-crowns"
 """The set of each family that is taken where none is named."""
 
 __all__ = [
-    "SETS", "TASKS", "USUAL",
-    "Data", "Example", "Found", "Reference", "Shows", "Split", "Task",
-    "description", "listing", "resolve",
+    "SETS",
+    "TASKS",
+    "USUAL",
+    "Baseline",
+    "Data",
+    "Example",
+    "Found",
+    "Shows",
+    "Split",
+    "Task",
+    "description",
+    "listing",
+    "resolve",
 ]  # fmt: skip
 
 

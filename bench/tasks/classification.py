@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.spec import Spec
-from bench.tasks.contract import Reference, on_cpu
-from bench.tasks.majority import MajorityClass
+from bench.tasks.baselines.majority import MajorityClass
+from bench.tasks.contract import Baseline, on_cpu
+from bench.tasks.data_summary import Understood, of_pool
+from bench.tasks.metrics import classification_metrics
 from bench.tasks.pools import Pool, split
-from bench.tasks.understood import Understood, of_pool
 
 
 class Classification(Spec):
@@ -41,7 +42,7 @@ class Classification(Spec):
         return self.pool().classes
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """The majority class; a subclass may add others."""
         return (MajorityClass(),)
 
@@ -83,24 +84,6 @@ class Classification(Spec):
     def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, float]:
         """As `classification_metrics`."""
         return classification_metrics(torch.cat(list(outputs)), torch.cat(list(targets)))
-
-
-def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Top-1 accuracy, macro F1, cross-entropy and expected calibration error (15 bins; arXiv:1706.04599, eq. 3).
-
-    Args:
-        outputs: logits (N, classes).
-        targets: class indices (N).
-    """
-    from torchmetrics.functional import classification as tm
-
-    outputs, classes = outputs.float(), outputs.shape[1]
-    return {
-        "top1": (outputs.argmax(1) == targets).double().mean().item(),
-        "macro_f1": tm.multiclass_f1_score(outputs, targets, classes, average="macro").item(),
-        "loss": F.cross_entropy(outputs, targets).item(),
-        "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
-    }
 
 
 def check_sizes(task: Any) -> None:

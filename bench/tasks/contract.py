@@ -72,7 +72,7 @@ class Found:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-class Reference(Protocol):
+class Baseline(Protocol):
     """A baseline without a network, fitted to a task's own split, that its figures are read against.
 
     A specification (`bench.spec.Spec`): its text stands in the record.
@@ -151,7 +151,7 @@ class Task(Protocol):
         ...
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """Baselines without a network, if the task has any."""
         ...
 

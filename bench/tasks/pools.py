@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bench.errors import BadInput, shown
-from bench.tasks.notes import Note
+from bench.tasks.data_notes import Note
 
 HOLD_OUT_SEED = 0
 """Draws the test part of sets without an official one: once, so that no seed's tuning ever sees a test sample."""

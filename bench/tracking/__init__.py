@@ -5,8 +5,8 @@ a server that cannot be reached costs some seconds and one line. MLflow is impor
 
 - tracker: shows a study while it runs. synchronise: shows all that is recorded.
 - experiment: writes one study's runs. client: opens MLflow. deadline: calls that may hang.
-- entries, parents, view, artefacts, names: what is shown of a run, a configuration, a study. Plain data, no MLflow.
-- server: MLflow's page. front: what it shows at first sight.
+- entries, parents, columns, artefacts, names: what is shown of a run, a configuration, a study. Plain data, no MLflow.
+- server: MLflow's page. browser_defaults: what it shows at first sight.
 """
 
 from bench.tracking.client import uri

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.tracking import artefacts, entries, parents, view
+from bench.tracking import artefacts, columns, entries, parents
 from bench.tracking.client import artefact_root, connect, lock
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ class Experiment:
     def _describe(self, folder: Path, records: Sequence[Mapping[str, Any]], question: str) -> bool:
         """What stands above the list of runs: question, answer and where the page is, of every scale."""
         found = self._search(f"tags.kind = 'report' and tags.scale = '{folder.name}'")
-        page = view.page(self.number, found[0].info.run_id) if found else ""
+        page = columns.page(self.number, found[0].info.run_id) if found else ""
         known = self._client.get_experiment(self.number).tags
-        new = view.description(folder, records, report=page, question=question, known=known)
+        new = columns.description(folder, records, report=page, question=question, known=known)
         for name, value in new.items():
             if known.get(name) != value:
                 self._client.set_experiment_tag(self.number, name, value)
@@ -218,10 +218,10 @@ def _experiment_id(client: MlflowClient, study: str, root: Path | None) -> str:
     found = client.get_experiment_by_name(study)
     if found is None:
         location = (root / study).as_uri() if root else None
-        return str(client.create_experiment(study, artifact_location=location, tags=view.tags()))
+        return str(client.create_experiment(study, artifact_location=location, tags=columns.tags()))
     if found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
-    for name, value in view.tags().items():
+    for name, value in columns.tags().items():
         if found.tags.get(name) != value:
             client.set_experiment_tag(found.experiment_id, name, value)
     return str(found.experiment_id)

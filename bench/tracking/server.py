@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from bench.errors import BadInput, masked
-from bench.tracking import front, view
+from bench.tracking import browser_defaults, columns
 from bench.tracking.client import DEFAULTS, artefact_root
 
 PATIENCE = 120.0  # seconds for the server to answer: it imports half of MLflow, on a cold disk slowly
@@ -36,7 +36,7 @@ def serve(uri: str, *, host: str = "127.0.0.1", port: int = 5000, studies: Mappi
     port = free_port(host, port)
     # The database's address may hold a password: in the environment, not on the command line, which all can read.
     address = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
-    own = {front.EXPERIMENTS: ",".join((studies or {}).values())}
+    own = {browser_defaults.EXPERIMENTS: ",".join((studies or {}).values())}
     environment = {"PYTHONWARNINGS": "ignore", **DEFAULTS, **os.environ, **address, **own}
     nothing = subprocess.DEVNULL  # MLflow says what goes wrong on stderr
     with contextlib.suppress(ValueError):  # only the main thread may, and only there Ctrl-C arrives
@@ -58,14 +58,14 @@ def command(uri: str, host: str, port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *(("--default-artifact-root", root.as_uri()) if root else ()),
-        *(("--app-name", front.NAME) if front.registered() else ()),
+        *(("--app-name", browser_defaults.NAME) if browser_defaults.registered() else ()),
         *("--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"),
     ]
 
 
 def _say(site: str, end: str, studies: Mapping[str, str]) -> None:
     """Where the page is, and for each study a link to the list of its runs with the columns that matter."""
-    links = [f"  {study}: {view.link(site, number)}" for study, number in studies.items()]
+    links = [f"  {study}: {columns.link(site, number)}" for study, number in studies.items()]
     print("\n".join([f"MLflow runs at {site}{end}", *links]), flush=True)
 
 

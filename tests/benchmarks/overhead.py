@@ -54,7 +54,7 @@ class Player(Runner):
     def workers(self) -> Here:
         return Playback(self.device, self.epoch)
 
-    def references(self) -> None:
+    def baselines(self) -> None:
         """They are measured, not searched for: no part of what is timed here."""
 
 

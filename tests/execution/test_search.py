@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench.errors import BadInput
-from bench.execution.mirror import Mirror
+from bench.execution.optuna_storage import Mirror
 from bench.execution.runner import Watcher
 from bench.execution.search import Search, storage
 from bench.methods import METHODS, LoRA

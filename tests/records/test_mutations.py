@@ -20,7 +20,7 @@ from bench.report.data.groups import groups, scored
 from bench.report.page.content import content
 from bench.report.page.html import write_html
 from bench.report.page.study_page import write_page
-from bench.report.tables.frames import comparisons, latex, measured_costs, results, write_exports
+from bench.report.tables.dataframes import comparisons, latex, measured_costs, results, write_exports
 from bench.report.tables.tidy import tidy, write_table
 from bench.tracking import sync
 from tests.support import report_records

@@ -16,7 +16,7 @@ from bench.report.figures import samples
 from bench.report.figures.overview import overview
 from bench.report.figures.profiles import profiles, ranking
 from bench.report.page.answer import answer
-from bench.report.tables import aggregates, frames
+from bench.report.tables import aggregates, dataframes
 from bench.stats import ppt
 from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, keep, other_task, overlaps, record, text
 
@@ -76,7 +76,7 @@ def test_scores_against_samples_join_the_sizes_of_one_task() -> None:
 
 
 def test_a_score_is_rated_by_how_little_it_took() -> None:
-    frame = frames.results(made()).set_index("method")
+    frame = dataframes.results(made()).set_index("method")
     score, backbone = frame.loc["full fine-tuning", ["score", "backbone parameters"]]
     assert frame.loc["full fine-tuning", "PPT"] == pytest.approx(ppt(score, backbone), abs=1e-4)
 

@@ -9,7 +9,7 @@ from bench.report import compare
 from bench.report.data import flags
 from bench.report.data.chance import of_one_class, one_class
 from bench.report.data.groups import groups
-from bench.tasks.classification import classification_metrics
+from bench.tasks.metrics import classification_metrics
 from tests.support.report_records import FULL, PROBE, record
 
 SEEDS = (0, 1, 2)

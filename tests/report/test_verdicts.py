@@ -23,7 +23,7 @@ from bench.report.data.groups import Group, groups
 from bench.report.figures import heatmaps, placements, profiles
 from bench.report.page import summary
 from bench.report.page.answer import answer
-from bench.report.tables import frames
+from bench.report.tables import dataframes
 from bench.stats import mean_difference, mean_interval, stratified_interval
 from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, failed, keep, other_task, record
 
@@ -97,8 +97,8 @@ def test_what_does_not_suffice_is_said(parts: list[Group], said: str) -> None:
     assert said in " ".join(flags.of_study(records, parts))
     shown = [group for group in parts if group.configurations]
     assert len(answer(shown)) == len(differences.comparable(shown))
-    assert len(frames.results(shown)) == sum(len(group.configurations) for group in shown)
-    frames.comparisons(shown)
+    assert len(dataframes.results(shown)) == sum(len(group.configurations) for group in shown)
+    dataframes.comparisons(shown)
 
 
 def test_runs_that_shared_the_processor_are_flagged() -> None:
@@ -257,7 +257,7 @@ def test_few_seeds_and_samples_are_undecided_never_no_difference(one: Any, other
     base, bitfit = group.of("FullFineTuning")[0], group.of("BitFit")[0]
     (found,) = differences.against(group, base)
     assert found.said == said
-    assert list(frames.comparisons([group])["verdict"]) == [said]
+    assert list(dataframes.comparisons([group])["verdict"]) == [said]
     words = [*compared(group, bitfit, base), *answer([group]), *summary.lead(group)]
     told = said.removesuffix("significantly worse")
     assert sum(told in line.lower() for line in words) >= 3

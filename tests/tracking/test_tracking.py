@@ -758,7 +758,7 @@ def test_the_page_is_served_and_ends_with_the_command(database: str, tmp_path: P
     installed = tmp_path / "lora_bench-0.dist-info"  # as the package's own installation says it, which may be older
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lora-bench\nVersion: 0\n")
-    (installed / "entry_points.txt").write_text("[mlflow.app]\nlora-bench = bench.tracking.front:app\n")
+    (installed / "entry_points.txt").write_text("[mlflow.app]\nlora-bench = bench.tracking.browser_defaults:app\n")
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     port = server.free_port("127.0.0.1", 5400)
     program = f"from bench.tracking.server import serve; serve({database!r}, port={port}, studies=dict(ranks='7'))"

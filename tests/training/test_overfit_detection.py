@@ -10,9 +10,9 @@ from torch import nn
 from bench import methods as m
 from bench.models import Timm, adapt
 from bench.sites import CONV
-from bench.tasks.detection.box_ap import box_ap
 from bench.tasks.detection.boxes import Boxes, Truth
 from bench.tasks.detection.detectors import detector_head
+from bench.tasks.detection.metrics import box_ap
 from bench.training.recipe import schedule, set_mode
 
 VIT = Timm("test_vit", weights="random", image_size=64)

@@ -13,7 +13,7 @@ from bench.records import Records
 from bench.report.claims import Contrast, Evidence, Pick
 from bench.report.data.groups import groups
 from bench.report.figures.forgetting import has_old_task, learning_vs_forgetting
-from bench.report.tables import frames
+from bench.report.tables import dataframes
 from bench.study import Study
 from bench.study.recording import identity, usable
 from bench.study.tune import Tune
@@ -65,7 +65,7 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     parts = groups(records.all())
     assert has_old_task(parts)
     learning_vs_forgetting(parts)
-    table = frames.results(parts).set_index("method")
+    table = dataframes.results(parts).set_index("method")
     assert table.loc["linear probe", "digits after"] == table.loc["linear probe", "digits before"]
     score = lambda configuration: configuration.retained  # noqa: E731
     contrast = Contrast("tiny", Pick("LinearProbe"), Pick("FullFineTuning"), score=score)

@@ -13,7 +13,7 @@ from bench.report.data.names import titles
 from bench.report.figures.drawn import Drawn
 from bench.report.page.answer import ABOUT, answer, of_costs
 from bench.report.page.runs import what_ran
-from bench.report.tables import aggregates, frames
+from bench.report.tables import aggregates, dataframes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,16 +117,16 @@ def _over_tasks(shown: Sequence[Group]) -> Iterator[Table]:
 
 def per_task(found: Content) -> Iterator[Table]:
     """Results and differences of all tasks, a row a configuration: tables to be sorted and filtered."""
-    results = frames.results(found.shown)
+    results = dataframes.results(found.shown)
     metrics = list(results["metric"].unique()) if len(results) else []
     if len(metrics) == 1:
         results = results.drop(columns="metric")
     title = f"Results on test: {metrics[0]}" if len(metrics) == 1 else "Results on test"
-    yield Table("results", title, results, frames.ABOUT_PPT)
+    yield Table("results", title, results, dataframes.ABOUT_PPT)
     title = "Differences from full fine-tuning, paired by seed"
-    yield Table("differences", title, frames.comparisons(found.shown), frames.ABOUT_DIFFERENCES)
+    yield Table("differences", title, dataframes.comparisons(found.shown), dataframes.ABOUT_DIFFERENCES)
 
 
 def of_costs_alone(found: Content) -> Iterator[Table]:
     """What each method costs, of a study of costs."""
-    yield Table("costs", "What each method costs", frames.measured_costs(found.costs), "")
+    yield Table("costs", "What each method costs", dataframes.measured_costs(found.costs), "")

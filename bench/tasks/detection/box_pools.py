@@ -15,13 +15,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bench.errors import BadInput
+from bench.tasks.data_notes import Notes
+from bench.tasks.data_summary import Understood, notes_of, sizes_of
 from bench.tasks.detection.boxes import Truth
-from bench.tasks.detection.frames import stated
-from bench.tasks.folders import is_there
-from bench.tasks.notes import Notes
+from bench.tasks.detection.orientation import stated
+from bench.tasks.folder_listing import is_there
 from bench.tasks.pictures import flattened
 from bench.tasks.pools import REPEATS, Pool, repeats, untested
-from bench.tasks.understood import Understood, notes_of, sizes_of
 
 LARGEST_VAL = 1000
 THINNEST = 0.01

@@ -10,12 +10,12 @@ from typing import Any
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
+from bench.tasks.data_notes import Notes
 from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, in_file, source, stamp_of
 from bench.tasks.detection.coco_json import File, parsed
-from bench.tasks.detection.frames import Entry, count_unlisted, framed, reach, restamped
-from bench.tasks.detection.places import Places
-from bench.tasks.folders import PARTS, below, contents, entries, part_of, refuse_strangers, title
-from bench.tasks.notes import Notes
+from bench.tasks.detection.orientation import Entry, count_unlisted, framed, reach, restamped
+from bench.tasks.detection.picture_paths import Places
+from bench.tasks.folder_listing import PARTS, below, contents, entries, part_of, refuse_strangers, title
 from bench.tasks.pictures import WHITE
 
 LAYOUTS = (

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import BadInput, shown
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
 
 _ID, _NUMBER = (int, str, float), (int, float, type(None))
 _ANY = (object,)

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from bench.tasks.contract import Example
-from bench.tasks.detection.box_ap import Detections
 from bench.tasks.detection.box_pools import Source
 from bench.tasks.detection.boxes import Truth
+from bench.tasks.detection.metrics import Detections
 
 LONGEST_SIDE = 640
 """Of a shown picture, in pixels."""

@@ -16,16 +16,16 @@ from bench.models.backbone import Maps
 from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
 from bench.tasks.classification import check_sizes
-from bench.tasks.contract import Data, Example, Reference
-from bench.tasks.detection.box_ap import Detections, box_ap, on_picture
+from bench.tasks.contract import Baseline, Data, Example
+from bench.tasks.data_summary import Understood
 from bench.tasks.detection.box_pools import Source, understood
 from bench.tasks.detection.boxes import Boxes, BoxSplit
 from bench.tasks.detection.detectors import Answers, Detector, check_detector, detector_head
 from bench.tasks.detection.examples import example
+from bench.tasks.detection.metrics import Detections, box_ap, on_picture
 from bench.tasks.detection.pixels import pixels
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.pools import Pool, split
-from bench.tasks.understood import Understood
 
 HEAD = ("detector", "head_width", "head_depth")
 EXAMPLES = 3
@@ -72,7 +72,7 @@ class BoxTask(Spec):
         return len(self.source().classes)
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """None."""
         return ()
 

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 from bench.errors import BadInput, shown
 from bench.tasks.caches import stamps
+from bench.tasks.data_notes import Notes
 from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_there, in_file, source, stamp_of
-from bench.tasks.detection.frames import Entry, count_unlisted, framed, reach, restamped
-from bench.tasks.folders import PARTS, below, contents, entries, part_of, parts_of, refuse_strangers, title
-from bench.tasks.notes import Notes
+from bench.tasks.detection.orientation import Entry, count_unlisted, framed, reach, restamped
+from bench.tasks.folder_listing import PARTS, below, contents, entries, part_of, parts_of, refuse_strangers, title
 from bench.tasks.pictures import PICTURES, WHITE
 
 LAYOUTS = (

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import BadInput, say_once, shown
-from bench.tasks.folders import below, contents, entries, parts_of, refuse_strangers, title
+from bench.tasks.data_notes import Notes
+from bench.tasks.folder_listing import below, contents, entries, parts_of, refuse_strangers, title
 from bench.tasks.images.decode import TOO_MANY
-from bench.tasks.notes import Notes
 from bench.tasks.pictures import PICTURES, WHITE, Look, look, opened
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
 

@@ -15,7 +15,7 @@ from bench.errors import BadInput, unknown
 from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Data, shuffled
-from bench.tasks.folders import below
+from bench.tasks.folder_listing import below
 from bench.tasks.images.class_folders import folder_pool
 from bench.tasks.images.decode import decoded
 from bench.tasks.images.sets import IMAGE_SETS

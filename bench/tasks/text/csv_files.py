@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import BadInput, shown
-from bench.tasks.folders import PARTS, below, entries, part_of, refuse_strangers
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
+from bench.tasks.folder_listing import PARTS, below, entries, part_of, refuse_strangers
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
 from bench.tasks.text.sets import Text, normalised
 from bench.tasks.text.tables import ENDINGS, Table, table

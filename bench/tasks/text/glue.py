@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.errors import unknown
-from bench.tasks.classification import classification_metrics
-from bench.tasks.contract import Reference
+from bench.tasks.contract import Baseline
+from bench.tasks.metrics import classification_metrics, regression_metrics
 from bench.tasks.pools import Pool
 from bench.tasks.text.glue_sets import GLUE, load, plain
 from bench.tasks.text.task import TextTask
 
-__all__ = ["GLUE", "Glue", "regression_metrics"]
+__all__ = ["GLUE", "Glue"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,9 +74,9 @@ class Glue(TextTask):
         return GLUE[self.set].classes
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """The majority class, TF-IDF and logistic regression; none for STS-B, which has no classes."""
-        return super().references if self.classes > 1 else ()
+        return super().baselines if self.classes > 1 else ()
 
     def pool(self) -> Pool:
         """All samples of the set."""
@@ -115,25 +113,3 @@ class Glue(TextTask):
             # Undefined where all guesses are of one class: scikit-learn has 0 then, as is the convention.
             scores["matthews"] = float(matthews_corrcoef(given.numpy(), guessed))
         return scores
-
-
-def regression_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Pearson's and Spearman's correlation, and the mean squared error.
-
-    A correlation is undefined where all outputs (or all targets) are the same; it is 0 here then, as knowing such an
-    output tells nothing of the target.
-
-    Args:
-        outputs: predicted numbers (N).
-        targets: true numbers (N).
-    """
-    from scipy import stats
-
-    x, y = outputs.double().numpy(), targets.double().numpy()
-    scores = {"pearson": 0.0, "spearman": 0.0, "loss": float(np.mean((x - y) ** 2))}
-    if np.isfinite(x).all() and min(len(np.unique(x)), len(np.unique(y))) > 1:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # nearly constant: the figure is uncertain, and near 0 most often
-            found = {"pearson": stats.pearsonr(x, y), "spearman": stats.spearmanr(x, y)}
-        scores |= {name: float(np.nan_to_num(result.statistic)) for name, result in found.items()}
-    return scores

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
-from bench.tasks.folders import below
+from bench.tasks.folder_listing import below
 from bench.tasks.pools import Pool
 from bench.tasks.text.hub_sets import READERS, from_files, from_folder, from_hub
 from bench.tasks.text.sets import deduplicated, fingerprint

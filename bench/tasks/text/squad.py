@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from bench.errors import BadInput
 from bench.spec import Spec, check_numbers
 from bench.tasks.classification import check_sizes
-from bench.tasks.contract import Data, Reference, on_cpu
+from bench.tasks.contract import Baseline, Data, on_cpu
+from bench.tasks.data_summary import Understood, notes_of, sizes_of
 from bench.tasks.pools import Pool, hold_out, split
+from bench.tasks.text.squad_metrics import answer_scores, answers
 from bench.tasks.text.squad_read import HUB, Source, load
-from bench.tasks.text.squad_score import answer_scores, answers
 from bench.tasks.text.squad_windows import Spans, SpanSplit, windowed
-from bench.tasks.understood import Understood, notes_of, sizes_of
 
 Parts = tuple[Any, Any, Any]
 
@@ -71,7 +71,7 @@ class Squad(Spec):
         return Path(self.path).expanduser().absolute().name.removesuffix(".json")
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """None."""
         return ()
 

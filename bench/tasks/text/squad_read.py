@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
-from bench.tasks.folders import entries
+from bench.tasks.folder_listing import entries
 from bench.tasks.pools import Pool
 from bench.tasks.text.hub_sets import from_hub
 from bench.tasks.text.sets import fingerprint, normalised

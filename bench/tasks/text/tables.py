@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bench.errors import BadInput, shown, unknown
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
 from bench.tasks.text.encodings import decoded
 
 SEPARATORS = MappingProxyType({".csv": ",;\t|", ".tsv": "\t", ".tab": "\t"})

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from torch import nn
 
 from bench.errors import BadInput, unknown
+from bench.tasks.baselines.tfidf import TfidfLogistic
 from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
-from bench.tasks.contract import Data, Reference
-from bench.tasks.folders import below
+from bench.tasks.contract import Baseline, Data
+from bench.tasks.folder_listing import below
 from bench.tasks.pools import Pool, split
 from bench.tasks.text.csv_files import csv_pool
 from bench.tasks.text.sets import TEXT_SETS
-from bench.tasks.text.tfidf import TfidfLogistic
 from bench.tasks.text.tokens import splits
 
 HEADS = ("linear", "mlp")
@@ -47,12 +47,12 @@ class TextTask(Classification):
         return Data(train, val, test, provenance=provenance)
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def baselines(self) -> tuple[Baseline, ...]:
         """The majority class; TF-IDF and logistic regression on the run's own training texts and, if these are fewer
         than all, on all."""
         thinned = self.train is not None or self.pool().default_train is not None
         words = (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
-        return (*super().references, *words)
+        return (*super().baselines, *words)
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""

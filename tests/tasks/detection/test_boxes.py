@@ -11,7 +11,7 @@ from bench.models.timm_models import ImageInputs
 from bench.tasks.detection import pixels as box_pixels
 from bench.tasks.detection.augment import Placement
 from bench.tasks.detection.boxes import Boxes, BoxSplit, Truth
-from bench.tasks.detection.folders import CocoFolder
+from bench.tasks.detection.own_folders import CocoFolder
 from bench.tasks.detection.pixels import pixels
 from tests.support.box_data import BOXES, coco_folder
 

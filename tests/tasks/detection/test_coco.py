@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import BadInput
-from bench.tasks.detection.folders import CocoFolder, VocFolder
+from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from tests.support.box_data import BOXES, coco, coco_folder, draw, write_json, write_voc
 
 MANY = {f"p{i:02}": [(5, 5, 20 + i, 30)] for i in range(20)}

@@ -12,7 +12,7 @@ from pycocotools import mask
 
 from bench.errors import BadInput
 from bench.tasks.detection.coco_json import outlined, plain
-from bench.tasks.detection.folders import CocoFolder, VocFolder
+from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from tests.support.box_data import BOXES, coco, coco_folder, draw, write_json, write_voc
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -11,9 +11,9 @@ from PIL import Image
 
 from bench.models.backbone import Maps
 from bench.tasks.contract import Shows
-from bench.tasks.detection.box_ap import Detections
 from bench.tasks.detection.boxes import Boxes
-from bench.tasks.detection.folders import CocoFolder
+from bench.tasks.detection.metrics import Detections
+from bench.tasks.detection.own_folders import CocoFolder
 from bench.tasks.detection.task import Detection, Kept
 from tests.support.box_data import BOXES, INPUTS, coco_folder
 

@@ -19,8 +19,8 @@ from bench.methods import LoRA
 from bench.models import HuggingFace
 from bench.spec import parse
 from bench.tasks import Glue
+from bench.tasks.metrics import regression_metrics
 from bench.tasks.text import glue_sets
-from bench.tasks.text.glue import regression_metrics
 from bench.tasks.text.glue_sets import GLUE
 from bench.training.loop import train
 from bench.training.recipe import Training
@@ -117,7 +117,7 @@ def test_glues_own_tsv(tmp_path):
     assert read(Glue("cola", root=root))[1] == ("They drank 1.", 1)
     scores = Glue("stsb", root=root)
     assert read(scores)[1] == (("A 1", "B 1"), 0.125)
-    assert scores.pool().labels.dtype == np.float32 and scores.classes == 1 and scores.references == ()
+    assert scores.pool().labels.dtype == np.float32 and scores.classes == 1 and scores.baselines == ()
     assert scores.sizes() == (18, 2, 20)
 
 

@@ -13,8 +13,8 @@ from bench.errors import BadInput
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace
 from bench.tasks import Squad
+from bench.tasks.text.squad_metrics import answer_scores, best_spans, normalised
 from bench.tasks.text.squad_read import load
-from bench.tasks.text.squad_score import answer_scores, best_spans, normalised
 from bench.tasks.text.squad_windows import windowed
 from bench.training.loop import Loop, Outcome, prepare, train
 from bench.training.recipe import Training

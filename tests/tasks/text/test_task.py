@@ -1,4 +1,4 @@
-"""Text tasks: tokens, batches by length, heads, the TF-IDF reference, a whole run."""
+"""Text tasks: tokens, batches by length, heads, the TF-IDF baseline, a whole run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bench.study.recording import usable
 from bench.study.trials import of_cells
 from bench.study.tune import Tune
 from bench.tasks import Images, Text, TextCsv, resolve
+from bench.tasks.baselines.tfidf import TfidfLogistic
 from bench.tasks.pools import Pool, split
-from bench.tasks.text.tfidf import TfidfLogistic
 from bench.tasks.text.tokens import bucketed, tokenised
 from bench.training.loop import train
 from bench.training.recipe import Training
@@ -121,7 +121,7 @@ def test_groups_are_never_parted():
 
 
 def test_the_references_fit_the_runs_own_texts_or_all(monkeypatch):
-    _, same, every = TASK.references
+    _, same, every = TASK.baselines
     assert "same 60 texts" in same.label(TASK) and "all 1" in every.label(TASK)
     small, large = same.evaluate(TASK, seed=0), every.evaluate(TASK, seed=0)
     assert large.metrics["test"]["top1"] > small.metrics["test"]["top1"] > 0.3
@@ -136,7 +136,7 @@ def test_the_references_fit_the_runs_own_texts_or_all(monkeypatch):
 def test_references_are_recorded_once(tmp_path):
     records, told = Records(tmp_path / "tiny" / "smoke"), []
     for _ in range(2):
-        Runner(STUDY, "smoke", records, watcher=Watcher(reference=lambda record, fresh: told.append(fresh)))()
+        Runner(STUDY, "smoke", records, watcher=Watcher(baseline=lambda record, fresh: told.append(fresh)))()
     stored = [r for r in records.all() if r["phase"] == "reference"]
     assert told == [True] * 6 + [False] * 6 and len(stored) == 6
     words = {"TfidfLogistic(texts='same')", "TfidfLogistic(texts='all')"}
@@ -187,7 +187,7 @@ def test_two_columns_of_one_file_are_two_sets(tmp_path, inputs):
     file.write_text("title,body,label\n" + rows)
     short, long = (tokenised(TextCsv(str(file), text=column).pool(), inputs) for column in ("title", "body"))
     assert len(long.ids) > len(short.ids)
-    assert len(TextCsv(str(file), text="title").references) == 2, "all texts are the same texts"
+    assert len(TextCsv(str(file), text="title").baselines) == 2, "all texts are the same texts"
 
 
 def test_weights_that_changed_under_their_name_are_other_weights(tmp_path):

@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.errors import scrubbed
-from bench.execution.proposals import quiet
+from bench.execution.samplers import quiet
 from bench.space import distribution
 from bench.study.trials import Trial, Trials
 

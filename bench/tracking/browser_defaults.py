@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from bench.tracking import view
+from bench.tracking import columns
 
 NAME = "lora-bench"
 EXPERIMENTS = "LORA_BENCH_EXPERIMENTS"
@@ -31,7 +31,7 @@ def registered() -> bool:
 def defaults(experiments: list[str]) -> dict[str, str]:
     """What the browser is to remember where it remembers nothing: keys and values of MLflow 3's page."""
     lists = {
-        f'MLflowLocalStorage-1.1-ExperimentPage-["{one}"]-ReactComponentState': view.state() for one in experiments
+        f'MLflowLocalStorage-1.1-ExperimentPage-["{one}"]-ReactComponentState': columns.state() for one in experiments
     }
     modes = {"mlflow.workflowType_v1": "machine_learning", "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True}
     return {key: json.dumps(value) for key, value in (modes | lists).items()}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import BadInput, say_once
-from bench.tasks.detection.folders import CocoFolder, VocFolder
+from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from bench.tasks.pictures import UPRIGHT
 from tests.support.box_data import write_json, write_voc
 

@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from bench.errors import BadInput, shown, unknown
-from bench.tasks.folders import below, entries, is_there, is_within, part_of, parts_of, title
-from bench.tasks.notes import Note, Notes
+from bench.tasks.data_notes import Note, Notes
+from bench.tasks.folder_listing import below, entries, is_there, is_within, part_of, parts_of, title
 
 
 def litter(folder):

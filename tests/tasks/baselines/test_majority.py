@@ -10,7 +10,7 @@ import pytest
 
 from bench.records import Records
 from bench.tasks import Glue, Images, Squad, TextCsv
-from bench.tasks.majority import MajorityClass
+from bench.tasks.baselines.majority import MajorityClass
 from bench.tasks.pools import split
 
 
@@ -67,12 +67,12 @@ def test_every_classification_task_has_it_and_no_other(tmp_path):
     majority = MajorityClass()
     for part in ("train", "validation"):
         (tmp_path / f"{part}.csv").write_text("sentence,label\n" + "".join(f"it is {i},{i % 2}\n" for i in range(9)))
-    assert majority in Images("digits").references and majority in Glue("cola", root=str(tmp_path)).references
-    assert Glue("stsb", root=str(tmp_path)).references == () and majority not in Squad(str(tmp_path)).references
+    assert majority in Images("digits").baselines and majority in Glue("cola", root=str(tmp_path)).baselines
+    assert Glue("stsb", root=str(tmp_path)).baselines == () and majority not in Squad(str(tmp_path)).baselines
 
 
 def test_its_record_says_how_many_classes_and_the_share_of_the_most_common(tmp_path, unequal):
-    from bench.execution.baselines import measure
+    from bench.execution.baseline_runs import measure
     from tests.support.tiny_study import STUDY
 
     records = Records(tmp_path / "tiny" / "smoke")

@@ -8,8 +8,8 @@ from collections import Counter
 import optuna
 import pytest
 
-import bench.execution.mirror
-from bench.execution.mirror import Mirror
+import bench.execution.optuna_storage
+from bench.execution.optuna_storage import Mirror
 from bench.execution.runner import Watcher
 from bench.execution.search import storage
 from tests.support.tiny_study import execute, made_up, tuned
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 @pytest.fixture
 def url(tmp_path, monkeypatch):
     """A database whose lock is waited for as little as can be."""
-    monkeypatch.setattr(bench.execution.mirror, "PATIENCE", 0.5)
-    monkeypatch.setattr(bench.execution.mirror.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(bench.execution.optuna_storage, "PATIENCE", 0.5)
+    monkeypatch.setattr(bench.execution.optuna_storage.time, "sleep", lambda seconds: None)
     return f"sqlite:///{tmp_path}/trials.db?timeout=0.05"
 
 

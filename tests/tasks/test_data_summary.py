@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from bench.tasks import CocoFolder, ImageFolder, Images, TextCsv
-from bench.tasks.notes import Note
+from bench.tasks.data_notes import Note
+from bench.tasks.data_summary import Explains, Understood, lines, of_pool
 from bench.tasks.pools import Pool
-from bench.tasks.understood import Explains, Understood, lines, of_pool
 from tests.support.box_data import coco_folder
 
 pytestmark = pytest.mark.usefixtures("own_cache")

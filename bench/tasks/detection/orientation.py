@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.errors import BadInput, say_once, shown
-from bench.tasks.folders import below, title
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
+from bench.tasks.folder_listing import below, title
 from bench.tasks.pictures import PICTURES, Look, look, opened
 
 LARGEST_SIDE = 10**6

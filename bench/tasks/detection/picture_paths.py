@@ -10,8 +10,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from bench.errors import BadInput, shown
-from bench.tasks.folders import PARTS, entries, is_there, is_within
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
+from bench.tasks.folder_listing import PARTS, entries, is_there, is_within
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of a file that is uploaded."""

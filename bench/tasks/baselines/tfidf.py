@@ -1,4 +1,4 @@
-"""TF-IDF and logistic regression: what texts give without any network, as a reference line."""
+"""TF-IDF and logistic regression: what texts give without any network, as a baseline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from bench.errors import unknown
 from bench.spec import Spec
+from bench.tasks.baselines.majority import NEVER
 from bench.tasks.contract import Found
-from bench.tasks.majority import NEVER
 from bench.tasks.pools import Pool, hold_out, split
 
 LARGEST = 50_000

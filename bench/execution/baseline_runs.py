@@ -11,39 +11,39 @@ from bench.records import PROTOCOL, Records, run_id
 from bench.records.environment import commit
 from bench.study import Study
 from bench.study.recording import Record
-from bench.tasks import Found, Reference, Task, description
+from bench.tasks import Baseline, Found, Task, description
 from bench.training.device import environment
 
 
-def identity(task: Task, reference: Reference, seed: int) -> str:
+def identity(task: Task, baseline: Baseline, seed: int) -> str:
     """The id of a baseline's record."""
-    return run_id({"task": repr(task), "reference": repr(reference), "seed": seed})
+    return run_id({"task": repr(task), "reference": repr(baseline), "seed": seed})
 
 
 def measure(
-    study: Study, scale: str, records: Records, task: Task, reference: Reference, seed: int
+    study: Study, scale: str, records: Records, task: Task, baseline: Baseline, seed: int
 ) -> tuple[Record, bool]:
     """Fits, tests and records a baseline on one seed's split, unless that is done for these data.
 
     Returns:
         The record, and whether it is new. What goes wrong becomes its status and reason.
     """
-    known = records.read(identity(task, reference, seed))
+    known = records.read(identity(task, baseline, seed))
     there = known is not None and (known.get("provenance") or {}).get("data_sha256") == task.fingerprint()
     if known is not None and there and known["status"] == "ok":
         return known, False
     start, started, status, reason = time.perf_counter(), datetime.now(UTC), "ok", None
     try:
-        found = reference.evaluate(task, seed=seed)
+        found = baseline.evaluate(task, seed=seed)
     except Exception as error:  # a baseline that does not fit these data must not end the study
         found, status = Found({}, {}), "failed"
         reason = scrubbed(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
     record = {
-        **{"protocol": PROTOCOL, "run_id": identity(task, reference, seed), "study": study.name, "scale": scale},
+        **{"protocol": PROTOCOL, "run_id": identity(task, baseline, seed), "study": study.name, "scale": scale},
         **{"phase": "reference", "task": description(task), "model": {"spec": "none", "name": "none"}},
         "method": {
-            **{"spec": repr(reference), "name": type(reference).__name__, "config": reference.config},
-            "label": reference.label(task),
+            **{"spec": repr(baseline), "name": type(baseline).__name__, "config": baseline.config},
+            "label": baseline.label(task),
         },
         **{"training": {}, "seed": seed, "status": status, "reason": reason, "curve": [], "parameters": {}},
         **{"metrics": found.metrics, "tuning": found.tuning},

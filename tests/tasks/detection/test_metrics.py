@@ -9,8 +9,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from bench.tasks.detection.box_ap import STATISTICS, Detections, box_ap
 from bench.tasks.detection.boxes import Truth
+from bench.tasks.detection.metrics import STATISTICS, Detections, box_ap
 
 SIDE = 300
 

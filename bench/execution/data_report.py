@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.errors import BadInput
 from bench.study import Study
-from bench.tasks.understood import Explains, lines
+from bench.tasks.data_summary import Explains, lines
 
 
 def show(study: Study) -> None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.errors import BadInput, shown
-from bench.tasks.notes import Notes
+from bench.tasks.data_notes import Notes
 
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}

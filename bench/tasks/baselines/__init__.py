@@ -1,0 +1,1 @@
+"""Baselines without a network: majority (the most common class), tfidf (TF-IDF and logistic regression)."""
