@@ -5,5 +5,6 @@
 - flags: what to know before believing. wording: sentences that figures and pages share.
 - searches, gains, expected_best: what was tuned, and what that brought.
 - chance: what guessing scores. budgets: which configurations train about as many parameters.
-- display: names from data, made safe for pages and terminals. matched_boxes: which predictions of a detector find a true box.
+- display: names from data, made safe for pages and terminals.
+- matched_boxes: which predictions of a detector find a true box.
 """
