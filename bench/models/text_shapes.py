@@ -75,24 +75,24 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "test-gpt2": ("gpt2", _TEST | {"n_inner": 64}),
     "test-llama": ("llama", _TEST | {"num_key_value_heads": 2}),
-    "test-gemma": ("gemma", _TEST | _GROUPED),
-    "test-gemma2": ("gemma2", _TEST | _GROUPED),
-    "test-gemma3": ("gemma3_text", _TEST | _GROUPED),
-    "test-phi": ("phi", _TEST),
-    "test-phi3": ("phi3", _TEST | {"num_key_value_heads": 2}),
-    "test-mixtral": ("mixtral", _TEST | {"num_key_value_heads": 2, "num_local_experts": 2}),
-    "test-opt": ("opt", _TEST | {"ffn_dim": 64, "word_embed_proj_dim": 16}),
-    "test-ibert": ("ibert", _TEST),
-    "test-t5": ("t5", _T5),
-    "test-t5-gated": ("t5", _T5 | {"feed_forward_proj": "gated-gelu"}),
-    "test-bart": (
+    "tiny-gemma": ("gemma", _TEST | _GROUPED),
+    "tiny-gemma2": ("gemma2", _TEST | _GROUPED),
+    "tiny-gemma3": ("gemma3_text", _TEST | _GROUPED),
+    "tiny-phi": ("phi", _TEST),
+    "tiny-phi3": ("phi3", _TEST | {"num_key_value_heads": 2}),
+    "tiny-mixtral": ("mixtral", _TEST | {"num_key_value_heads": 2, "num_local_experts": 2}),
+    "tiny-opt": ("opt", _TEST | {"ffn_dim": 64, "word_embed_proj_dim": 16}),
+    "tiny-ibert": ("ibert", _TEST),
+    "tiny-t5": ("t5", _T5),
+    "tiny-t5-gated": ("t5", _T5 | {"feed_forward_proj": "gated-gelu"}),
+    "tiny-bart": (
         "bart",
         _TEST | {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64},
     ),
 }
 """Name → model type in transformers, and where it differs from that type's default configuration."""
 
-ONLY_HERE = ("gpt3-175b", *(name for name in SHAPES if name.startswith("test-")))
+ONLY_HERE = ("gpt3-175b", *(name for name in SHAPES if name.startswith(("test-", "tiny-"))))
 """Shapes that no hub has weights for: GPT-3's is table 2.1 of Brown et al. 2020 (arXiv:2005.14165)."""
 
 

@@ -78,12 +78,12 @@ def test_what_computes_a_layer_normalisation_is_one(device):
     ("name", "parameters"),
     [
         ("test-llama", 5 * 32),
-        ("test-gemma", 5 * 32),
-        ("test-gemma3", 2 * (4 * 32 + 2 * 16) + 32),
-        ("test-t5", 5 * 32),
-        ("test-phi3", 5 * 32),
+        ("tiny-gemma", 5 * 32),
+        ("tiny-gemma3", 2 * (4 * 32 + 2 * 16) + 32),
+        ("tiny-t5", 5 * 32),
+        ("tiny-phi3", 5 * 32),
         ("test-bert", 5 * 2 * 32),
-        ("test-opt", 5 * 2 * 32),
+        ("tiny-opt", 5 * 2 * 32),
     ],
 )
 def test_counts_and_gradients_of_texts(name, parameters):

@@ -10,7 +10,7 @@ from bench.models import HuggingFace, Timm, adapt
 from bench.sites import ALL, CONV, MLP
 
 RESNET = Timm("resnet18", weights="random")
-MIXTURE = HuggingFace("test-mixtral", weights="random", max_length=32)
+MIXTURE = HuggingFace("tiny-mixtral", weights="random", max_length=32)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_how_much_is_reached_is_said(model, method, told):
         (Timm("aimv2_large_patch14_224", weights="random"), LoRA(rank=2, at=ALL)),
         (Timm("vit_small_patch14_dinov2", weights="random"), LoRA(rank=2, at=("q", "v"), blocks=-2)),
         (HuggingFace("test-bert", weights="random"), LoRA(rank=2, at=MLP)),
-        (HuggingFace("test-phi3", weights="random"), AdaptFormer(width=2)),
+        (HuggingFace("tiny-phi3", weights="random"), AdaptFormer(width=2)),
         (RESNET, Houlsby(width=2)),
         (RESNET, FullFineTuning()),
         (MIXTURE, LinearProbe()),

@@ -16,7 +16,7 @@ from bench.training.recipe import set_mode
 from tests.support.saved_texts import tiny
 
 METHODS = [FullFineTuning(), LinearProbe(), Houlsby(width=2), FeatureLoRA(rank=2), LoRA(rank=2)]
-TEXTS = [name for name in SHAPES if name.startswith("test-")]
+TEXTS = [name for name in SHAPES if name.startswith(("test-", "tiny-"))]
 
 
 def varies(model, method, seed=0):

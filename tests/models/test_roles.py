@@ -12,7 +12,7 @@ from bench.models.text_shapes import SHAPES
 from bench.sites import ALL, CONV, MLP, NoBlocks, depth, select
 from bench.training.method_checks import OnMaps, build, gradients_reach, identity_at_start
 
-ODD = ["test-ibert", "test-mixtral"]  # of quantised layers; whose experts have no kernel in float64
+ODD = ["tiny-ibert", "tiny-mixtral"]  # of quantised layers; whose experts have no kernel in float64
 PAST = ["beit_base_patch16_224", "beitv2_base_patch16_224", "swinv2_tiny_window8_256", "eva02_tiny_patch14_224"]
 THROUGH = [
     "vit_small_patch16_dinov3",
@@ -47,16 +47,16 @@ def test_the_gates_of_swiglu_are_up():
     assert len(select(backbone.sites, at=("up",))) == 2 * 24
 
 
-@pytest.mark.parametrize("name", ["test-phi3", "test-modernbert", "test-gpt2"])
+@pytest.mark.parametrize("name", ["tiny-phi3", "test-modernbert", "test-gpt2"])
 def test_fused_rows_are_those_of_queries_keys_and_values(name):
     """Of grouped heads there are fewer keys and values than queries."""
     backbone = HuggingFace(name, weights="random").build(device="meta")
     rows = {s.role: s.rows for s in backbone.sites if s.block == 0 and s.rows}
     assert rows == {"q": (0, 32), "k": (32, 32 + rows["k"][1] - rows["k"][0]), "v": (rows["k"][1], rows["v"][1])}
-    assert rows["k"][1] - rows["k"][0] == (16 if name == "test-phi3" else 32)
+    assert rows["k"][1] - rows["k"][0] == (16 if name == "tiny-phi3" else 32)
 
 
-@pytest.mark.parametrize("name", [name for name in SHAPES if name.startswith("test-") and name not in ODD])
+@pytest.mark.parametrize("name", [name for name in SHAPES if name.startswith(("test-", "tiny-")) and name not in ODD])
 def test_texts_take_lora_as_far_as_their_layers_are_known(name):
     model = HuggingFace(name, weights="random", max_length=32)
     identity_at_start(LoRA(rank=2, at=ALL), model)
@@ -68,13 +68,13 @@ def test_texts_take_lora_as_far_as_their_layers_are_known(name):
 
 def test_of_a_mixture_of_experts_attention_is_adapted():
     for device in ("meta", "cpu"):
-        backbone = HuggingFace("test-mixtral", weights="random", max_length=32).build(device=device)
+        backbone = HuggingFace("tiny-mixtral", weights="random", max_length=32).build(device=device)
         adapt(backbone, LoRA(rank=2, at=ALL))
         assert count(backbone) == 2 * 2 * 2 * (32 + 32 + 32 + 16)
 
 
 def test_quantised_embeddings_have_a_length():
-    adapt(HuggingFace("test-ibert", weights="random").build(), LinearProbe())
+    adapt(HuggingFace("tiny-ibert", weights="random").build(), LinearProbe())
 
 
 @pytest.mark.parametrize(("name", "width"), [("crossvit_9_240", 384), ("deit_tiny_distilled_patch16_224", 192)])
@@ -89,7 +89,7 @@ def test_the_width_of_pictures_is_that_of_what_comes_out(name, width):
 @pytest.mark.parametrize("output", ["pooled", "tokens"])
 def test_the_width_of_texts_is_that_of_what_comes_out(output):
     for device in ("cpu", "meta"):
-        backbone = HuggingFace("test-opt", weights="random", max_length=32).build(device=device, output=output)
+        backbone = HuggingFace("tiny-opt", weights="random", max_length=32).build(device=device, output=output)
         assert backbone.width == backbone.module.features.width == 16 == backbone.module(backbone.example(2)).shape[-1]
 
 
