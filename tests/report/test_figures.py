@@ -97,6 +97,17 @@ def test_a_study_of_equal_parameters_has_a_row_a_configuration(number: int, narr
     assert marks(ax, "FullFineTuning") == {parts[0].of("FullFineTuning")[0].score.mean}
 
 
+def test_the_legend_of_rows_stays_in_the_figure() -> None:
+    texts = [f"TF-IDF + logistic regression, {which} texts" for which in ("all 7,842", "same 1,200")]
+    methods = [{"spec": name, "name": "WordCounts", "label": name} for name in texts]
+    more = [reference(seed, 0.75 + seed / 100, method=method) for method in methods for seed in (0, 1)]
+    every = {"at": ["q", "k", "v", "o", "up", "down"], "rank": 8}
+    long: list[Case] = [("LoRA", {**every, "blocks": n}, 331_776, 0.8, 9.0) for n in (-3, -6)]
+    with drawing():
+        group = study([PROBE, FULL, *PLACES, *long], *guessing(), *more)
+        assert overlaps(scatter.against_parameters(group).figure) == []
+
+
 def test_what_lies_below_the_axis_stands_in_a_band_with_its_number() -> None:
     far: Case = ("BitFit", {}, 51_456, 0.45, 1.0)
     group = study([PROBE, FULL, far, *LORAS])
@@ -133,11 +144,38 @@ def test_chance_and_majority_are_lines_of_an_accuracy_figure(draw: Any) -> None:
     assert "chance" in said and "majority class" in said.replace("\n", " ") and "foretold" not in said
 
 
+def test_a_baseline_whose_mean_the_axis_reaches_is_drawn_though_its_interval_is_too_long() -> None:
+    low = axis.reach(study([PROBE, FULL, *LORAS]), pressed=1.0).low
+    wide = [reference(seed, low + 0.002 + off, method=MAJORITY) for seed, off in ((0, -0.2), (1, 0.2))]
+    reach = axis.reach(study([PROBE, FULL, *LORAS], *wide), pressed=1.0)
+    assert [baseline.label for baseline in reach.shown] == ["majority class"] and not reach.far and reach.cut
+
+
+def test_tasks_that_lie_beyond_an_axis_are_told_in_one_sentence() -> None:
+    parts = [study([PROBE, FULL, *LORAS], **other_task(name)) for name in ("a", "b", "c")]
+    far = [([("chance", score)], 0.6) for score in (0.5, 0.5, 0.1)]
+    assert axis.outside(parts, far) == ["Chance (0.500 on a and b; 0.100 on c) lies below the axis."]
+
+
+def test_groups_of_one_task_and_model_are_told_apart_over_their_figures() -> None:
+    sizes = [other_task("elpv", started=f"202{n}") for n in (1, 2)]
+    for changes, n in zip(sizes, (20, 1400), strict=True):
+        changes["task"] = {**changes["task"], "spec": f"Images('elpv', train={n})"}
+    parts = groups([record(case, seed, **one) for one in sizes for case in (PROBE, FULL) for seed in (0, 1)])
+    assert [group.title.split(", ")[1] for group in parts] == ["train=20", "train=1400"]
+    with drawing():
+        figure = scatter.against_parameters(parts[0]).figure
+    assert "train=20" in figure.axes[0].get_title(loc="left")
+    assert study([PROBE]).title == study([PROBE]).subject
+
+
 def test_chance_that_would_press_the_methods_together_is_named_and_not_drawn() -> None:
     group = study([PROBE, FULL, *LORAS], *guessing(0.35, classes=10))
     reach = axis.reach(group)
     assert reach.guessing is None
-    assert reach.notes == ["majority class: 0.350, below the axis.", "Chance (1 of 10 classes): 0.100, below the axis."]
+    assert axis.beyond([group], [reach]) == [
+        "Majority class (0.350) lies below the axis.", "Chance (0.100) lies below the axis."
+    ]  # fmt: skip
     with drawing():
         figure = scatter.against_parameters(group).figure
         assert overlaps(figure) == []

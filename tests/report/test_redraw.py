@@ -69,7 +69,7 @@ def test_page_says_what_ran_and_what_came_of_it(study: Path) -> None:
         "| BitFit | 51,456 | 770 | 0.847 | 0.832 to 0.862 | 3 | 9.9 | 0.001 (edge) |",
         "| LoRA r=64 | 1,179,648 | 770 | 0.858 | 0.843 to 0.873 | 3 | 11.9 | 0.001 (shared) |",
         "3 trials each (TPE, median pruning) on 1 tuning seed, over learning rate; "
-        "LoRA's tuned once at r=8 and shared over ranks under α/r.",
+        "LoRA tuned once, at r=8 for all its ranks, scaled by α/r.",
         "95% interval (Student's)", "Best mean: LoRA r=64, 0.858.", "## Answer",
         "the edge of the search space for BitFit",
     ):  # fmt: skip

@@ -120,7 +120,8 @@ def test_a_cost_that_does_not_vary_has_no_panel_and_is_named() -> None:
         both = pareto.fronts([alike, study([PROBE, FULL, *LORAS], **other_task("b"))]).figure
         assert overlaps(both) == []
     assert "No column for trainable backbone parameters" in " ".join(figure.get_supxlabel().split())
-    assert any("332k for all of these" in text.replace("\n", " ") for text, _ in boxes(both))
+    said = [text.replace("\n", " ") for text, _ in boxes(both)]
+    assert any("332k for all of these" in text and "but linear probe (0) and full" in text for text in said)
 
 
 def test_what_trains_nothing_stands_on_the_front_at_the_edge() -> None:
@@ -175,7 +176,7 @@ def test_intervals_of_learning_and_forgetting_stay_in_the_panel_beside_the_line_
         assert ax.get_xlim()[0] <= low and high <= ax.get_xlim()[1]
     said = " ".join(text for text, _ in boxes(figure))
     assert "beyond it" not in said and "left" not in said and "retained" in said
-    assert "chance" in said.split("\n")[0] or "Chance on elpv: 0.500, below the axis." in " ".join(said.split())
+    assert "chance" in said.split("\n")[0] or "Chance (0.500) lies below the axis." in " ".join(said.split())
 
 
 def test_many_searches_have_a_panel_each_and_few_have_one() -> None:

@@ -11,7 +11,7 @@ from bench.records import Records
 from bench.report import redraw
 from bench.report.data.groups import Group, groups
 from bench.report.data.names import headings, slugs, titles
-from bench.report.figures.axis import reach
+from bench.report.figures.axis import beyond, reach
 from bench.report.figures.catalogue import KINDS
 from bench.report.figures.overview import overview
 from bench.report.style import drawing
@@ -176,10 +176,10 @@ def test_an_axis_reaches_references_unless_they_press_the_methods_together() -> 
     found = reach(made)
     assert [one.label for one in found.shown] == ["above", "near"]
     assert found.low < 0.83 and found.high > 0.88
-    assert found.notes == ["far: 0.400, below the axis."]
+    assert beyond([made], [found]) == ["Far (0.400) lies below the axis."]
     with drawing():
         figure = KINDS[0].draw(made).figure
-    assert "far: 0.400, below the axis." in " ".join(figure.get_supxlabel().split())
+    assert "Far (0.400) lies below the axis." in " ".join(figure.get_supxlabel().split())
     (single,) = groups([*runs[:1], *baselines])
     assert not reach(single).beyond, "one configuration cannot be pressed against another"
 

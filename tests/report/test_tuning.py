@@ -280,6 +280,15 @@ def test_no_text_of_the_figures_overlaps(cases: list[Case]) -> None:
         assert overlaps(learning_rates([group]).figure) == []
 
 
+def test_many_searches_of_one_method_have_a_panel_each() -> None:
+    group = one(many([PROBE, *LORAS[:5]]))
+    with drawing():
+        figure = learning_rates([group]).figure
+        assert overlaps(figure) == []
+    shown = [ax.get_title(loc="left") for ax in figure.axes if ax.axison]
+    assert sorted(shown) == sorted(["linear probe", *(f"LoRA r={case[1]['rank']}" for case in LORAS[:5])])
+
+
 def test_few_methods_stand_in_one_figure_for_all_tasks() -> None:
     named = other_task("a-task-with-a-long-name", model="vit_small_patch14_dinov2")
     few = groups(many([PROBE, LORAS[3]]) + many([PROBE, LORAS[3]], **named))

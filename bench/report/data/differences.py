@@ -166,7 +166,7 @@ class Blocks:
     @property
     def left(self) -> str:
         """A sentence on these; "" where there are none."""
-        return f"Left out, for want of a seed: {', '.join(self.lacking)}." if self.lacking else ""
+        return f"Left out, as a seed is missing: {', '.join(self.lacking)}." if self.lacking else ""
 
 
 def blocks(groups: Sequence[Group]) -> Blocks | None:

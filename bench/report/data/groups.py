@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.data.display import displayed
@@ -27,12 +27,14 @@ class Group:
         baselines: what needs no network, on the same task.
         undefined: what was tested, but for which the headline metric does not exist (no correlation where all
             predictions are alike).
+        twin: whether another group of the study has the same task and model by name.
     """
 
     records: tuple[Record, ...]
     configurations: tuple[Configuration, ...]
     baselines: tuple[Baseline, ...] = ()
     undefined: tuple[Configuration, ...] = ()
+    twin: bool = False
 
     @property
     def metric(self) -> str:
@@ -59,6 +61,11 @@ class Group:
     def subject(self) -> str:
         """Task and model."""
         return f"{self.task}, {self.model}"
+
+    @property
+    def title(self) -> str:
+        """Task and model over a figure of this group; with more of the task where it has a twin."""
+        return f"{self.variant}, {self.model}" if self.twin else self.subject
 
     @property
     def model(self) -> str:
@@ -112,7 +119,9 @@ def groups(records: Iterable[Record]) -> list[Group]:
             parts[_key(record)].append(record)
     ordered = [parts[key] for key in sorted(parts, key=lambda key: (_first_start(parts[key]), key))]
     numbers: dict[str, int] = {}
-    return [_group(alike, _baselines(known[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
+    made = [_group(alike, _baselines(known[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
+    times = Counter(group.subject for group in made)
+    return [replace(group, twin=times[group.subject] > 1) for group in made]
 
 
 def methods(groups: Iterable[Group]) -> set[str]:

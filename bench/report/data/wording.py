@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.report.data.groups import Group
 from bench.report.data.measured import Baseline, Configuration
+from bench.report.data.names import headings
 from bench.report.style import look
 from bench.stats import has_width, noise_floor
 
@@ -59,8 +60,22 @@ def tuning(group: Group) -> str:
 
 def tunings(groups: Sequence[Group]) -> str:
     """The same for several groups: once where it holds for all, else by task."""
-    said = list(dict.fromkeys(tuning(group) for group in groups))
-    return said[0] if len(said) == 1 else " ".join(f"{group.task}: {tuning(group)}" for group in groups)
+    return once(groups, tuning)
+
+
+def several(names: Sequence[str]) -> str:
+    """Names in a row: "elpv and tree-crowns"; those with commas of their own with semicolons between them."""
+    if any("," in name for name in names):
+        return "; ".join(names)
+    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + list(names[-1:]))
+
+
+def once(groups: Sequence[Group], sentence: Callable[[Group], str]) -> str:
+    """A sentence that holds for all groups; where it differs, one for each after its task: "elpv: One seed. ..."."""
+    said = [sentence(group) for group in groups]
+    if len(set(said)) == 1:
+        return said[0]
+    return " ".join(f"{task}: {text}" for task, text in zip(headings(groups), said, strict=True))
 
 
 def budget(trail: Mapping[str, Any]) -> str:
@@ -85,7 +100,7 @@ def _searched(trails: Sequence[Mapping[str, Any]]) -> str:
 def listed(names: Iterable[str]) -> str:
     """Hyper-parameters in words: "learning rate, weight decay and alpha"."""
     known = [PARTS.get(name, name.replace("_", " ")) for name in (names if isinstance(names, list) else sorted(names))]
-    return " and ".join([", ".join(known[:-1])] * (len(known) > 1) + known[-1:])
+    return several(known)
 
 
 def memory_kind(kind: str) -> str:
@@ -107,8 +122,8 @@ def _shared(configurations: Iterable[Configuration]) -> list[str]:
             rank = re.search(r"rank=(\d+)", source)
             stabilised = any("stabili" in key and value for key, value in configuration.config.items())
             scale = "α/√r" if stabilised else "α/r"
-            at = f"at r={rank[1]} and shared over ranks under {scale}" if rank else f"for {source} and shared"
-            clauses[configuration.name] = f"{look(configuration.name).name}'s tuned once {at}"
+            at = f"at r={rank[1]} for all its ranks, scaled by {scale}" if rank else f"for {source}, for all"
+            clauses[configuration.name] = f"{look(configuration.name).name} tuned once, {at}"
     return list(clauses.values())
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.report import style
-from bench.report.data.chance import chance, classes
+from bench.report.data import wording
+from bench.report.data.chance import chance
 from bench.report.data.groups import Group
 from bench.report.data.measured import Baseline
+from bench.report.data.names import headings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,6 @@ class Reach:
         shown: baselines that it reaches.
         beyond: baselines that it does not.
         chance: what guessing scores, where that is known.
-        classes: of how many classes.
         cut: whether intervals go on beyond the axis.
     """
 
@@ -44,7 +45,6 @@ class Reach:
     shown: tuple[Baseline, ...]
     beyond: tuple[Baseline, ...]
     chance: float | None = None
-    classes: int | None = None
     cut: bool = False
 
     def at(self, score: float) -> float:
@@ -61,12 +61,10 @@ class Reach:
         return self.chance if self.chance is not None and self.holds(self.chance) else None
 
     @property
-    def notes(self) -> list[str]:
-        """A sentence for every baseline that the axis does not reach, and for chance."""
-        far = [(r.label, r.score.mean) for r in self.beyond]
-        if self.chance is not None and self.guessing is None:
-            far.append((f"Chance (1 of {self.classes} classes)", self.chance))
-        return [f"{name}: {score:.3f}, {'below' if score < self.floor else 'above'} the axis." for name, score in far]
+    def far(self) -> list[tuple[str, float]]:
+        """Name and score of every baseline that the axis does not reach, and of chance."""
+        unseen = self.chance is not None and self.guessing is None
+        return [(r.label, r.score.mean) for r in self.beyond] + [("chance", self.chance or 0.0)] * unseen
 
 
 def reach(group: Group, *, pressed: float = _PRESSED) -> Reach:
@@ -90,12 +88,13 @@ def reach(group: Group, *, pressed: float = _PRESSED) -> Reach:
     if guess is not None and max(high, guess) - min(low, guess) <= room * pressed / max(_BY_CHANCE, pressed):
         low, high = min(low, guess), max(high, guess)
     low, high = _margins(group, low, high)
-    kept = tuple(r for r in group.baselines if r in shown)
-    beyond = tuple(r for r in group.baselines if r not in shown)
+    kept = tuple(r for r in group.baselines if r in shown or low <= r.score.mean <= high)  # its interval may be cut
+    far = tuple(r for r in group.baselines if r not in kept)
     band = _BAND * (high - low) if any(c.score.mean < low for c in group.configurations) else 0.0
-    known = [interval for c in group.configurations if c.score.mean >= low and (interval := c.score.interval)]
+    scores = [c.score for c in group.configurations if c.score.mean >= low] + [r.score for r in kept]
+    known = [score.interval for score in scores if score.interval]
     cut = any(not low <= end <= high for interval in known for end in interval)
-    return Reach(low - band, high, low, kept, beyond, guess, classes(group), cut)
+    return Reach(low - band, high, low, kept, far, guess, cut)
 
 
 def _margins(group: Group, low: float, high: float) -> tuple[float, float]:
@@ -170,6 +169,30 @@ def linear_axis(ax: Axes, xs: Sequence[float]) -> None:
     around = 0.12 * (high - low) or 0.2 * high
     ax.set_xlim(max(0.0, low - around), high + around)
     ax.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+
+
+def beyond(groups: Sequence[Group], reaches: Sequence[Reach]) -> list[str]:
+    """A sentence for all that an axis does not reach: "Chance (0.500 on elpv and trec) lies below the axis."."""
+    return outside(groups, [(reach.far, reach.floor) for reach in reaches])
+
+
+def outside(groups: Sequence[Group], far: Sequence[tuple[Sequence[tuple[str, float]], float]]) -> list[str]:
+    """The same of axes that are no `Reach`.
+
+    Args:
+        groups: of the panels.
+        far: for each what its axis does not reach, by name, and where it begins.
+    """
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for task, (scores, floor) in zip(headings(groups), far, strict=True):
+        for name, score in scores:
+            side = "below" if score < floor else "above"
+            found.setdefault((name, side), {}).setdefault(f"{score:.3f}", []).append(task)
+    said = []
+    for (name, side), by in found.items():
+        where = [f"{score} on {wording.several(on)}" if len(groups) > 1 else score for score, on in by.items()]
+        said.append(f"{name[0].upper()}{name[1:]} ({'; '.join(where)}) lies {side} the axis.")
+    return said
 
 
 def cut(reaches: Sequence[Reach]) -> str:

@@ -37,7 +37,7 @@ def best_so_far(group: Group) -> Canvas:
     if len(shown) > _TOGETHER:
         return _apart(group, shown, bests)
     metric = style.metric_name(shown[0].metric)
-    canvas = Canvas(8.4, 5.4, f"Best {metric} (validation) so far against number of trials", group.subject)
+    canvas = Canvas(8.4, 5.4, f"Best {metric} (validation) so far against number of trials", group.title)
     ax = canvas.axes()
     budget = max(len(search.trials) for search in shown)
     _frame(ax, bests, metric, lower=shown[0].lower)
@@ -60,7 +60,7 @@ def _apart(group: Group, shown: Sequence[Search], bests: Sequence[Sequence[Best]
     metric = style.metric_name(shown[0].metric)
     columns = min(_COLUMNS, len(shown))
     rows = ceil(len(shown) / columns)
-    heading = f"Best {metric} (validation) so far against number of trials: {group.subject}"
+    heading = f"Best {metric} (validation) so far against number of trials: {group.title}"
     canvas = Canvas(2.1 * columns + 0.8, 1.75 * rows + 1.5, heading, "")
     panels = canvas.grid(rows, columns)
     for number, (ax, search, best) in enumerate(zip(panels, shown, bests, strict=False)):
@@ -145,8 +145,8 @@ def _name(ax: Axes, names: Sequence[Any], bests: Sequence[Sequence[Best]], budge
 def _notes(group: Group, shown: Sequence[Search], bests: Sequence[Sequence[Best]]) -> list[str]:
     notes = [wording.tuning(group)]
     notes.append(
-        "Mean over all orders in which the trials could have come; bars: 95% of the orders. They close at the full "
-        "budget because every order ends at the same best, and say nothing of other trials or seeds."
+        "Mean over all orders in which the trials could have come; bars: 95% of the orders. They say nothing of "
+        "other trials or seeds. At the full budget every order has the same best, so they close."
     )
     if 1 < len(shown) <= _TOGETHER:
         notes.append("Marks of one number of trials stand side by side.")

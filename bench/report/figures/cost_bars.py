@@ -64,7 +64,7 @@ def latency(groups: Groups) -> Canvas:
     """Latency of one sample as a multiple of the untouched network's: as trained, and merged."""
     groups = [group for group in groups if any(costs.latency(c) for c in group.configurations)]
     rows = costs.rows_of(groups)
-    canvas, panels, legend = _layout(groups, rows, "Inference latency beside the untouched network")
+    canvas, panels, legend = _layout(groups, rows, "Inference latency relative to the untouched network")
     from matplotlib.lines import Line2D
 
     for ax, group in zip(panels, groups, strict=True):
@@ -89,8 +89,8 @@ def latency(groups: Groups) -> Canvas:
     device = groups[0].device
     canvas.finish(
         [
-            "One sample, median; each took turns with the untouched network in the same minutes, so that 1.00 ± a few "
-            f"per cent is the noise. A method without a hollow mark cannot be merged or has nothing to merge. {device}."
+            "Median time of one sample, measured in turns with the untouched network: a few per cent around 1.00 are "
+            f"noise. A method without a hollow mark cannot be merged or has nothing to merge. {device}."
         ]
     )
     return canvas

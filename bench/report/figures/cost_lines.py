@@ -145,7 +145,7 @@ def _memory_axes(panels: Sequence[Axes], groups: Groups) -> None:
         ax.set_yticks(ticks, [style.size(tick) for tick in ticks] if number == 0 else [""] * len(ticks))
         ax.tick_params(labelsize=8.5)
         for card in _seen(low, high):
-            ax.axhline(card * 2**30, color="#999999", linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
+            ax.axhline(card * 2**30, color="#777777", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1.2)
         if number == len(panels) - 1:
             for card in _seen(low, high):
                 ax.annotate(f"{card} GiB", (1.0, card * 2**30), xycoords=ax.get_yaxis_transform(), xytext=(3, 0),

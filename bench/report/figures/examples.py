@@ -78,7 +78,7 @@ def examples(group: Group, pictures: Path) -> Canvas:
     high = min(_HIGH, _WIDE / sum(aspects))
     widths = [max(1.4, high * aspect) for aspect in aspects]  # room for the titles and for the names of the rows
     rows, across = len(shown) + 1, len(columns)
-    heading = f"Boxes found on {across} test picture{'s' * (across != 1)}: {group.subject}"
+    heading = f"Boxes found on {across} test picture{'s' * (across != 1)}: {group.title}"
     canvas = Canvas(max(8.0, sum(widths) + _BESIDE), (max(0.9, high) + 0.3) * rows + 1.6, heading, "")
     panels, below = canvas.panels(rows, across, below=0.14, widths=widths)
     backgrounds = [_read(pictures / example["picture"]) for example in columns]

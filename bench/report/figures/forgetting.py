@@ -52,10 +52,10 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
     for ax in list(panels)[len(shown) :]:
         ax.set_axis_off()
     canvas.finish([
-        wording.seeds(shown[0]) + " Of an old task: accuracy on its test part under a linear head that was fitted to "
-        "the untouched network and never again; the dotted line is the untouched network's. Nothing is chosen by it.",
+        wording.seeds(shown[0]) + " Retained: accuracy on the old task's test part, under a linear head that was "
+        "fitted to the pretrained network only. Dotted line: the pretrained network. Nothing is chosen by it.",
         _cut(shown),
-        _notes(shown), wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",
+        *_notes(shown), wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",
     ])  # fmt: skip
     for ax, group in zip(canvas.figure.axes, shown, strict=False):
         _fill(ax, group)
@@ -103,15 +103,13 @@ def _cut(groups: Sequence[Group]) -> str:
     return "Intervals that meet the edge of a panel go on beyond it." if beyond else ""
 
 
-def _notes(groups: Sequence[Group]) -> str:
-    """Of chance, where it is known: its line, or where it lies."""
-    said = []
+def _notes(groups: Sequence[Group]) -> list[str]:
+    """Of chance, where it is known and lies beyond an axis: in a panel its line is named."""
+    far = []
     for group in groups:
         guess, (low, high) = chance(group), _limits(group)[0]
-        if guess is not None:
-            beyond = "" if low <= guess <= high else f", {'below' if guess < low else 'above'} the axis"
-            said.append(f"Chance on {group.task}: {guess:.3f}{beyond}.")
-    return " ".join(said)
+        far.append(([("chance", guess)] if guess is not None and not low <= guess <= high else [], low))
+    return axis.outside(groups, far)
 
 
 def _frame(ax: Axes, group: Group) -> None:

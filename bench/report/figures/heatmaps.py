@@ -49,9 +49,9 @@ def difference_map(groups: Sequence[Group]) -> Canvas:
     bar.set_ticks([-1, 0, 1], labels=["worse", "0", "better"], fontsize=9)
     notes = [
         "Mean difference with Student's 95% interval, paired by seed, in points (hundredths of the metric); positive: "
-        "better than full fine-tuning. Bold, ▲ ▼: the interval leaves out 0; △ ▽: no significant difference. Of many "
-        "intervals one in twenty leaves 0 out by chance. Colours: every column by itself, to what its head says, at "
-        "least to twice its noise floor; in grey, dark is worse.",
+        "better than full fine-tuning. Bold, ▲ ▼: significant, as the interval leaves out 0; △ ▽: no significant "
+        "difference. One interval in twenty leaves out 0 by chance. Each column has its own range of colours, given in "
+        "its head and at least twice its noise floor. In grey, dark is worse.",
         UNDECIDED if any(map(_few, (one for column in found for one in column.values()))) else "",
         differences.left_out(groups),
     ]

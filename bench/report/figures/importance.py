@@ -71,7 +71,7 @@ def importance(group: Group) -> Canvas:
     columns = min(_COLUMNS, len(shown))
     rows = ceil(len(shown) / columns)
     height = (0.32 * len(names) + 0.55) * rows + 1.6
-    heading = f"Importance of hyper-parameters: {group.subject}"
+    heading = f"Importance of hyper-parameters: {group.title}"
     canvas = Canvas(max(6.4, 2.2 * columns + 1.7), height, heading, "")
     panels = canvas.grid(rows, columns)
     for number, (ax, search) in enumerate(zip(panels, shown, strict=False)):

@@ -1,8 +1,9 @@
-"""Score against learning rate: every trial of every search, a panel a method, so that a basin's width is seen."""
+"""Score against learning rate: every trial of every search, a panel a method or a search: how wide is the basin?"""
 
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 4
+_TOGETHER = 4  # searches of one method in one panel; of more, each has its own
 _BELOW = 0.6  # how far the axis goes below the lowest chosen score, in distances of that from the highest
 _FAR = 5.0  # times as long may the axis be for the sake of a few searches that found nothing
 _STRIP = 0.13  # of the axis, below its floor, for trials without a score
@@ -49,7 +51,7 @@ class _Scale:
 def figures(groups: Sequence[Group]) -> list[tuple[Group, ...]]:
     """Which groups stand in one figure, a row each: all, where no row gets too long; else each has its own."""
     shown = [group for group in groups if any(map(_rates, compared(group)))]
-    if len(shown) > 1 and all(len(_methods(group)) <= _COLUMNS for group in shown):
+    if len(shown) > 1 and len(set(chain.from_iterable(map(_panels, shown)))) <= _COLUMNS:
         return [tuple(shown)]
     return [(group,) for group in shown]
 
@@ -60,26 +62,26 @@ def learning_rates(groups: Sequence[Group]) -> Canvas:
     Args:
         groups: as `figures` puts them together.
     """
-    methods = list(dict.fromkeys(chain.from_iterable(map(_methods, groups))))
+    names = list(dict.fromkeys(chain.from_iterable(map(_panels, groups))))
     several = len(groups) > 1
-    columns = min(_COLUMNS, len(methods))
-    rows = len(groups) if several else ceil(len(methods) / columns)
-    heading = "Validation score against learning rate" + f": {groups[0].subject}" * (not several)
+    columns = min(_COLUMNS, len(names))
+    rows = len(groups) if several else ceil(len(names) / columns)
+    heading = "Validation score against learning rate" + f": {groups[0].title}" * (not several)
     canvas = Canvas(max(5.6, 2.5 * columns + 0.8), 2.4 * rows + 1.7, heading, "")
     panels = canvas.grid(rows, columns, alike=not several)
     _log_axis(panels[0], [_rate(trial) for group in groups for s in compared(group) for trial in _rates(s)])
     for number, (group, title) in enumerate(zip(groups, titles(groups), strict=True)):
         own = panels[number * columns : (number + 1) * columns] if several else panels
-        _row(own, group, methods, columns)
+        _row(own, group, names)
         for ax in own[::columns]:
             ax.set_ylabel("\n".join([*textwrap.wrap(title, 30) * several, _score(group)]), fontsize=9.5)
-    for ax in panels[-columns:] if several else panels[: len(methods)][-columns:]:
+    for ax in panels[-columns:] if several else panels[: len(names)][-columns:]:
         ax.set_xlabel("learning rate (log scale)", fontsize=9.5)
         ax.tick_params(labelbottom=True)
     canvas.finish(_notes(groups))
     for number, group in enumerate(groups):
-        for ax, method in zip(panels[number * columns :] if several else panels, methods, strict=False):
-            _name(ax, [search for search in compared(group) if search.method == method])
+        for ax, name in zip(panels[number * columns :] if several else panels, names, strict=False):
+            _name(ax, _panels(group).get(name, []))
     return canvas
 
 
@@ -87,8 +89,15 @@ def _score(group: Group) -> str:
     return f"{style.metric_name(compared(group)[0].metric)} (validation)"
 
 
-def _methods(group: Group) -> list[str]:
-    return list(dict.fromkeys(search.method for search in compared(group) if _rates(search)))
+def _panels(group: Group) -> dict[str, list[Search]]:
+    """What stands in one panel, by its title: the searches of one method, or one of many."""
+    shown = [search for search in compared(group) if _rates(search)]
+    times = Counter(search.method for search in shown)
+    found: dict[str, list[Search]] = {}
+    for search in shown:
+        apart = times[search.method] > _TOGETHER
+        found.setdefault(search.label if apart else style.look(search.method).name, []).append(search)
+    return found
 
 
 def _rate(trial: Trial) -> float:
@@ -106,15 +115,16 @@ def _points(search: Search) -> list[tuple[Trial, float, float]]:
     return [(trial, _rate(trial), float(trial.score)) for trial in _rates(search) if trial.score is not None]
 
 
-def _row(panels: Sequence[Axes], group: Group, methods: Sequence[str], columns: int) -> None:
+def _row(panels: Sequence[Axes], group: Group, names: Sequence[str]) -> None:
     """The panels of one group."""
-    shown = [search for search in compared(group) if _rates(search)]
-    scale = _scale(shown)
-    for ax, method in zip(panels, methods, strict=False):
-        own = [search for search in shown if search.method == method]
-        _panel(ax, own, [search for search in shown if search.method != method], scale)
-        ax.set_title(style.look(method).name, fontsize=10, fontweight="bold", color=style.look(method).ink)
-    for ax in panels[len(methods) :]:
+    found = _panels(group)
+    scale = _scale([search for own in found.values() for search in own])
+    for ax, name in zip(panels, names, strict=False):
+        _panel(ax, found.get(name, []), [one for other, own in found.items() if other != name for one in own], scale)
+        inks = {style.look(search.method).ink for search in found.get(name, [])}
+        title = "\n".join(textwrap.wrap(name, 24))
+        ax.set_title(title, fontsize=10, fontweight="bold", color=inks.pop() if inks else style.NOTE)
+    for ax in panels[len(names) :]:
         ax.set_axis_off()
 
 
@@ -244,6 +254,6 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         notes.append("Arrowheads: beyond the axis.")
     if more := {name for search in every for trial in search.trials for name in trial.params} - {"lr"}:
         notes.append(f"Trials on one line differ in {wording.listed(more)} too.")
-    if any(len(_methods(group)) > 1 for group in groups):
-        notes.append("Grey: the other methods.")
+    if any(len(_panels(group)) > 1 for group in groups):
+        notes.append("Grey: the other panels.")
     return [*notes, *(group.specs for group in groups[: len(groups) == 1])]

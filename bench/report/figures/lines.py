@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.report import style
+from bench.report.data import wording
 from bench.report.data.groups import Group
 from bench.report.data.measured import Baseline, Configuration, Estimate
+from bench.report.data.names import headings
 from bench.report.figures.axis import Reach
 from bench.report.figures.labels import Array, along, spread
 
@@ -96,16 +98,16 @@ def keys(groups: Sequence[Group], reaches: Sequence[Reach], *, letters: int) -> 
     from matplotlib.lines import Line2D
 
     tasks: dict[tuple[style.Look, str], list[str]] = {}
-    for group, reach in zip(groups, reaches, strict=True):
+    for task, reach in zip(headings(groups), reaches, strict=True):
         for baseline in reach.shown:
-            tasks.setdefault((style.baseline_look(baseline.number), baseline.label), []).append(group.task)
-    for group, reach in zip(groups, reaches, strict=True):
+            tasks.setdefault((style.baseline_look(baseline.number), baseline.label), []).append(task)
+    for task, reach in zip(headings(groups), reaches, strict=True):
         if reach.guessing is not None:
-            tasks.setdefault((style.CHANCE, "chance"), []).append(group.task)
+            tasks.setdefault((style.CHANCE, "chance"), []).append(task)
     found = []
     for (look, label), where in tasks.items():
         dash: Any = look.dash
-        text = label if len(where) == len(groups) else f"{label} ({', '.join(dict.fromkeys(where))})"
+        text = label if len(where) == len(groups) else f"{label} ({wording.several(where)})"
         text = "\n".join(textwrap.wrap(text, letters))
         found.append(Line2D([], [], color=look.colour, linestyle=dash, linewidth=1.2, label=text))
     return found

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3  # panels side by side
+_KEY = 0.175  # inches of a line of the legend
 _EDGE = 8.0  # pixels from the left edge to what has no place on a log axis
 
 
@@ -44,7 +45,7 @@ def overview(groups: Sequence[Group]) -> Canvas:
     baselines = lines.keys(groups, reaches, letters=50 if style.in_column() else 100)
     width = style.COLUMN if style.in_column() else 8.8 if columns <= 2 else 11.0
     keys = ceil(len(methods) / _across(width)) + sum(key.get_label().count("\n") + 1 for key in baselines)
-    inches = (0.17 if style.in_column() else 0.19) * keys + 0.1
+    inches = style.pt(_KEY) * keys + 0.2
     heading = f"{_headline(groups)} against trainable backbone parameters, by task and model"
     notes = _notes(groups, reaches)
     room = max(0.0, 0.15 * (len(" ".join(notes)) / (17.3 * width) - 4))  # for notes of more than four lines
@@ -149,22 +150,23 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
 
 
 def _legend(ax: Axes, methods: Sequence[Any], baselines: Sequence[Any], *, across: int) -> None:
-    """Methods side by side, baselines below them, a line each."""
+    """Methods side by side, baselines right below them, a line each."""
+    from matplotlib.transforms import ScaledTranslation
+
     common: dict[str, Any] = {
         "fontsize": style.pt(8.5), "handlelength": 3.4, "borderaxespad": 0.0, "labelspacing": 0.45,
     }  # fmt: skip
     above = ax.legend(handles=methods, loc="upper left", ncols=across, columnspacing=1.6, **common)
     if baselines:
         ax.add_artist(above)
-        ax.legend(handles=baselines, loc="lower left", **common)
+        down = ScaledTranslation(0.0, -style.pt(_KEY) * ceil(len(methods) / across), ax.figure.dpi_scale_trans)
+        ax.legend(handles=baselines, loc="upper left", bbox_to_anchor=(0.0, 1.0),
+                  bbox_transform=ax.transAxes + down, **common)  # fmt: skip
 
 
 def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
     """What the marks mean, and what the panels do not show."""
-    notes = list(dict.fromkeys(wording.seeds(group) for group in groups))
-    if len(notes) > 1:
-        notes = [f"{group.task}: {wording.seeds(group)}" for group in groups]
-    notes.append(wording.tunings(groups))
+    notes = [wording.once(groups, wording.seeds), wording.tunings(groups)]
     notes.append(
         "The scores' scales differ from panel to panel. Intervals that would cover each other stand a little apart."
     )
@@ -175,11 +177,9 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
     notes.append(axis.cut(reaches))
     if any(_loose(group) for group in groups):
         notes.append("Marks of one method that no line joins differ in more than rank: see the task's own figures.")
-    for group, reach in zip(groups, reaches, strict=True):
-        if reach.low < reach.floor:
-            notes.append(f"{group.task}: what stands in the grey band lies below the axis, at the number given.")
-        notes += [f"{group.task}: {note}" for note in reach.notes]
-    return notes
+    if any(reach.low < reach.floor for reach in reaches):
+        notes.append("Grey band: below the axis, at the number given.")
+    return [*notes, *axis.beyond(groups, reaches)]
 
 
 def _loose(group: Group) -> bool:

@@ -12,7 +12,7 @@ def parameter_bars(group: Group) -> Canvas:
     """Two bars a configuration on a log axis; 0 has no bar and says so."""
     configurations = group.configurations
     heading = "Trainable parameters of backbone and head"
-    canvas = Canvas(8.4, 0.38 * len(configurations) + 2.1, heading, group.subject)
+    canvas = Canvas(8.4, 0.38 * len(configurations) + 2.1, heading, group.title)
     ax = canvas.axes()
     largest = max(max(c.backbone, c.head) for c in configurations)
     smallest = min([number for c in configurations for number in (c.backbone, c.head) if number] or [10])

@@ -95,8 +95,9 @@ def _say_alike(ax: Axes, group: Group, cost: tradeoffs.Cost) -> None:
     ax.set_yticks([])
     ax.grid(visible=False)
     text = f"{cost.label}:\nabout {cost.unit(middle)} for all of these configurations"
-    odd = [c.label for value, c in priced if not middle / ALIKE <= value <= middle * ALIKE]
-    text += f"\nbut {', '.join(odd)}" * bool(odd)
+    odd = [f"{c.label} (0)" for value, c in cost.known(group) if not value]
+    odd += [c.label for value, c in priced if not middle / ALIKE <= value <= middle * ALIKE]
+    text += f"\nbut {wording.several(odd)}" * bool(odd)
     ax.text(0.5, 0.5, "\n".join(textwrap.fill(line, 36) for line in text.split("\n")), transform=ax.transAxes,
             ha="center", va="center", fontsize=8.5, color=style.NOTE)  # fmt: skip
 
@@ -112,8 +113,7 @@ def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach], without: Sequ
         notes.append("At the left edge: no trainable backbone parameters.")
     if any(reach.low < reach.floor for reach in reaches):
         notes.append("Grey band: below the axis.")
-    for group, reach in zip(groups, reaches, strict=True):
-        notes += [f"{group.task}: {note}" if len(groups) > 1 else note for note in reach.notes]
+    notes += axis.beyond(groups, reaches)
     slow, measured = flags.waited(run for g in groups for c in g.configurations for run in c.runs)
     if slow:
         notes.append(f"Other work ran beside {slow} of {measured} runs: their times are too long.")

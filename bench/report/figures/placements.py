@@ -69,11 +69,11 @@ def placements(groups: Sequence[Group]) -> Canvas:
         ax.set_title(f"{title}\n{axis.score_name(group)}", fontsize=8.5, color=style.NOTE)
     notes = [wording.seeds(shown[0][0]).replace("with", "±", 1).replace("95% interval", "half its 95% interval")]
     notes.append(
-        f"Brighter is better. Colours span the placements' means, and {_SPAN} noise floors at least: what differs by "
-        "less is noise. What lies beyond has the colour of the end."
+        f"Brighter is better. The colours span the placements' means, at least {_SPAN} times the noise floor, so that "
+        "noise looks alike. Scores beyond that span have the colour of its end."
     )
     if any(table.budgets for _, table in shown):
-        notes.append("A column: the same number of trainable parameters, within three tenths.")
+        notes.append("A column: the same number of trainable parameters, within 30%.")
     canvas.finish(
         [*notes, differences.left_out(groups), wording.tunings([g for g, _ in shown]), shown[0][0].device + "."]
     )

@@ -118,8 +118,8 @@ def ranking(groups: Sequence[Group]) -> Canvas:
     ax.set_xlabel(f"mean rank {among} (1: best)", fontsize=style.pt(10))
     canvas.finish([
         f"Ranks within each of {tasks} task{'s' * (tasks > 1)} × {seeds} seeds, ties shared. Bars: 95% intervals of "
-        "the mean (Student's, after Welch over tasks). Hollow: the rank less that of the first has an interval that "
-        "holds 0 or no width. Only configurations that every task has.",
+        "the mean (Student's, after Welch over tasks). Hollow: no significant difference from "
+        "the first. Only configurations that every task has.",
         found.left, differences.left_out(groups),
     ])  # fmt: skip
     return canvas

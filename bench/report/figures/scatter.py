@@ -29,7 +29,7 @@ def against_parameters(group: Group) -> Canvas:
     """
     if budgets.crowded(group):
         return strips.strips([group])
-    canvas = Canvas(8.4, 5.4, f"{axis.score_name(group)} against trainable backbone parameters", group.subject)
+    canvas = Canvas(8.4, 5.4, f"{axis.score_name(group)} against trainable backbone parameters", group.title)
     ax, reach = canvas.axes(), axis.reach(group)
     shown = [c for c in group.configurations if c.backbone > 0]
     flat = [c for c in group.configurations if c.backbone == 0 or c.name == "FullFineTuning"]
@@ -41,7 +41,7 @@ def against_parameters(group: Group) -> Canvas:
     notes = [*_notes(group, reach), wording.noise(group)]
     if flat:
         notes.append("Lines and bands: methods without trainable backbone parameters, and full fine-tuning.")
-    notes += _about(reach)
+    notes += _about(group, reach)
     names = lines.draw_lines(ax, [*lines.of_methods(flat), *_lines(reach)], reach)
     canvas.finish([*notes, group.specs])
     points = at_parameters(ax, shown, reach)
@@ -76,7 +76,7 @@ def _against(
     unit: Callable[[float], str], notes: Sequence[str] = (),
 ) -> Canvas:  # fmt: skip
     """Accuracy against a cost that every run has."""
-    canvas = Canvas(8.4, 5.4, f"{axis.score_name(group)} against {title}", group.subject)
+    canvas = Canvas(8.4, 5.4, f"{axis.score_name(group)} against {title}", group.title)
     ax, reach = canvas.axes(), axis.reach(group)
     xs = [x for _, x in costs] or [1.0, 10.0]
     log = max(xs) > 100 * min(xs)  # costs add up: a linear axis as long as it can be read
@@ -87,7 +87,7 @@ def _against(
     ax.set_xlabel(label + (" (log scale)" if log else ""))
     ax.xaxis.set_major_formatter(lambda value, _: unit(value))
     names = lines.draw_lines(ax, _lines(reach), reach)
-    canvas.finish([*_notes(group, reach), *notes, *_about(reach), group.specs])
+    canvas.finish([*_notes(group, reach), *notes, *_about(group, reach), group.specs])
     covered = [lines.move_apart(ax, names), *draw(ax, points, FAINT)]
     place(ax, _labels(points), np.concatenate(covered))
     return canvas
@@ -105,10 +105,10 @@ def _lines(reach: axis.Reach) -> list[lines.Line]:
     return [*lines.of_baselines((*reach.shown, *reach.beyond)), *lines.of_chance(reach)]
 
 
-def _about(reach: axis.Reach) -> list[str]:
+def _about(group: Group, reach: axis.Reach) -> list[str]:
     """What the brown lines are, and which baselines the axis does not reach."""
     brown = bool(reach.shown) or reach.guessing is not None
-    return ["Brown: baselines, which train no network."] * brown + reach.notes
+    return ["Brown: baselines, which train no network."] * brown + axis.beyond([group], [reach])
 
 
 def _labels(points: Sequence[Point]) -> list[Label]:

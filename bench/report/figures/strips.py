@@ -31,14 +31,14 @@ def strips(groups: Sequence[Group]) -> Canvas:
     """
     narrow = style.in_column()
     columns = 1 if narrow else min(_COLUMNS, len(groups))
-    across = [groups[start : start + columns] for start in range(0, len(groups), columns)]
-    rows = [_rows(beside) for beside in across]
+    rows = [_rows(groups[start : start + columns]) for start in range(0, len(groups), columns)]
     reaches = [axis.reach(group) for group in groups]
     names = {key: _name(key[0]) for own in rows for key in own}
     width = style.COLUMN if narrow else max(8.4, _LETTER * max(map(_longest, names.values())) + _PANEL * columns + 0.6)
     keys = [*_method_keys(groups), *lines.keys(groups, reaches, letters=38 if narrow else 100)]
+    beside = _beside([key.get_label() for key in keys], width - _LETTER * max(map(_longest, names.values())))
     heights = [style.pt(_ROW * sum(names[key].count("\n") + 1 for key in own) + 0.75) for own in rows]
-    below = style.pt(0.2) * ceil(len(keys) / (1 if narrow else 2)) + 0.1
+    below = style.pt(0.2) * ceil(len(keys) / beside) + 0.1
     heading = f"{_headline(groups)} by configuration, from few to many trainable backbone parameters"
     canvas = Canvas(width, sum(heights) + below + (0.1 if narrow else 1.4), heading, "")
     panels, legend = _panels(canvas, heights, columns, below)
@@ -49,7 +49,7 @@ def strips(groups: Sequence[Group]) -> Canvas:
         panels[number].set_title(title, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
-    legend.legend(handles=keys, loc="upper left", ncols=1 if narrow else 2, fontsize=style.pt(8.5), handlelength=3.4,
+    legend.legend(handles=keys, loc="upper left", ncols=beside, fontsize=style.pt(8.5), handlelength=3.4,
                   borderaxespad=0.0, labelspacing=0.45)  # fmt: skip
     canvas.finish(_notes(groups, reaches))
     return canvas
@@ -71,6 +71,13 @@ def _rows(groups: Sequence[Group]) -> list[differences.Key]:
         for c in group.configurations:
             found.setdefault(differences.key(c), c)
     return sorted(found, key=lambda key: (found[key].backbone, found[key].name))
+
+
+def _beside(labels: Sequence[str], room: float) -> int:
+    """In how many columns the keys of a legend fit into so many inches."""
+    half = ceil(len(labels) / 2)
+    needed = sum(0.7 + _LETTER * max(map(_longest, column), default=0) for column in (labels[:half], labels[half:]))
+    return 1 if style.in_column() or needed > room else 2
 
 
 def _name(label: str) -> str:
@@ -143,18 +150,15 @@ def _method_keys(groups: Sequence[Group]) -> list[Any]:
 
 
 def _notes(groups: Sequence[Group], reaches: Sequence[axis.Reach]) -> list[str]:
-    notes = list(dict.fromkeys(wording.seeds(group) for group in groups))
-    if len(notes) > 1:
-        notes = [f"{group.task}: {wording.seeds(group)}" for group in groups]
-    notes += [
-        "Faint dots: single seeds. Most configurations train (nearly) the same number of backbone parameters, which "
-        "stands right of each row: they have rows in place of an axis of parameters.",
+    notes = [
+        wording.once(groups, wording.seeds),
+        "Faint dots: single seeds. Most configurations train about the same number of backbone parameters: it stands "
+        "right of each row, in place of an axis.",
         "The scores' scales differ from panel to panel." if len(groups) > 1 else wording.noise(groups[0]),
         wording.tunings(groups),
         axis.cut(reaches),
     ]
     if any(reach.low < reach.floor for reach in reaches):
         notes.append("Grey band: below the axis, at the number given.")
-    for group, reach in zip(groups, reaches, strict=True):
-        notes += [f"{group.task}: {note}" if len(groups) > 1 else note for note in reach.notes]
+    notes += axis.beyond(groups, reaches)
     return [*notes, groups[0].specs if len(groups) == 1 else groups[0].device + "."]
