@@ -97,6 +97,22 @@ def test_a_study_of_equal_parameters_has_a_row_a_configuration(number: int, narr
     assert marks(ax, "FullFineTuning") == {parts[0].of("FullFineTuning")[0].score.mean}
 
 
+def test_configurations_of_equal_parameters_stand_in_rows_by_memory_too() -> None:
+    peaks = {"FullFineTuning": 900, "LinearProbe": 300}
+    runs = [
+        record(case, seed, memory={"kind": "foretold", "peak": (peaks.get(case[0]) or 500 - case[1]["rank"]) << 20})
+        for case in (PROBE, FULL, *PLACES) for seed in (0, 1)
+    ]  # fmt: skip
+    with drawing():
+        figure = scatter.against_memory(groups([*runs, *guessing()])[0]).figure
+        assert overlaps(figure) == []
+    left = figure.axes[0]
+    rows = [label.get_text() for label in left.get_yticklabels()]
+    assert [row.split()[1] for row in rows] == ["probe", "r=36", "r=18", "r=9", "r=7", "fine-tuning"]
+    ends = [float(line.get_xdata()[-1]) for line in left.get_lines()[::2]]
+    assert ends == [300, 464, 482, 491, 493, 900] and left.get_xlim()[0] == 0
+
+
 def test_the_legend_of_rows_stays_in_the_figure() -> None:
     texts = [f"TF-IDF + logistic regression, {which} texts" for which in ("all 7,842", "same 1,200")]
     methods = [{"spec": name, "name": "WordCounts", "label": name} for name in texts]

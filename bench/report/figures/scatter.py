@@ -63,6 +63,8 @@ def against_memory(group: Group) -> Canvas:
     batch = group.configurations[0].runs[0]["training"].get("batch_size")
     label = f"peak training memory in {unit}, {said}" + (f", batch of {batch}" if batch else "")
     notes = [f"Memory {_HOW[kind]}." for kind in kinds if kind in _HOW]
+    if known and budgets.crowded(group):  # their points would stand side by side, and their names find no room
+        return strips.beside_memory(group, known, label=label, notes=notes)
     return _against(group, known, title="peak training memory", label=label, unit="{:,g}".format, notes=notes)
 
 

@@ -55,6 +55,54 @@ def strips(groups: Sequence[Group]) -> Canvas:
     return canvas
 
 
+def beside_memory(
+    group: Group, known: Sequence[tuple[Configuration, float]], *, label: str, notes: Sequence[str]
+) -> Canvas:
+    """Memory and score of every configuration side by side, a row each, from little to much memory.
+
+    Args:
+        group: with configurations.
+        known: configurations with their memory.
+        label: of the memory's axis.
+        notes: how it is known.
+    """
+    memory = {differences.key(c): (c, value) for c, value in sorted(known, key=lambda one: (one[1], one[0].label))}
+    names, reach = {key: _name(key[0]) for key in memory}, axis.reach(group)
+    keys = [*_method_keys([group]), *lines.keys([group], [reach], letters=100)]
+    width = max(9.6, _LETTER * max(map(_longest, names.values())) + 2 * _PANEL + 0.6)
+    beside = _beside([key.get_label() for key in keys], width - _LETTER * max(map(_longest, names.values())))
+    high, below = (
+        _ROW * sum(name.count("\n") + 1 for name in names.values()) + 0.75,
+        0.2 * ceil(len(keys) / beside) + 0.1,
+    )
+    heading = f"{axis.score_name(group)} beside peak training memory, from little to much memory"
+    canvas = Canvas(width, high + below + 1.4, heading, "")
+    (left, right), legend = _panels(canvas, [high], 2, below)
+    _panel(right, group, reach, list(memory), ())
+    _memory(left, list(memory.values()))
+    left.set_yticks(range(len(names)), list(names.values()), fontsize=8.5)
+    left.set_xlabel(label, fontsize=9)
+    left.set_title(group.title, fontsize=9.5, fontweight="bold", color="#222222")
+    legend.legend(handles=keys, loc="upper left", ncols=beside, fontsize=8.5, handlelength=3.4,
+                  borderaxespad=0.0, labelspacing=0.45)  # fmt: skip
+    said = [wording.seeds(group), "Faint dots: single seeds.", wording.tuning(group), *notes, axis.cut([reach])]
+    said.append("Grey band: below the axis, at the number given." if reach.low < reach.floor else "")
+    canvas.finish([*said, *axis.beyond([group], [reach]), group.specs])
+    return canvas
+
+
+def _memory(ax: Axes, known: Sequence[tuple[Configuration, float]]) -> None:
+    """A row a configuration: how far its memory goes from 0."""
+    ax.set_ylim(len(known) - 0.4, -0.6)
+    ax.set_xlim(0, 1.08 * max(value for _, value in known))
+    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=8.5)
+    for y, (c, value) in enumerate(known):
+        look = style.look(c.name)
+        ax.plot([0, value], [y, y], color=look.colour, linewidth=1.2, alpha=0.5, zorder=2)
+        ax.plot([value], [y], marker=look.marker, markersize=7, color=look.colour, markeredgecolor="white", zorder=4)
+
+
 def _panels(canvas: Canvas, heights: Sequence[float], columns: int, below: float) -> tuple[list[Axes], Axes]:
     """Axes row by row, each row as high as it has configurations, and empty ones for the legend."""
     grid = canvas.figure.add_gridspec(len(heights) + 1, columns, height_ratios=[*heights, below])
