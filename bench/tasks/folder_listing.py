@@ -125,6 +125,14 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; no name makes an error of it."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def contents(files: Sequence[Path]) -> list[tuple[int, bytes]]:
     """A key of each file's bytes: the size and, where others have the same size, the sha256."""
     sizes = [file.stat().st_size for file in files]

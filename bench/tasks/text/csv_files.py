@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from bench.errors import BadInput, shown
+from bench.tasks.class_names import ABSENT, absent, one_spelling, say_alike, tidy
 from bench.tasks.data_notes import Notes
-from bench.tasks.folder_listing import PARTS, below, entries, part_of, refuse_strangers
+from bench.tasks.folder_listing import PARTS, below, entries, is_folder, is_there, part_of, refuse_strangers
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
 from bench.tasks.text.sets import Text, normalised
 from bench.tasks.text.tables import ENDINGS, Table, table
 
-PIECE = re.compile(r"-\d+-of-\d+$")
-"""How the hub numbers the pieces of a file."""
+PIECE = re.compile(r"-\d+-of-\d+(-[0-9a-f]{8,64})?$")
+"""How the hub numbers the pieces of a file, of old with a hash behind them."""
+
+MOST_DIGITS = 4300
+"""Of a number that Python makes of a text."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ def csv_pool(
         stamp.update(raw if path.is_file() else f"{part} {len(raw)}\n".encode() + raw)
         found = table(file, raw, columns, notes, encoding)
         rows += _rows(file, found, columns, part=part, skip_empty=skip_empty, notes=notes)
+    rows = _spelled(rows, notes)
     names = _classes(path, rows)
+    say_alike(names, notes)
     index = {name: i for i, name in enumerate(names)}
     labels = np.array([index[row.label] for row in rows], np.int64)
     return _pool(path, rows, labels, names, notes=notes, sha256=stamp.hexdigest())
@@ -98,10 +104,10 @@ def _pool(
 
 def _files(path: Path, notes: Notes) -> dict[str, list[Path]]:
     """The files of each part that there is: one, or the numbered pieces of one."""
-    if path.is_file():
+    if is_there(path):
         return {"train": [path]}
-    if not path.is_dir():
-        raise BadInput(f"no file {str(path)!r}: give a CSV file, or a folder with train.csv")
+    if not is_folder(path):
+        raise BadInput(f"no file '{shown(str(path), 200)}': give a CSV file, or a folder with train.csv")
     found: dict[str, list[Path]] = {}
     inside = entries(path, notes)
     for file in inside.files:
@@ -138,16 +144,19 @@ def _rows(file: Path, found: Table, columns: Sequence[str], *, part: str, skip_e
         notes.add("ignored", what, f"column {label!r}", count=len(found.rows))
         return []
     places.append(found.column(label, file))
+    none = {"", *absent({tidy(fields[places[-1]]) for _, fields in found.rows})}
     rows, lacking = [], {"text": list[int](), "label": list[int]()}
     for line, fields in found.rows:
         *texts, label = (fields[place] for place in places)
         where = f"{file.name} {found.place} {line}"
-        if not all(each.strip() for each in texts):
+        if any(not each.strip() or each in ABSENT for each in texts):
             lacking["text"].append(line)
-        elif not label.strip():
+        elif (name := tidy(label)) in none:
             lacking["label"].append(line)
         else:
-            rows.append(Row(texts[0] if len(texts) == 1 else tuple(texts), label.strip(), part, where))
+            rows.append(Row(texts[0] if len(texts) == 1 else tuple(texts), name, part, where))
+            if name != label:
+                notes.add("mended", "labels with blanks around them, or whose letters are in pieces", where)
     for what, those in lacking.items():
         if those and not skip_empty:
             raise BadInput(
@@ -167,13 +176,24 @@ def _has_no_labels(found: Table, label: str) -> bool:
     if label not in found.header:
         return not get_close_matches(label.casefold(), [name.casefold() for name in found.header], n=1, cutoff=0.7)
     place = found.header.index(label)
-    return bool(found.rows) and all(fields[place].strip() in ("", "-1") for _, fields in found.rows)
+    kept_back = ("", "-1", "-1.0", "nan", *ABSENT)
+    return bool(found.rows) and all(tidy(fields[place]) in kept_back for _, fields in found.rows)
+
+
+def _spelled(rows: list[Row], notes: Notes) -> list[Row]:
+    """The rows with one label for 1 and 1.0, as a column gets to be written in which a number was missing."""
+    names = one_spelling({row.label for row in rows})
+    changed = [row for row in rows if names.get(row.label, row.label) != row.label]
+    if changed:
+        what = "labels that are the same number as others, written otherwise"
+        notes.add("mended", what, changed[0].title, count=len(changed), key="labels_respelled")
+    return [replace(row, label=names.get(row.label, row.label)) for row in rows]
 
 
 def _classes(path: Path, rows: Sequence[Row]) -> list[str]:
     """The labels of the training part, numbers in their own order."""
     names = sorted({row.label for row in rows if row.part == "train"})
-    if all(name.isdecimal() for name in names):
+    if all(name.isdecimal() and len(name) < MOST_DIGITS for name in names):
         names.sort(key=int)
     if len(names) < 2:
         raise BadInput(f"{path} has one class ({shown(names[0])}): classification needs at least two")

@@ -20,6 +20,7 @@ SEPARATORS = MappingProxyType({".csv": ",;\t|", ".tsv": "\t", ".tab": "\t"})
 """By the ending of a file's name, the likeliest first: spreadsheets write ; where the comma parts decimals."""
 ENDINGS = (*SEPARATORS, ".jsonl", ".ndjson", ".json", ".parquet")
 ENDS = re.compile(r"\r\n|\r|\n")
+HALF = re.compile("[\ud800-\udfff]")
 LONGEST_FIELD = 1 << 30  # csv's own limit, 131,072 characters, is less than a long report
 
 
@@ -58,13 +59,13 @@ def table(file: Path, raw: bytes, columns: Sequence[str], notes: Notes, encoding
     """
     ending = file.suffix.lower()
     if ending == ".parquet":
-        return _of_parquet(file, raw, columns)
+        return _of_parquet(file, raw, columns, notes)
     content, guess = decoded(raw, str(file), encoding)
     if guess:
         notes.add("assumed", f"files are read as {guess}, not UTF-8 (encoding=… says otherwise)", file.name)
     if ending in SEPARATORS:
         return _of_lines(file, content, columns, notes)
-    return _of_json(file, content, columns)
+    return _of_json(file, content, columns, notes)
 
 
 def _of_lines(file: Path, content: str, columns: Sequence[str], notes: Notes) -> Table:
@@ -98,7 +99,11 @@ def _table(file: Path, records: list[tuple[int, list[str]]], notes: Notes) -> Ta
     for line, fields in records[1:]:
         if len(fields) != len(header):
             raise BadInput(f"{file}: line {line} has {len(fields)} fields, the header {len(header)}: not a CSV?")
-    return Table(header, records[1:])
+    rows = [record for record in records[1:] if [name.strip(" \t\ufeff") for name in record[1]] != header]
+    if again := len(records) - 1 - len(rows):
+        what = "lines that are the header again, as of files that were joined"
+        notes.add("dropped", what, file.name, count=again, key="header_lines_dropped")
+    return Table(header, rows)
 
 
 def _records(file: Path, content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -137,7 +142,7 @@ def _separator(file: Path, content: str, columns: Sequence[str]) -> tuple[str, s
     return max(known, key=found), content
 
 
-def _of_json(file: Path, content: str, columns: Sequence[str]) -> Table:
+def _of_json(file: Path, content: str, columns: Sequence[str], notes: Notes) -> Table:
     """An object a line, or one list of objects."""
     entries: list[tuple[int, Any]]
     if content.lstrip()[:1] == "[":
@@ -154,7 +159,7 @@ def _of_json(file: Path, content: str, columns: Sequence[str]) -> Table:
     header = list(dict.fromkeys(key for _, entry in entries for key in entry))
     where = f"{file}: {place} "
     chosen = [name for name in header if name in columns]
-    rows = [(n, [_text(entry.get(name), f"{where}{n}", name) for name in chosen]) for n, entry in entries]
+    rows = [(n, [_text(entry.get(name), f"{where}{n}", name, notes) for name in chosen]) for n, entry in entries]
     return _with_columns(header, chosen, rows, place)
 
 
@@ -167,7 +172,7 @@ def _parsed(content: str, where: str) -> Any:
         raise BadInput(f"{where} cannot be read as JSON: {error}") from None
 
 
-def _of_parquet(file: Path, raw: bytes, columns: Sequence[str]) -> Table:
+def _of_parquet(file: Path, raw: bytes, columns: Sequence[str], notes: Notes) -> Table:
     import pyarrow
     from pyarrow import parquet
 
@@ -176,10 +181,10 @@ def _of_parquet(file: Path, raw: bytes, columns: Sequence[str]) -> Table:
         header = list(read.column_names)
         kept = [i for i, name in enumerate(header) if name in columns]
         values = zip(*[read.column(i).to_pylist() for i in kept], strict=True)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:  # texts that are not UTF-8 among them
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # texts that are not UTF-8 among them
         raise BadInput(f"{file} cannot be read as Parquet: {error}") from None
     rows = [
-        (n, [_text(value, f"{file}: row {n}", header[i]) for i, value in zip(kept, row, strict=True)])
+        (n, [_text(value, f"{file}: row {n}", header[i], notes) for i, value in zip(kept, row, strict=True)])
         for n, row in enumerate(values, 1)
     ]
     return _with_columns(header, [header[i] for i in kept], rows, "row")
@@ -192,20 +197,32 @@ def _with_columns(header: list[str], chosen: list[str], rows: list[tuple[int, li
     return Table([*chosen, *others], [(n, [*fields, *blank]) for n, fields in rows], place)
 
 
-def _text(value: Any, where: str, name: str) -> str:
+def _text(value: Any, where: str, name: str, notes: Notes) -> str:
     """A value as text: nothing for none, 1 for 1.0.
 
     Raises:
-        BadInput: it is a list or an object.
+        BadInput: it is a list or an object, or bytes that are no text.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
-        return value
+        return _whole(value, where, notes)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bytes):
-        return value.decode(errors="replace")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise BadInput(f"{where}: {shown(name)!r} is bytes that are not UTF-8: write it as text") from None
     if isinstance(value, list | dict):
         raise BadInput(f"{where}: {shown(name)!r} is {type(value).__name__}, not a text")
     return str(value)
+
+
+def _whole(text: str, where: str, notes: Notes) -> str:
+    """The text with U+FFFD for a half of a character, as JSON has where a text was cut: no tokenizer takes it."""
+    if not HALF.search(text):
+        return text
+    mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    notes.add("mended", "texts with half a character in them, which is replaced", where, key="characters_replaced")
+    return mended

@@ -14,7 +14,7 @@ from bench.tasks.baselines.tfidf import TfidfLogistic
 from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Baseline, Data
-from bench.tasks.folder_listing import below
+from bench.tasks.folder_listing import below, is_folder, is_there
 from bench.tasks.pools import Pool, split
 from bench.tasks.text.csv_files import csv_pool
 from bench.tasks.text.sets import TEXT_SETS
@@ -145,7 +145,7 @@ class TextCsv(TextTask):
     def pool(self) -> Pool:
         """All texts of the file or folder."""
         path = Path(self.path).expanduser()
-        files = below(path) if path.is_dir() else [path] * path.is_file()
+        files = below(path) if is_folder(path) else [path] * is_there(path)
         return _csv(path, self.text, self.label, self.skip_empty, self.encoding, stamps(files))
 
 
