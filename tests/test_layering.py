@@ -35,7 +35,7 @@ WITHIN = {  # packages of several parts, from top to bottom
     "report": ("claims compare", "page", "figures", "tables", "data", "style"),
     "tasks": (
         "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
-        "contract pools caches", "folder_listing pictures", "data_notes",
+        "contract pools caches", "folder_listing pictures class_names", "data_notes",
     ),
 }  # fmt: skip
 # Packages that know less than their place allows.

@@ -2,8 +2,9 @@
 
 - contract: what a task must have. pools: all samples, and how they are split. caches: decoded data on disk.
 - images, text, detection: a family each, with its declared sets (`sets`) and its readers of one's own files.
-- folder_listing, pictures: how every reader lists files and opens pictures. data_notes: what it did to the data.
-  data_summary: what a plan says of them.
+- folder_listing, pictures, class_names: how every reader lists files, opens pictures and tells classes apart.
+  data_notes: what it did to the data.
+  data_summary: what a plan says of it.
 - classification: what images and text share. metrics: scores of classes and of numbers. baselines: scores without a
   network. precomputed: features computed once.
 
