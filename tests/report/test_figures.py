@@ -106,6 +106,9 @@ def test_configurations_of_equal_parameters_stand_in_rows_by_memory_too() -> Non
     with drawing():
         figure = scatter.against_memory(groups([*runs, *guessing()])[0]).figure
         assert overlaps(figure) == []
+        texts = groups([run | {"task": run["task"] | {"family": "text"}} for run in runs])[0]
+        assert "Texts are" in scatter.against_memory(texts).figure.get_supxlabel()
+    assert "Texts are" not in figure.get_supxlabel()
     left = figure.axes[0]
     rows = [label.get_text() for label in left.get_yticklabels()]
     assert [row.split()[1] for row in rows] == ["probe", "r=36", "r=18", "r=9", "r=7", "fine-tuning"]

@@ -16,7 +16,7 @@ from bench.report.figures.labels import Label, place
 from bench.report.figures.points import FAINT, Point, at_parameters, curves, draw, set_aside
 
 _HOW = {
-    "foretold": "counted on tensors without bytes, texts at their longest",
+    "foretold": "estimated from the shapes of all tensors of a step",
     "tracked": "counted over a real step on the CPU",
     "extended": "counted over real steps of smaller batches on the CPU, and extended in a straight line",
 }
@@ -63,6 +63,8 @@ def against_memory(group: Group) -> Canvas:
     batch = group.configurations[0].runs[0]["training"].get("batch_size")
     label = f"peak training memory in {unit}, {said}" + (f", batch of {batch}" if batch else "")
     notes = [f"Memory {_HOW[kind]}." for kind in kinds if kind in _HOW]
+    if "foretold" in kinds and group.records[0]["task"].get("family") == "text":
+        notes.append("Texts are taken at their longest.")
     if known and budgets.crowded(group):  # their points would stand side by side, and their names find no room
         return strips.beside_memory(group, known, label=label, notes=notes)
     return _against(group, known, title="peak training memory", label=label, unit="{:,g}".format, notes=notes)
