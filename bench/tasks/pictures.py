@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
@@ -18,10 +20,15 @@ from bench.errors import BadInput, shown
 PICTURES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".jp2",
-        ".pgm", ".ppm", ".pnm", ".pbm", ".tga", ".avif", ".heic", ".heif", ".hif",
+        ".pgm", ".ppm", ".pnm", ".pbm", ".tga", ".avif", ".heic", ".heif", ".hif", ".j2k", ".jpx", ".jpf", ".j2c",
+        ".mpo", ".pcx", ".sgi", ".qoi", ".dds", ".psd", ".jxl",
     }
 )  # fmt: skip
 """Endings of the names of pictures, in any case of letters."""
+UNREAD = frozenset(
+    {".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".exr", ".jxr", ".eps"}
+)
+"""Endings of pictures that nothing here reads: drawings, and what cameras write before it is developed."""
 NEED_HEIF = frozenset({".heic", ".heif", ".hif"})
 WHITE = "white"
 """What transparent pictures are laid on where nothing else is asked for."""
@@ -35,6 +42,10 @@ UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
 """By the camera's note, EXIF's Orientation (JEITA CP-3451, tag 274), what puts the picture upright; 1 is upright."""
 BACK = MappingProxyType({6: 8, 8: 6})
 """What undoes an orientation, where that is not itself."""
+DEEP = "pictures of more than 8 bits a value, of which the upper 8 are kept"
+OF_FEW_BITS = MappingProxyType({"L;2": 85, "L;4": 17})
+"""What makes 8 bits of a grey value of 2 or 4."""
+TOO_DEEP = "has values of 32 bits: save it with 8 or 16"
 NOTES_OF_PNG = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1")
 
 
@@ -47,6 +58,7 @@ class Look:
         orientation: EXIF's, 1 to 8.
         clear: whether it has an alpha channel or a transparent colour.
         frames: whether it has more than one picture in it: an animation, or pages.
+        deep: whether its values have more than 8 bits.
         error: why it cannot be read; "" where it can. Then all else says nothing.
     """
 
@@ -54,6 +66,7 @@ class Look:
     orientation: int = 1
     clear: bool = False
     frames: bool = False
+    deep: bool = False
     error: str = ""
 
     @property
@@ -70,9 +83,11 @@ def look(file: Path) -> Look:
         with warnings.catch_warnings(), Image.open(file) as picture:
             warnings.simplefilter("ignore")  # a large one is decoded or refused later
             several = picture.format not in ("JPEG", "MPO") and getattr(picture, "is_animated", False)
+            if (depth := _depth(picture)) > 16:
+                return Look(error=TOO_DEEP)
             noted = _noted(picture, file)
             size = picture.size[::-1] if noted >= 5 and _turns_itself(picture) else picture.size
-            return Look(size, noted, is_clear(picture), several)
+            return Look(size, noted, is_clear(picture), several, depth > 8)
     except Exception as error:  # PIL has a dozen ways to say that a file is broken, or a bomb
         return Look(error=shown(str(error) or type(error).__name__, 200))
 
@@ -126,7 +141,7 @@ def is_clear(picture: Image.Image) -> bool:
 
 
 def flattened(picture: Image.Image, title: str, *, background: str = WHITE) -> Image.Image:
-    """A picture in colours of 8 bits, laid on `background` where it is transparent; of 16 bits the upper 8.
+    """A picture in colours of 8 bits, laid on `background` where it is transparent; of 12 or 16 bits the upper 8.
 
     Args:
         picture: in any mode.
@@ -136,8 +151,8 @@ def flattened(picture: Image.Image, title: str, *, background: str = WHITE) -> I
     Raises:
         BadInput: its values have 32 bits, and what is white is not said.
     """
-    if picture.mode in ("I", "F"):
-        raise BadInput(f"{title} has values of 32 bits: save it with 8 or 16")
+    if _depth(picture) > 16:
+        raise BadInput(f"{title} {TOO_DEEP}")
     if not is_clear(picture):
         return _of_eight_bits(picture).convert("RGB")
     whole = _with_alpha(picture)
@@ -163,6 +178,8 @@ def lacks_reader(file: Path) -> str:
     ending = file.suffix.lower()
     if ending in NEED_HEIF and not _reads_heif():
         return "HEIC needs the package pillow-heif: pip install pillow-heif"
+    if ending == ".jxl" and not _reads_jxl():
+        return "JPEG XL needs the package pillow-jxl-plugin: pip install pillow-jxl-plugin"
     if ending == ".avif" and not features.check("avif"):
         return "AVIF needs a Pillow that is built with it, 11.3 or later: pip install --upgrade pillow"
     return ""
@@ -178,14 +195,59 @@ def _reads_heif() -> bool:
     return True
 
 
+@cache
+def _reads_jxl() -> bool:
+    return find_spec("pillow_jxl") is not None and bool(import_module("pillow_jxl"))
+
+
+def _depth(picture: Image.Image) -> int:
+    """Bits of a value in the file: PIL's mode "I" stands for 32, or for 16 with a sign; "I;16" may hold 12.
+
+    Where PIL makes 8 bits of 16, that can be told until it is loaded.
+    """
+    of_tiff = getattr(picture, "tag_v2", {}).get(258, (0,))[0] if picture.format == "TIFF" else 0
+    if picture.mode == "F":
+        return 32
+    if picture.mode == "I":
+        return 16 if picture.format == "PPM" or of_tiff == 16 else 32
+    if picture.mode.startswith("I;16"):
+        return 12 if of_tiff == 12 else 16
+    raw, largest = _packed(picture)
+    return 16 if raw.partition(";")[2].startswith("16") or largest > 255 else 8
+
+
+def _packed(picture: Image.Image) -> tuple[str, int]:
+    """PIL's name of how values are packed in the file ("L;4": four bits each), and PPM's largest value.
+
+    They are ("", 0) once the picture is loaded.
+    """
+    tiles = getattr(picture, "tile", None)
+    how = tiles[0][3] if tiles else ""
+    if not isinstance(how, tuple):
+        return str(how or ""), 0
+    named = picture.format == "PPM" and len(how) == 2 and isinstance(how[1], int)
+    return str(how[0]) if how else "", how[1] if named else 0
+
+
 def _of_eight_bits(picture: Image.Image) -> Image.Image:
-    if not picture.mode.startswith("I;16"):
+    if picture.mode != "I" and not picture.mode.startswith("I;16"):
         return picture
-    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    shift, values = _depth(picture) - 8, np.asarray(picture)
+    if picture.mode == "I" and picture.format == "TIFF":  # 15 bits and a sign
+        shift, values = 7, values.clip(0)
+    return Image.fromarray((values >> shift).clip(0, 255).astype(np.uint8))
 
 
 def _with_alpha(picture: Image.Image) -> Image.Image:
-    """RGBA, whichever way the picture says what is transparent."""
+    """RGBA, whichever way the picture says what is transparent.
+
+    A transparent colour is in the file's own bits, and PIL compares it with values of 8.
+    """
+    colour_of_none, raw = picture.info.get("transparency"), _packed(picture)[0]
+    if isinstance(colour_of_none, int) and raw in OF_FEW_BITS:
+        picture.info["transparency"] = colour_of_none * OF_FEW_BITS[raw]
+    elif isinstance(colour_of_none, tuple) and raw == "RGB;16B":
+        picture.info["transparency"] = tuple(value >> 8 for value in colour_of_none)
     if picture.mode in ("RGBa", "La"):
         return picture.convert({"RGBa": "RGBA", "La": "LA"}[picture.mode]).convert("RGBA")
     if picture.mode == "1" or picture.mode.startswith("I;16"):  # one value of grey is transparent

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bench.errors import BadInput, say_once, shown
 from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import below, title
-from bench.tasks.pictures import PICTURES, Look, look, opened
+from bench.tasks.pictures import DEEP, PICTURES, Look, look, opened
 
 LARGEST_SIDE = 10**6
 """Pixels above which a stated side is none."""
@@ -137,6 +137,8 @@ def _count(picture: Framed, notes: Notes) -> None:
         notes.add("mended", "pictures put upright, as their EXIF note says", picture.title, key="pictures_turned")
     if seen.clear:
         notes.add("mended", "pictures with transparency laid on a background", picture.title, key="pictures_flattened")
+    if seen.deep:
+        notes.add("mended", DEEP, picture.title, key="pictures_of_16_bits")
     if seen.frames:
         notes.add("assumed", "pictures of several frames or pages: the first is taken", picture.title)
 
@@ -149,6 +151,8 @@ def reach(boxes: Sequence[tuple[float, float, float, float]]) -> tuple[float, fl
 
 def restamped(stamp: str, pictures: Sequence[Framed], background: str) -> str:
     """The stamp of the files, and of what is done to those that need something done."""
+    deep = [i for i, each in enumerate(pictures) if each.look.deep]
+    stamp = hashlib.sha256(f"{stamp} deep {deep}".encode()).hexdigest() if deep else stamp
     done = [
         (i, each.upright and each.look.orientation, background if each.look.clear else "")
         for i, each in enumerate(pictures)

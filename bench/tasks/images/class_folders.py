@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import BadInput, say_once, shown
+from bench.tasks.class_names import say_alike, tidy
 from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import below, contents, entries, parts_of, refuse_strangers, title
 from bench.tasks.images.decode import TOO_MANY
-from bench.tasks.pictures import PICTURES, WHITE, Look, look, opened
+from bench.tasks.pictures import DEEP, PICTURES, UNREAD, WHITE, Look, look, opened
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
 
 WHOLE = "train"
@@ -55,6 +57,7 @@ def folder_pool(path: Path, *, background: str = WHITE) -> Pool:
         raise BadInput(f"{str(path)!r}: class {strange[0]!r} occurs in val or test but not in train")
     if len(names) < 2:
         raise BadInput(f"{str(path)!r} has one class ({', '.join(names)}): classification needs at least two")
+    say_alike(names, notes)
     _count_mended([looks[i] for i in kept], [listed[i] for i in kept], background, notes)
     return _pool(path, listed, kept, names, background, notes)
 
@@ -129,8 +132,14 @@ def _of_classes(folder: Path, notes: Notes) -> list[tuple[str, Path]]:
     for one in folders:
         inside, deeper = entries(one, notes)
         _count_others(inside, notes)
-        own = [(one.name, file) for file in inside if file.suffix.lower() in PICTURES]
+        name = tidy(one.name) or one.name
+        if name != one.name:
+            notes.add("mended", "names of classes with blanks around them, or whose letters are in pieces", title(one))
+        own = [(name, file) for file in inside if file.suffix.lower() in PICTURES]
         nested = [file for each in deeper for file in below(each, notes) if file.suffix.lower() in PICTURES]
+        unread = [file for file in inside if file.suffix.lower() in UNREAD]
+        if unread and not own and not nested:
+            raise BadInput(f"{one} has pictures of kinds that cannot be read, such as {title(unread[0])}: save as .png")
         if nested and not own:
             raise BadInput(
                 f"{one} has its pictures in folders below it, such as {title(nested[0])}: put a class's pictures into "
@@ -153,7 +162,10 @@ def _count_loose(files: Sequence[Path], notes: Notes) -> None:
 
 def _count_others(files: Sequence[Path], notes: Notes) -> None:
     for file in files:
-        if file.suffix.lower() not in PICTURES:
+        if file.suffix.lower() in UNREAD:
+            what = "pictures of kinds that cannot be read"
+            notes.add("dropped", what, title(file), key="unreadable_kinds_dropped")
+        elif file.suffix.lower() not in PICTURES:
             notes.add("ignored", "files that are no pictures by their names", title(file))
 
 
@@ -181,6 +193,8 @@ def _count_mended(looks: Sequence[Look], listed: Sequence[Found], background: st
         if seen.clear:
             what = f"pictures with transparency laid on {background}"
             notes.add("mended", what, title(found.file), key="pictures_flattened")
+        if seen.deep:
+            notes.add("mended", DEEP, title(found.file), key="pictures_of_16_bits")
         if seen.frames:
             notes.add("assumed", "pictures of several frames or pages: the first is taken", title(found.file))
 
@@ -189,6 +203,8 @@ def _fingerprint(path: Path, listed: Sequence[Found], notes: Notes, background: 
     """sha256 of names, sizes and beginnings, and of what was done: a copy of the folder is the same data."""
     stamp = hashlib.sha256()
     for _, _, picture in listed:
+        if not os.access(picture, os.R_OK):  # counted as one that cannot be read
+            continue
         with picture.open("rb") as file:
             name = str(picture.relative_to(path)).encode("utf-8", "surrogateescape")
             stamp.update(name + f" {picture.stat().st_size}\n".encode() + file.read(4096))

@@ -114,7 +114,7 @@ def test_sixteen_bits_keep_their_contrast_and_thirty_two_are_refused(tmp_path):
     pixels = np.asarray(CocoFolder(str(folder)).pool().read(0))
     assert pixels[10, 20].tolist() == [156] * 3 and pixels[50, 70].tolist() == [3] * 3
     Image.fromarray(grey.astype(np.float32) / 65535).save(file, format="TIFF")
-    with pytest.raises(BadInput, match=r"a\.png has values of 32 bits"):
+    with pytest.raises(BadInput, match=r"a\.png \(has values of 32 bits"):
         CocoFolder(str(folder)).pool().read(0)
 
 
