@@ -22,7 +22,7 @@ from bench.space import Choice, Range
 from bench.study.plan import plan
 from bench.study.recording import identity
 from bench.study.trials import of_cells
-from tests.support.tiny_study import execute, made_up, trials_of, tuned
+from tests.support.tiny_study import execute, made_up, trained, trials_of, tuned
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -169,7 +169,7 @@ def test_default_runs_show_the_gain_of_tuning(records, monkeypatch):
     made_up(monkeypatch, hill(1e-2))
     study = tuned(LoRA(rank=1), LoRA(rank=2), share={"rank": 2}, sampler="grid", over=("lr",))
     execute(records, study)
-    made = Counter((r["method"]["config"]["rank"], r["phase"]) for r in records.all())
+    made = Counter((r["method"]["config"]["rank"], r["phase"]) for r in trained(records))
     assert made == {(2, "tune"): 4, (1, "final"): 2, (2, "final"): 2, (2, "default"): 2}, "none for what it shares"
     untuned = [r for r in records.all() if r["phase"] == "default"]
     assert {r["seed"] for r in untuned} == set(study.seeds) and all("test" in r["metrics"] for r in untuned)
@@ -180,7 +180,7 @@ def test_default_runs_show_the_gain_of_tuning(records, monkeypatch):
 def test_where_the_default_is_the_best_its_runs_are_the_final_ones(records, monkeypatch):
     made_up(monkeypatch, hill(DEFAULT))
     finals, _ = execute(records, tuned(over=("lr",)))
-    assert Counter(r["phase"] for r in records.all()) == {"tune": 4, "final": 2}
+    assert Counter(r["phase"] for r in trained(records)) == {"tune": 4, "final": 2}
     assert finals[0]["training"]["lr"] == DEFAULT and finals[0]["tuning"]["chosen"]["number"] == 0
 
 

@@ -25,7 +25,7 @@ from bench.methods import BitFit, LinearProbe, LoRA
 from bench.records import Records
 from bench.study.recording import identity
 from bench.study.trials import of_cells
-from tests.support.tiny_study import STUDY, execute, made_up, trials_of, tuned
+from tests.support.tiny_study import STUDY, execute, made_up, trained, trials_of, tuned
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread", "forked")
 
@@ -72,10 +72,10 @@ def test_any_number_of_workers_gives_the_same_records(tmp_path, monkeypatch):
     for number in (1, 2, 4):
         records = Records(tmp_path / str(number))
         _, done = execute(records, study, jobs=number, threads=1)
-        assert max(Counter(map(identity, done)).values()) == 1 and len(done) == len(records.all())
+        assert max(Counter(map(identity, done)).values()) == 1 and len(done) == len(trained(records))
         keys = ("metrics", "curve", "phase", "seed", "training", "method", "tuning")
-        found[number] = {r["run_id"]: {key: r[key] for key in keys} for r in records.all()}
-        assert {r["environment"]["jobs"] for r in records.all()} == {number}
+        found[number] = {r["run_id"]: {key: r[key] for key in keys} for r in trained(records)}
+        assert {r["environment"]["jobs"] for r in trained(records)} == {number}
         assert execute(records, study, jobs=number, threads=1)[1] == []
     assert found[1] == found[2] == found[4]
 
@@ -109,7 +109,7 @@ def test_a_run_whose_process_is_killed_begins_anew(records, monkeypatch, tmp_pat
 
     made_up(monkeypatch, score)
     _, done = execute(records, tuned(LinearProbe()), jobs=2, threads=1)
-    assert {r["status"] for r in records.all()} == {"ok"} and len(done) == len(records.all()) == 4 + 2
+    assert {r["status"] for r in records.all()} == {"ok"} and len(done) == len(trained(records)) == 4 + 2
 
 
 def test_a_run_whose_process_is_killed_twice_has_failed(records, monkeypatch):

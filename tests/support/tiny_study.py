@@ -81,3 +81,8 @@ def trials_of(records: Records, method: str = "") -> dict[int, dict[str, Any]]:
     """The values of every trial that is recorded, by number."""
     found = [r["trial"] for r in records.all() if r["phase"] == "tune" and method in r["trial"]["search"]]
     return {trial["number"]: trial["params"] for trial in sorted(found, key=lambda trial: trial["number"])}
+
+
+def trained(records: Records) -> list[Any]:
+    """What is recorded of runs; of baselines nothing."""
+    return [record for record in records.all() if record["phase"] != "reference"]
