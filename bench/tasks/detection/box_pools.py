@@ -18,6 +18,7 @@ from bench.errors import BadInput
 from bench.tasks.data_notes import Notes
 from bench.tasks.data_summary import Understood, notes_of, sizes_of
 from bench.tasks.detection.boxes import Truth
+from bench.tasks.detection.mark_notes import check_any, say_marks
 from bench.tasks.detection.orientation import stated
 from bench.tasks.folder_listing import is_there
 from bench.tasks.pictures import flattened
@@ -127,8 +128,8 @@ def source(
     if empty := [part for part, those in parts.items() if not those.pictures]:
         raise BadInput(f"{name}: there are no pictures in {empty[0]}")
     truths, mended = _checked(parts.values())
-    if all(truth.crowd.all() for truth in truths):
-        raise BadInput(f"{name}: not one box is marked on {len(truths)} pictures: there is nothing to detect")
+    check_any(name, truths)
+    say_marks(classes, parts.values(), notes)
     pool = _pool(
         name, parts, keys, notes, sha256=_fingerprint(classes, parts, truths, stamp), flip=flip, default_val=default_val
     )

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import BadInput, shown
+from bench.tasks.class_names import tidy
 from bench.tasks.data_notes import Notes
+from bench.tasks.detection.orientation import stated
 
 _ID, _NUMBER = (int, str, float), (int, float, type(None))
 _ANY = (object,)
 KEYS: dict[str, dict[str, tuple[type, ...]]] = {
     "images": {"id": _ID, "file_name": (str,), "width": _NUMBER, "height": _NUMBER},
-    "categories": {"id": _ID, "name": (str,)},
+    "categories": {"id": _ID, "name": (str, int)},
     "annotations": {
         **{"image_id": _ID, "category_id": _ID, "bbox": (list, type(None)), "segmentation": _ANY},
         **{"area": _NUMBER, "iscrowd": (int, float, type(None))},
@@ -54,13 +56,13 @@ def parsed(file: Path, notes: Notes) -> File:
     Raises:
         BadInput: it is not COCO's JSON.
     """
-    top = _lists(file)
+    top = _lists(file, notes)
     images: dict[Hashable, Mapping[str, Any]] = {plain(entry["id"]): entry for entry in top["images"]}
     if len(images) < len(top["images"]):
         raise BadInput(f"{file.name} has {len(top['images']) - len(images)} ids of images twice")
     categories: dict[Hashable, str] = {}
     for entry in top["categories"]:
-        id_, name = plain(entry["id"]), entry["name"]
+        id_, name = plain(entry["id"]), tidy(str(entry["name"]))
         if categories.setdefault(id_, name) != name:
             raise BadInput(f"{file.name} has two categories with the id {shown(id_)}: {shown(name)} and another")
     for name, count in Counter(categories.values()).items():
@@ -71,7 +73,23 @@ def parsed(file: Path, notes: Notes) -> File:
         for kind, id_, known in (("image", box.image, images), ("category", box.category, categories)):
             if id_ not in known:
                 raise BadInput(f"{file.name}: annotation {i} is of {kind} {shown(id_)!s}, which the file does not list")
+        _check_mask(top["annotations"][i], images[box.image], f"{file.name}: annotation {i}")
     return File(images, categories, boxes)
+
+
+def _check_mask(entry: Mapping[str, Any], image: Mapping[str, Any], where: str) -> None:
+    """Refuses a mask of another size than the picture's, where the box is computed from it.
+
+    Width and height are in the other order there, which tools confuse.
+    """
+    outline, size = entry.get("segmentation"), stated((image.get("width"), image.get("height")))
+    if size is None or not isinstance(outline, Mapping) or any(entry.get("bbox") or ()):
+        return
+    height, width = (int(side) for side in outline["size"])
+    if (width, height) != size:
+        raise BadInput(
+            f"{where} has a mask of {width}×{height}, its picture is {size[0]}×{size[1]}: mend one of the two"
+        )
 
 
 def plain(id_: Any) -> Hashable:
@@ -84,7 +102,7 @@ def plain(id_: Any) -> Hashable:
     return id_  # type: ignore[no-any-return]
 
 
-def _lists(file: Path) -> dict[str, list[dict[str, Any]]]:
+def _lists(file: Path, notes: Notes) -> dict[str, list[dict[str, Any]]]:
     """The file's three lists, each entry with the keys that are needed."""
     try:
         top = json.loads(file.read_bytes())
@@ -96,6 +114,9 @@ def _lists(file: Path) -> dict[str, list[dict[str, Any]]]:
         for i, entry in enumerate(top[key]):
             for name, kinds in fields.items():
                 value = entry.get(name) if isinstance(entry, dict) else None
+                if isinstance(value, str) and str not in kinds and (number := _number(value)) is not None:
+                    notes.add("mended", "numbers that are written as text", f"{name} in {file.name}")
+                    entry[name] = value = number
                 finite = not isinstance(value, float) or kinds is not _ID or math.isfinite(value)
                 if not isinstance(value, kinds) or not finite:
                     lacks = f"no {name!r}" if value is None else f"the {name} {shown(value, 40)!r}"
@@ -105,15 +126,27 @@ def _lists(file: Path) -> dict[str, list[dict[str, Any]]]:
     return dict(top)
 
 
+def _number(text: str) -> float | None:
+    """The number that a text is; None where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _box(number: int, entry: Mapping[str, Any], where: str, notes: Notes) -> Box:
-    image, category, crowd = plain(entry["image_id"]), plain(entry["category_id"]), bool(entry.get("iscrowd"))
+    image, category, crowd = plain(entry["image_id"]), plain(entry["category_id"]), _is_crowd(entry.get("iscrowd"))
     try:
         area = float(entry.get("area") or 0)
     except OverflowError:
         area = math.inf
     known = area if 0 < area < math.inf else None
-    if not entry.get("bbox"):
-        box, own = outlined(entry.get("segmentation"), where)
+    given, outline = entry.get("bbox"), entry.get("segmentation")
+    if _is_turned(entry):
+        notes.add("assumed", "boxes with a rotation are taken as they stand, not turned", where)
+    if not given or (outline and not any(given)):
+        box, own = outlined(outline, where)
         notes.add("mended", "boxes computed from their outlines", where, key="boxes_computed")
         return Box(image, category, box, crowd, own if known is None else known)
     try:
@@ -123,6 +156,18 @@ def _box(number: int, entry: Mapping[str, Any], where: str, notes: Notes) -> Box
     if math.isinf(area):
         raise BadInput(f"{where} has the area {shown(entry['area'])}: it must be a number of pixels")
     return Box(image, category, (x, y, x + width, y + height), crowd, known)
+
+
+def _is_crowd(value: float | None) -> bool:
+    """NaN is what tables have for nothing."""
+    return bool(value) and value == value
+
+
+def _is_turned(entry: Mapping[str, Any]) -> bool:
+    """Whether CVAT says that the box is turned, by an angle in degrees."""
+    attributes = entry.get("attributes")
+    angle = attributes.get("rotation") if isinstance(attributes, Mapping) else None
+    return isinstance(angle, int | float) and angle % 360 != 0
 
 
 def outlined(segmentation: Any, where: str) -> tuple[tuple[float, float, float, float], float]:
@@ -137,7 +182,7 @@ def outlined(segmentation: Any, where: str) -> tuple[tuple[float, float, float, 
         if isinstance(segmentation, Mapping):
             return _of_mask(segmentation)
         flat = bool(segmentation) and all(isinstance(each, int | float) for each in segmentation)
-        polygons = [np.array(each, float).reshape(-1, 2) for each in ([segmentation] if flat else segmentation)]
+        polygons = [np.array(each, float).reshape(-1, 2) for each in ([segmentation] if flat else segmentation) if each]
         corners = np.concatenate(polygons)
         if min(map(len, polygons)) < 3 or not np.isfinite(corners).all():
             raise ValueError("a polygon has fewer than three corners")
@@ -161,7 +206,7 @@ def _of_mask(segmentation: Mapping[str, Any]) -> tuple[tuple[float, float, float
     counts = segmentation["counts"]
     if min(height, width) < 1 or max(height, width) > 10**6:
         raise ValueError("the size of its mask is none")
-    runs = _runs(counts) if isinstance(counts, str) else list(counts)
+    runs = _runs(counts) if isinstance(counts, str) else [int(run) if run == int(run) else run for run in counts]
     whole = all(isinstance(run, int) and run >= 0 for run in runs)
     if not whole or sum(runs) != height * width:  # pycocotools would read beyond its memory
         raise ValueError("the runs of its mask do not add up to its size")

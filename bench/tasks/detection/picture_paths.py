@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,18 +12,22 @@ from urllib.parse import unquote
 
 from bench.errors import BadInput, shown
 from bench.tasks.data_notes import Notes
-from bench.tasks.folder_listing import PARTS, entries, is_there, is_within
+from bench.tasks.folder_listing import PARTS, entries, is_folder, is_there, is_within
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of a file that is uploaded."""
 
 
 class Places(NamedTuple):
-    """The folders that pictures are looked for in, the likeliest first, and the one that none may lie outside of."""
+    """The folders that pictures are looked for in, the likeliest first, and the one that none may lie outside of.
+
+    `listed` keeps what folders hold, by names as `alike` has them.
+    """
 
     root: Path
     folders: list[Path]
     notes: Notes
+    listed: dict[Path, dict[str, list[Path]]]
 
     @staticmethod
     def of(root: Path, file: Path, part: str, notes: Notes) -> Places:
@@ -39,7 +44,7 @@ class Places(NamedTuple):
         whole = [(name,) for name in (stem, part, *PARTS[part])]
         usual = [*(("images", *name) for name in whole), *whole, ("images",), ("data",), ()]
         found = [folder for names in usual for folder in _inside(home, names)]
-        return Places(root, list(dict.fromkeys([home, *found] if home != root else found)), notes)
+        return Places(root, list(dict.fromkeys([home, *found] if home != root else found)), notes, {})
 
     def find(self, names: Sequence[str]) -> list[Path]:
         """The file of every name. One that is not there is where it should be.
@@ -64,9 +69,28 @@ class Places(NamedTuple):
                 if is_there(folder / base):
                     self.notes.add("mended", "pictures found by the end of their names", shown(name))
                     return folder / base
+        for path in (*inside, *(folder / base for base in _bases(name) for folder in folders)):
+            if len(those := self._alike(path)) == 1:
+                self.notes.add("mended", "pictures whose names differ in capitals or in Unicode's form", shown(name))
+                return those[0]
         if not inside:
             raise BadInput(f"the picture {shown(name)!r} lies outside {self.root}, and none of that name in it")
         return inside[0]
+
+    def _alike(self, path: Path) -> list[Path]:
+        """The files whose names are that one but for capitals and Unicode's form, in the folder as it is written."""
+        if not is_folder(path.parent):
+            return []
+        if path.parent not in self.listed:
+            there = self.listed[path.parent] = {}
+            for file in entries(path.parent).files:
+                there.setdefault(alike(file.name), []).append(file)
+        return self.listed[path.parent].get(alike(path.name), [])
+
+
+def alike(name: str) -> str:
+    """What two names are compared by where the file system that they come from has one name for both."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _inside(home: Path, names: tuple[str, ...]) -> Iterator[Path]:

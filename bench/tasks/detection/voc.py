@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from bench.errors import BadInput, shown
 from bench.tasks.caches import stamps
+from bench.tasks.class_names import tidy
 from bench.tasks.data_notes import Notes
 from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_there, in_file, source, stamp_of
 from bench.tasks.detection.orientation import Entry, count_unlisted, framed, reach, restamped
-from bench.tasks.folder_listing import PARTS, below, contents, entries, part_of, parts_of, refuse_strangers, title
+from bench.tasks.detection.picture_paths import alike
+from bench.tasks.folder_listing import (
+    PARTS,
+    below,
+    contents,
+    entries,
+    is_there,
+    part_of,
+    parts_of,
+    refuse_strangers,
+    title,
+)
 from bench.tasks.pictures import PICTURES, WHITE
 
 LAYOUTS = (
@@ -21,16 +34,20 @@ LAYOUTS = (
     "in the folder itself or in train/, valid/ and test/"
 )
 
+DECLARED = re.compile(rb"""\s*<\?xml[^>]*?encoding=(["'])([A-Za-z0-9._-]+)\1""")
+NO = ("", "0", "false", "no", "n", "f", "none", "unspecified", "unknown")
 Pairs = Mapping[str, Sequence[tuple[Path, Path]]]
 """Annotation and picture of every sample of each part."""
 
 
 class Annotation(NamedTuple):
-    """One file: the picture's size (0 where it does not say), and name, box and difficulty of each object."""
+    """One file: the picture's size (0 where it does not say), name, box and difficulty of each object, and what it says
+    that the picture is called."""
 
     width: int
     height: int
     objects: list[tuple[str, tuple[float, float, float, float], bool]]
+    filename: str = ""
 
 
 def load(path: Path, background: str = WHITE) -> Source:
@@ -76,6 +93,7 @@ def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
         for part, those in parts.items()
         for each, (_, where) in zip(found[part], those, strict=True)
     ]
+    _say_others(found, every, notes)
     pictures = framed(path.name, listed, notes)
     count_unlisted(path, every, notes)
     shown = iter([Picture(each.title, each.width, each.height, each.read(background)) for each in pictures])
@@ -133,9 +151,39 @@ def pairs(path: Path, notes: Notes) -> dict[str, list[tuple[Path, Path]]]:
         raise BadInput(f"{path} has no annotations to train on: looked for {LAYOUTS}")
     pictures = {place: _pictures(place) for place in set(places.values())}
     return {
-        part: [(file, pictures[places[part]].get(file.stem, places[part] / f"{file.stem}.jpg")) for file in those]
+        part: [(file, _picture(file, places[part], pictures[places[part]], notes)) for file in those]
         for part, those in found.items()
     }
+
+
+def _picture(file: Path, folder: Path, pictures: Mapping[str, Path], notes: Notes) -> Path:
+    """The picture of an annotation: the one of its name, else of the name that it states, else but for capitals."""
+    if file.stem in pictures:
+        return pictures[file.stem]
+    stated = _stated(annotation(file)) if is_there(file) else None
+    if stated is not None and (named := pictures.get(stated.stem)) is not None and named.name == stated.name:
+        notes.add("mended", "pictures found by the <filename> of their annotations", title(file))
+        return named
+    those = [picture for stem, picture in pictures.items() if alike(stem) == alike(file.stem)]
+    if len(those) == 1:
+        notes.add("mended", "pictures whose names differ in capitals or in Unicode's form", title(file))
+        return those[0]
+    return folder / f"{file.stem}.jpg"
+
+
+def _stated(found: Annotation) -> PurePosixPath | None:
+    name = PurePosixPath(found.filename.replace("\\", "/")).name
+    return PurePosixPath(name) if name else None
+
+
+def _say_others(found: Mapping[str, Sequence[Annotation]], every: Sequence[Path], notes: Notes) -> None:
+    """Says which annotations state the name of another picture of the set than the one that has their own name."""
+    names = {where.name for where in every}
+    for each, where in zip((one for those in found.values() for one in those), every, strict=True):
+        stated = _stated(each)
+        if stated is not None and stated.name != where.name and stated.name in names:
+            what = "annotations whose <filename> is another picture's are taken by their own names"
+            notes.add("assumed", what, where.name)
 
 
 def _listed(path: Path, folder: Path, notes: Notes) -> dict[str, list[Path]]:
@@ -192,18 +240,42 @@ def annotation(file: Path) -> Annotation:
         BadInput: it is not VOC's XML.
     """
     try:
-        top = ElementTree.parse(file).getroot()
+        top = _root(file)
         if top.tag != "annotation":
             raise ValueError(f"it is of <{top.tag}>")
         size = [int(float(top.findtext(f"size/{side}") or 0)) for side in ("width", "height")]
         objects = []
         for each in top.iter("object"):
             x1, y1, x2, y2 = (float(_text(each, f"bndbox/{end}")) for end in ("xmin", "ymin", "xmax", "ymax"))
-            difficult = (each.findtext("difficult") or "0").strip() not in ("0", "")
-            objects.append((_text(each, "name"), (x1 - 1, y1 - 1, x2, y2), difficult))
+            difficult = _is_yes(each.findtext("difficult") or "")
+            objects.append((tidy(_text(each, "name")), (x1 - 1, y1 - 1, x2, y2), difficult))
     except (OSError, ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:
         raise BadInput(f"{file} is not an annotation in Pascal VOC's XML: {error}") from None
-    return Annotation(size[0], size[1], objects)
+    return Annotation(size[0], size[1], objects, (top.findtext("filename") or "").strip())
+
+
+def _root(file: Path) -> ElementTree.Element:
+    """The top of the XML; where it is of an encoding that expat does not know, such as gb2312, Python decodes it."""
+    raw = file.read_bytes()
+    declared = DECLARED.match(raw)
+    if declared and declared[2].lower() not in (b"utf-8", b"utf-16"):
+        text = raw[declared.end() :].decode(declared[2].decode("ascii"))
+        return ElementTree.fromstring(text[text.index("?>") + 2 :])
+    return ElementTree.fromstring(raw)
+
+
+def _is_yes(text: str) -> bool:
+    """Whether a flag is set: tools write 0 and 1, false and true, and "Unspecified" for what nobody said.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    word = text.strip().casefold()
+    if word in NO:
+        return False
+    if word in ("true", "yes", "y", "t"):
+        return True
+    return float(word) != 0
 
 
 def _text(entry: ElementTree.Element, path: str) -> str:

@@ -37,7 +37,7 @@ def entry(kind, **changes):
         entry("annotations", bbox=[1, 2, 3, 10**400]),
         entry("annotations", area="big"),
         entry("annotations", area=10**400),
-        entry("annotations", iscrowd="0"),
+        entry("annotations", iscrowd="no"),
         coco() | {"images": []},
     ],
 )
