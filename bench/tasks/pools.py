@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bench.errors import BadInput, shown
-from bench.tasks.data_notes import Note
+from bench.tasks.data_notes import Note, Notes
 
 HOLD_OUT_SEED = 0
 """Draws the test part of sets without an official one: once, so that no seed's tuning ever sees a test sample."""
@@ -190,6 +190,33 @@ def untested(keys: Sequence[Hashable], val: np.ndarray, test: np.ndarray) -> tup
         np.array([i for i in val if keys[i] not in tested], np.int64),
         [int(i) for i in val if keys[i] in tested],
     )
+
+
+def say_doubles(
+    keys: Sequence[Hashable],
+    labels: np.ndarray,
+    given: Mapping[str, np.ndarray | None],
+    notes: Notes,
+    *,
+    what: str,
+    title: Callable[[int], str],
+) -> None:
+    """Counts what is there twice within a part that is given: nothing is taken out of it, so that it counts twice.
+
+    Args:
+        keys, labels: of every sample.
+        given: indices of validation and test, by their names; None where they are drawn.
+        notes: where to say it.
+        what: the samples are called.
+        title: name of a sample.
+    """
+    for part, where in given.items():
+        seen: dict[Hashable, int] = {}
+        for i in () if where is None else where.tolist():
+            first = seen.setdefault(keys[i], i)
+            if first != i:
+                other = ", under another label" * bool(labels[i] != labels[first])
+                notes.add("assumed", f"{what} that {part} has twice count twice{other}", title(i))
 
 
 def check_enough(where: str, labels: np.ndarray, names: Sequence[str], *, parts: int, what: str) -> None:

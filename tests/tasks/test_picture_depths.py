@@ -121,6 +121,17 @@ def test_names_of_classes(tmp_path, classes, names, note):
     assert found == names and any(each.replace(" 1:", ":").startswith(note) for each in notes)
 
 
+def test_a_picture_that_test_has_twice_is_said(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+    folder(tmp_path / "train")
+    for name in "ab":
+        (tmp_path / "test" / name).mkdir()
+        Image.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / "test" / name / "x.png")
+    notes, _ = said(tmp_path)
+    assert notes == ["assumed: pictures that test has twice count twice, under another label, e.g. b/x.png"]
+
+
 def test_a_picture_that_may_not_be_read_is_counted(tmp_path, monkeypatch):
     locked = folder(tmp_path) / "a" / "00.png"
     before = Image.open

@@ -17,7 +17,7 @@ from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import below, contents, entries, parts_of, refuse_strangers, title
 from bench.tasks.images.decode import TOO_MANY
 from bench.tasks.pictures import DEEP, PICTURES, UNREAD, WHITE, Look, look, opened
-from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
+from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, say_doubles, untested
 
 WHOLE = "train"
 """The part that all pictures are of where no parts are given."""
@@ -81,6 +81,8 @@ def _pool(
     for why, those in removed.items():
         example = title(listed[those[0]].file) if those else ""
         notes.add("dropped", f"pictures {REPEATS[why]}", example, count=len(those), key=why)
+    given = {"validation": val, "test": test}
+    say_doubles(keys, labels, given, notes, what="pictures", title=lambda i: title(listed[i].file))
     check_enough(str(path), labels[development], names, parts=1 + (val is None) + (test is None), what="pictures")
     hold_out = 0 if test is not None else max(len(names), len(development) // 5)
     return Pool(

@@ -15,7 +15,7 @@ from bench.errors import BadInput, shown
 from bench.tasks.class_names import ABSENT, absent, one_spelling, say_alike, tidy
 from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import PARTS, below, entries, is_folder, is_there, part_of, refuse_strangers
-from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, untested
+from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, say_doubles, untested
 from bench.tasks.text.sets import Text, normalised
 from bench.tasks.text.tables import ENDINGS, Table, table
 
@@ -91,6 +91,8 @@ def _pool(
             raise BadInput(f"{path}: every text of the validation file is in the test file too")
     for why, those in removed.items():
         notes.add("dropped", f"texts {REPEATS[why]}", rows[those[0]].title if those else "", count=len(those), key=why)
+    given = {"validation": val, "test": test}
+    say_doubles(keys, labels, given, notes, what="texts", title=lambda i: rows[i].title)
     check_enough(str(path), labels[development], names, parts=1 + (val is None) + (test is None), what="texts")
     hold_out = 0 if test is not None else max(len(names), len(development) // 5)
     default_val = max(len(names), min(200, (len(development) - hold_out) // 5))

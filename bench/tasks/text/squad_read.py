@@ -83,7 +83,7 @@ def load(path: str) -> Source:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = [file for file in entries(folder).files if fnmatch(file.name, pattern)]
+    found = [file for file in entries(folder).files if fnmatch(file.name.casefold(), pattern)]
     if len(found) != 1:
         what = f"several: {', '.join(path.name for path in found)}" if found else "none"
         raise BadInput(f"{folder} needs one {pattern}; it has {what}")
@@ -130,7 +130,10 @@ def _parsed(path: Path) -> Iterator[Question]:
 def _question(entry: Any, title: str, context: str, where: str) -> Question:
     name = str(_get(entry, "id", str | int, where))
     text, where = _get(entry, "question", str, where), f"{where} ({name})"
-    if entry.get("is_impossible"):
+    impossible = entry.get("is_impossible")
+    if not isinstance(impossible, bool | int | None):  # "false" would be taken for true
+        raise BadInput(f"{where}: 'is_impossible' is {type(impossible).__name__}, not as in SQuAD's JSON")
+    if impossible:
         return Question(name, title, context, text.strip(), ())
     answers = tuple(
         Answer(_get(answer, "answer_start", int, where), _get(answer, "text", str, where))

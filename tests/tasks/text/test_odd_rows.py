@@ -119,3 +119,14 @@ def test_pieces_of_the_hub_with_a_hash(tmp_path):
 def test_paths_that_are_none(tmp_path, name):
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     refused(tmp_path / name, "no file")
+
+
+def test_what_test_has_twice_stays_and_is_said(tmp_path):
+    (tmp_path / "train.csv").write_text(HEAD + rows(["pos", "neg"]))
+    (tmp_path / "test.csv").write_text(HEAD + "a,pos\nA ,neg\nb,neg\nb,neg\n")
+    made = pool(tmp_path)
+    assert len(made.official_test) == 4
+    assert [str(note) for note in made.notes] == [
+        "assumed: texts that test has twice count twice, under another label, e.g. test.csv line 3",
+        "assumed: texts that test has twice count twice, e.g. test.csv line 5",
+    ]

@@ -95,6 +95,7 @@ def broken(change):
         (lambda a, p, q: q["answers"][0].pop("answer_start"), "has no 'answer_start'"),
         (lambda a, p, q: q.update(answers=[]), "has no answers and is not marked is_impossible"),
         (lambda a, p, q: q.update(answers={}), "'answers' is dict"),
+        (lambda a, p, q: q.update(is_impossible="false"), "'is_impossible' is str"),
         (lambda a, p, q: q.update(question=" "), "'Rivers-0' has an empty question"),
         (lambda a, p, q: p.update(context="\n"), "'Rivers-0' has an empty context"),
         (lambda a, p, q: q.update(id="Rivers-1"), "has the id 'Rivers-1' twice"),
@@ -129,6 +130,13 @@ def test_bad_paths_and_sizes(tmp_path):
     assert "cannot be read as JSON" in said(tmp_path / "text.json")
     write(tmp_path / "empty.json", [])
     assert "has no questions" in said(tmp_path / "empty.json")
+
+
+@pytest.mark.parametrize("names", [("Train-v2.json", "Dev-v2.json"), ("TRAIN.JSON", "dev.json")])
+def test_names_of_files_in_any_case(tmp_path, names):
+    for name, titles in zip(names, (("Rivers", "Cities"), ("Trees",)), strict=True):
+        write(tmp_path / name, [article(title) for title in titles])
+    assert Squad(str(tmp_path)).sizes()[2] > 0
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
