@@ -53,14 +53,13 @@ def is_layer_norm(module: nn.Module) -> bool:
     x, and a sample's with no other sample. So neither batch nor group normalisation is one, but for one group.
     """
     own = list(module.parameters(recurse=False))
+    if own and isinstance(module, nn.LayerNorm | nn.RMSNorm):  # over several dimensions too
+        return True
     if not own or any(p.numel() != own[0].numel() or p.numel() != max(p.shape, default=0) for p in own):
         return False
-    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-        return True
-    of_its_own = not any(True for child in module.children() for _ in child.parameters())
     width = own[0].numel()
     return (
-        of_its_own
+        _of_its_own(module)
         and width > 1
         and any(_normalises(module, shape) for shape in ((2, 3, width), (2, width, 3, 3), (2, width)))
     )
@@ -94,8 +93,14 @@ def _with_values(module: nn.Module) -> nn.Module:
     return twin
 
 
+def _of_its_own(module: nn.Module) -> bool:
+    """Whether it has no parts with parameters."""
+    return not any(True for child in module.children() for _ in child.parameters())
+
+
 def _is_named(module: nn.Module) -> bool:
-    return "norm" in type(module).__name__.lower()
+    """By its class. A block without normalisations is none: timm's NormFreeBlock."""
+    return "norm" in type(module).__name__.lower() and _of_its_own(module)
 
 
 def _others(modules: Iterable[nn.Module]) -> str:

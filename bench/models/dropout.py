@@ -42,7 +42,8 @@ def silence_configuration(config: Any, *, dropout: float = 0.0) -> None:
             silence_configuration(value, dropout=dropout)
         elif "drop" in key and isinstance(value, int | float) and not isinstance(value, bool):
             of_values = ("dropout" in key or "pdrop" in key) and not any(word in key for word in _PATHS)
-            setattr(config, key, dropout if of_values else 0.0)
+            rate = dropout if of_values else 0.0
+            vars(config)[key] = type(value)(rate) if rate == 0 else rate  # MPT's would refuse what is no whole number
 
 
 def for_every_method(network: nn.Module, *, asked: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -163,7 +164,9 @@ class HuggingFace(Spec):
 
     def _length(self, files: Files, body: nn.Module) -> int:
         """Tokens the model takes: no more than it has positions, nor than its tokenizer declares."""
-        limits: list[Any] = [getattr(files.config, "max_position_embeddings", None), files.tokenizer.model_max_length]
+        limits: list[Any] = [files.tokenizer.model_max_length]
+        with contextlib.suppress(AttributeError, NotImplementedError):  # XLNet's: "no sequence length limit"
+            limits.append(files.config.max_position_embeddings)
         for name, module in body.named_modules():
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
                 limits.append(len(module.weight) - module.padding_idx - 1)  # type: ignore[arg-type, operator]

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.models.architectures import BLOCKS, QKV, STEMS
 from bench.models.trace import Seen
 from bench.sites import MODULE_ROLES, Site
+
+LAYERS = (nn.Linear, nn.Conv2d)
 
 
 def sites(model: nn.Module, called: Collection[str] | None = None) -> tuple[Site, ...]:
@@ -48,7 +50,8 @@ def called_below(prefix: str, pass_: Seen | None) -> Collection[str] | None:
 def unknown_classes(model: nn.Module) -> list[str]:
     """Classes of blocks that `BLOCKS` does not know: residual ones, and those that stand in a row beside known ones.
 
-    So do GhostNet's, which its library marks in no way.
+    So do GhostNet's, which its library marks in no way. And those whose parts are of a known class, as GhostNetV3's: a
+    block stands in a row, under a number; what has a name of its own is a part of something else.
     """
     found = {class_name(m) for m in model.modules() if _is_residual(m) and class_name(m) not in BLOCKS}
     known = [path for path, m in model.named_modules() if class_name(m) in BLOCKS]
@@ -58,25 +61,38 @@ def unknown_classes(model: nn.Module) -> list[str]:
         apart = [p for p in paths if not p.startswith(inside) and not any(k.startswith(p + ".") for k in known)]
         if name not in BLOCKS and len([p for p in apart if p.partition(".")[0] in beside]) > 1:
             found.add(name)
+    found |= {class_name(_in_a_row(model, path)) for path in known if not _numbered(path)}
     return sorted(found)
 
 
-def _rows_of_modules(model: nn.Module) -> dict[str, list[str]]:
-    """Paths of numbered modules with several layers, by their class."""
+def _numbered(path: str) -> bool:
+    return path.rpartition(".")[2].isdigit()
+
+
+def _in_a_row(model: nn.Module, path: str) -> nn.Module:
+    """What around a module stands under a number; the network itself where nothing does."""
+    while path and not _numbered(path):
+        path = path.rpartition(".")[0]
+    return model.get_submodule(path)
+
+
+def _rows_of_modules(model: nn.Module, kinds: tuple[type[nn.Module], ...] = LAYERS) -> dict[str, list[str]]:
+    """Paths of numbered modules with several layers of some kinds, by their class."""
     found: dict[str, list[str]] = {}
     for path, module in model.named_modules():
-        numbered = path.rpartition(".")[2].isdigit() and not isinstance(module, nn.Sequential | nn.ModuleList)
-        if numbered and len(_layers(module)) > 1:
+        numbered = _numbered(path) and not isinstance(module, nn.Sequential | nn.ModuleList)
+        if numbered and len(_layers(module, kinds)) > 1:
             found.setdefault(class_name(module), []).append(path)
     return {name: paths for name, paths in found.items() if len(paths) > 1}
 
 
 def unknown_blocks(model: nn.Module) -> str:
     """The class of the blocks that `BLOCKS` does not know, and the layers in them, for a message."""
-    unknown = {*unknown_classes(model)} or _rows_of_modules(model).keys() - BLOCKS.keys()
-    for module in model.modules():
-        if class_name(module) in unknown and (layers := _layers(module)):
-            return f"{class_name(module)} with {', '.join(layers)}"
+    for kinds in (LAYERS, (nn.Module,)):  # of a library's own kind, where there are none of torch's: I-BERT's
+        unknown = {*unknown_classes(model)} or _rows_of_modules(model, kinds).keys() - BLOCKS.keys()
+        for module in model.modules():
+            if class_name(module) in unknown and (layers := _layers(module, kinds)):
+                return f"{class_name(module)} with {', '.join(layers)}"
     return "no repeated blocks"
 
 
@@ -85,8 +101,10 @@ def class_name(module: nn.Module) -> str:
     return f"{type(module).__module__.rpartition('.')[2]}.{type(module).__name__}"
 
 
-def _layers(module: nn.Module) -> list[str]:
-    return [path for path, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+def _layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = LAYERS) -> list[str]:
+    """Paths of the layers of some kinds: what has a weight of more than one dimension."""
+    found = [(path, getattr(m, "weight", None)) for path, m in module.named_modules() if isinstance(m, kinds)]
+    return [path for path, weight in found if isinstance(weight, Tensor) and weight.ndim > 1]
 
 
 def _is_residual(module: nn.Module) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +35,28 @@ class TextNetwork(nn.Module):
         # A text of no tokens keeps its first padding token: nothing to attend to would make it NaN.
         mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
         given: dict[str, Tensor] = {**inputs, "attention_mask": mask}
-        if mask.is_meta:
-            # transformers asks a mask whether it hides anything, unless it is made ready: without values none can
-            # answer. OPT would count positions from it.
-            given["attention_mask"] = mask.bool()[:, None, None]
-            if "position_ids" in inspect.signature(self.body.forward).parameters:
-                given["position_ids"] = mask.cumsum(1) - 1
-        hidden: Tensor = self.body(**given).last_hidden_state
+        hidden: Tensor = (self._on_shapes(given) if mask.is_meta else self.body(**given)).last_hidden_state
         features: Tensor = self.features(self._pooled(hidden, mask))
         return features
+
+    def _on_shapes(self, given: dict[str, Tensor]) -> Any:
+        """What the body gives on tensors without values.
+
+        transformers asks a mask whether it hides anything, unless it is made ready: without values none can answer. A
+        body that takes no such mask (BLOOM, Mamba) has it as it is, or none. OPT would count positions from it.
+        """
+        mask = given["attention_mask"]
+        if "position_ids" in inspect.signature(self.body.forward).parameters:
+            given = {**given, "position_ids": mask.cumsum(1) - 1}
+        made_ready = {**given, "attention_mask": mask.bool()[:, None, None]}
+        without = {key: each for key, each in given.items() if key != "attention_mask"}
+        failed: list[Exception] = []
+        for inputs in (made_ready, given, without):
+            try:
+                return self.body(**inputs)
+            except Exception as error:
+                failed.append(error)
+        raise failed[-1]
 
     def _pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         match self.pool:

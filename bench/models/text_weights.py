@@ -85,6 +85,9 @@ def network(files: Files, *, random: bool, revision: str = "", device: str | Non
     if type(config) not in MODEL_MAPPING:
         raise BadInput(f"{files.name!r} cannot be used: transformers has no bare model for {config.model_type!r}")
     cls: Any = MODEL_MAPPING[type(config)]
+    if isinstance(cls, tuple):  # Funnel has two, with and without a decoder, and its configuration may say which
+        cls = cls[0]
+        config.architectures = config.architectures or [cls.__name__]
     pooler = "add_pooling_layer" in inspect.signature(cls).parameters
     options: dict[str, Any] = {"add_pooling_layer": False} if pooler else {}
     shipped = files.place if files.name in TEXT_ASSETS and not random else None

@@ -27,7 +27,7 @@ from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, Memory, Moment, track
 from bench.costs.units import readable
 from bench.errors import BadInput, say_once
-from bench.models import Backbone
+from bench.models import Backbone, NeedsValues
 from bench.models.prefix import frozen_prefix
 from bench.training.recipe import Training, precision, set_mode
 from bench.training.run import Network, Run, assemble, step_of
@@ -35,6 +35,8 @@ from bench.training.run import Network, Run, assemble, step_of
 UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 FEW = (2, 4)
 """Batches that are done for real where a step cannot be traced; larger ones are extended from them."""
+FOR_REAL = 4 * 2**30
+"""Bytes of weights up to which a network that needs values is made on the CPU to try it."""
 OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
 """Of a training, what its memory depends on."""
 LARGEST = 2**20
@@ -97,7 +99,9 @@ def forecast(run: Run, *, device: str = "cpu") -> Forecast:
     kind = _kind(device)
     try:
         return _forecast(run, kind, traced=True)
-    except UNTRACEABLE:
+    except (*UNTRACEABLE, NeedsValues) as error:
+        if isinstance(error, NeedsValues) and _weights(run) > FOR_REAL:
+            raise
         say_once(
             f"memory of {run.task.name} on {run.model.name}: what this step does depends on its data, so that shapes "
             "alone do not tell; real ones of few samples are done on the CPU, which takes seconds to minutes"
@@ -159,6 +163,11 @@ def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
         _give_bytes(network, here)
         memory = _tracked(random, backbone, network, resolved, here, block)
     return Forecast(memory, "foretold", *_facts(run, kind, resolved))
+
+
+def _weights(run: Run) -> int:
+    """Bytes of the network's weights, from shapes alone."""
+    return sum(p.nbytes for p in run.model.build(device="meta").module.parameters())
 
 
 def _facts(run: Run, kind: str, resolved: str) -> tuple[int, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 from timm import layers
 from timm.models.vision_transformer import LayerScale
@@ -103,3 +104,9 @@ def test_what_is_left_is_said():
         adapt(backbone, LayerNormTuning())
     with pytest.raises(BadInput, match="of other kinds: 20 BatchNorm2d"):
         adapt(Timm("resnet18", weights="random").build(device="meta"), LayerNormTuning())
+
+
+def test_a_layer_norm_over_several_dimensions_is_one_and_a_block_without_any_is_none():
+    assert is_layer_norm(nn.LayerNorm((3, 4))) and not is_layer_norm(nn.LayerNorm(4, elementwise_affine=False))
+    with pytest.raises(BadInput, match=r"to train$"):  # "NormFreeBlock" is none
+        LayerNormTuning().apply(timm.create_model("dm_nfnet_f0", device="meta"), ())

@@ -7,7 +7,7 @@ import pytest
 from bench.errors import say_once
 from bench.methods import AdaptFormer, FullFineTuning, Houlsby, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm, adapt
-from bench.sites import ALL, CONV, MLP
+from bench.sites import ALL, CONV, MLP, NoBlocks
 
 RESNET = Timm("resnet18", weights="random")
 MIXTURE = HuggingFace("tiny-mixtral", weights="random", max_length=32)
@@ -52,3 +52,15 @@ def test_of_the_whole_nothing_is_said(model, method, recwarn):
     say_once.cache_clear()
     adapt(model.build(device="meta"), method)
     assert not [w for w in recwarn if " on " in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    ("model", "seen"),
+    [
+        (Timm("ghostnetv3_100", weights="random"), "ghostnet.GhostBottleneckV3"),
+        (HuggingFace("test-ibert", weights="random"), "modeling_ibert.IBertLayer with attention.self.query"),
+    ],
+)
+def test_parts_of_a_known_class_are_no_blocks_and_unknown_blocks_are_named(model, seen):
+    with pytest.raises(NoBlocks, match=seen):
+        adapt(model.build(device="meta"), LoRA(rank=2, at=CONV))

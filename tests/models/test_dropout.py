@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
+from transformers import AutoConfig
 
 from bench.methods import FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm, adapt
@@ -116,3 +117,10 @@ def test_configurations_of_every_naming(kind):
     for part in (config, *(v for v in vars(config).values() if hasattr(v, "to_dict"))):
         said = {k: v for k, v in part.to_dict().items() if "drop" in k and isinstance(v, int | float)}
         assert (said and not any(v for v in said.values() if not isinstance(v, bool))) or part is config, said
+
+
+@pytest.mark.parametrize("rate", [None, 0.3])
+def test_a_configuration_that_keeps_to_whole_numbers_takes_a_rate(rate):
+    config = AutoConfig.for_model("mpt", d_model=8, n_heads=2, n_layers=1, resid_pdrop=0)
+    silence_configuration(config, dropout=rate or 0.0)
+    assert config.resid_pdrop == (rate or 0.0)

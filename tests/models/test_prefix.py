@@ -71,6 +71,31 @@ def test_a_shift_by_hook_acts_once(place, home, cut, kind):
     prefix_is_whole(Hooked(place, kind, home), DEEP)
 
 
+@dataclass(frozen=True, repr=False)
+class Ladder(Method):
+    """A side network: what leaves an early block is added, scaled, to what leaves a later module."""
+
+    later: str = "blocks.2"
+
+    def apply(self, model, sites):
+        freeze(model)
+        kept, later = {}, model.get_submodule(self.later)
+        later.scale = nn.Parameter(torch.full((), 0.5, dtype=next(model.parameters()).dtype))
+
+        def added(module, args, y):
+            early = kept["early"].mean(1) if y.ndim == 2 else kept["early"]
+            return y + module.scale * early
+
+        model.blocks[0].register_forward_hook(lambda module, args, y: kept.update(early=y))
+        later.register_forward_hook(added)
+
+
+@pytest.mark.parametrize("later", ["blocks.2", "head"])
+def test_what_reads_the_frozen_part_from_aside_is_not_cut_off_from_it(later):
+    assert frozen_prefix(build(Ladder(later), DEEP)) is None
+    prefix_is_whole(Ladder(later), DEEP)
+
+
 def test_modes_are_left_as_they_were_and_the_prefix_has_no_gradient():
     backbone = build(Hooked(), DEEP)
     backbone.module.blocks[1].train()

@@ -258,3 +258,24 @@ def test_options_reach_the_network():
     x = backbone.example(2)
     assert not torch.equal(backbone.module(x), backbone.module(x))
     assert tiny("test-roberta").build(device="meta").inputs.length == 255  # one position is the padding token's
+
+
+SMALL = {"vocab_size": 260, "hidden_size": 32, "num_hidden_layers": 1}
+FUNNEL = {"vocab_size": 260, "d_model": 32, "block_sizes": [1], "n_head": 4, "d_head": 8, "d_inner": 64}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("bloom", {**SMALL, "n_layer": 1, "n_head": 4}),
+        ("mamba", SMALL),
+        ("mpt", {"d_model": 32, "n_heads": 4, "n_layers": 1}),
+        ("funnel", {**FUNNEL, "num_decoder_layers": 0}),
+    ],
+)
+def test_networks_of_other_masks_are_made_of_shapes_alone(monkeypatch, kind, options):
+    """BLOOM wants masks of two dimensions, Mamba takes none that is ready, Funnel has two bare networks."""
+    monkeypatch.setitem(SHAPES, "other", (kind, options))
+    backbone = HuggingFace("other", weights="random", max_length=16).build(device="meta")
+    adapt(backbone, FullFineTuning())
+    assert backbone.width == 32 and count(backbone) > 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from collections import deque
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -64,6 +68,53 @@ def test_whatever_a_block_moves_moves_once():
         found.append([*state.values(), *own])
     for plain, spared in zip(*found, strict=True):
         assert torch.equal(plain, spared)
+
+
+class Untidy(nn.Module):
+    """A block that keeps its averages where no buffer is, and has dice that are not torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.norm = nn.Linear(4, 4), nn.InstanceNorm1d(4, track_running_stats=True)
+        self.history, self.moments, self.recent = [], {"mean": torch.zeros(4)}, deque(maxlen=2)
+        self.total, self.dice = np.zeros(4), random.Random(1)
+        self.calls = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        now = x.detach().mean(0)
+        self.history.append(now[0].item())
+        self.moments["mean"] += now
+        self.recent.append(now)
+        self.total += now.numpy()
+        self.calls = 1 if self.calls is None else self.calls + 1
+        self.latest = now
+        known = self.moments["mean"] + self.recent[0] + torch.from_numpy(self.total).float() + len(self.history)
+        drawn = self.dice.random() + random.random() + np.random.rand()
+        return self.inner(self.norm(x.T[None])[0].T + known / self.calls) * drawn
+
+    def kept(self) -> list[Any]:
+        tensors = [
+            self.moments["mean"],
+            *self.recent,
+            torch.from_numpy(self.total),
+            self.norm.running_mean,
+            self.latest,
+        ]
+        return [self.history, self.calls, self.dice.random(), *(each.tolist() for each in tensors)]
+
+
+def test_what_a_block_keeps_outside_its_buffers_moves_once():
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0), random.seed(0), np.random.seed(0)
+        network = nn.Sequential(Untidy(), Untidy())
+        if again:
+            checkpoint(Backbone(network, (Site("0", "block", 0), Site("1", "block", 1)), 4, None, lambda n: None))
+        for _ in range(3):
+            network(torch.randn(5, 4, requires_grad=True)).square().sum().backward()
+        grads = [p.grad.tolist() for p in network.parameters()]
+        found.append([*(block.kept() for block in network), grads, random.random(), np.random.rand()])
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("method", [FullFineTuning(), LoRA(rank=2, at=("q", "v"))], ids=repr)

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import bench.training.memory_forecast
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import CUDA_BLOCK, PARTS, Tracker, track
 from bench.costs.units import readable, size
 from bench.errors import BadInput
 from bench.execution.console import too_much
 from bench.methods import METHODS, BitFit, FullFineTuning, LinearProbe, LoRA, Method
-from bench.models import HuggingFace, Timm, checkpoint
+from bench.models import HuggingFace, NeedsValues, Timm, checkpoint
 from bench.records import Records
 from bench.study import Study
 from bench.study.plan import estimated, plan
@@ -171,6 +172,16 @@ def test_a_detectors_step_is_extended_from_small_batches():
     assert (extended.kind, extended.batch) == ("extended", 2 * FEW[-1])
     assert extended.peak == pytest.approx(tracked.peak, rel=0.01)
     assert forecast(replace(run, training=replace(PLAIN, batch_size=FEW[0]))).kind == "tracked"
+
+
+@pytest.mark.filterwarnings("ignore:memory of")
+def test_a_network_that_needs_values_is_tried_for_real_where_it_is_small(monkeypatch):
+    mixture = HuggingFace("test-mixtral", weights="random", max_length=16)
+    run = a_run(FullFineTuning(), mixture, NAMES, batch_size=2)
+    assert forecast(run, device="cuda").kind == "tracked"
+    monkeypatch.setattr(bench.training.memory_forecast, "FOR_REAL", 0)
+    with pytest.raises(NeedsValues):
+        forecast(run, device="cuda")
 
 
 @pytest.fixture(scope="module")
