@@ -7,6 +7,7 @@ import pytest
 from bench.errors import say_once
 from bench.methods import AdaptFormer, FullFineTuning, Houlsby, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm, adapt
+from bench.models.text_shapes import SHAPES
 from bench.sites import ALL, CONV, MLP, NoBlocks
 
 RESNET = Timm("resnet18", weights="random")
@@ -58,9 +59,18 @@ def test_of_the_whole_nothing_is_said(model, method, recwarn):
     ("model", "seen"),
     [
         (Timm("ghostnetv3_100", weights="random"), "ghostnet.GhostBottleneckV3"),
-        (HuggingFace("test-ibert", weights="random"), "modeling_ibert.IBertLayer with attention.self.query"),
+        (HuggingFace("test-squeezebert", weights="random"), "modeling_squeezebert.SqueezeBertModule with attention"),
     ],
 )
-def test_parts_of_a_known_class_are_no_blocks_and_unknown_blocks_are_named(model, seen):
+def test_parts_of_a_known_class_are_no_blocks_and_unknown_blocks_are_named(monkeypatch, model, seen):
+    groups = dict.fromkeys(("q_groups", "k_groups", "v_groups", "post_attention_groups"), 1)
+    small = {
+        "vocab_size": 260,
+        "hidden_size": 32,
+        "embedding_size": 32,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+    }
+    monkeypatch.setitem(SHAPES, "test-squeezebert", ("squeezebert", small | groups))
     with pytest.raises(NoBlocks, match=seen):
         adapt(model.build(device="meta"), LoRA(rank=2, at=CONV))

@@ -176,7 +176,7 @@ def test_a_detectors_step_is_extended_from_small_batches():
 
 @pytest.mark.filterwarnings("ignore:memory of")
 def test_a_network_that_needs_values_is_tried_for_real_where_it_is_small(monkeypatch):
-    mixture = HuggingFace("test-mixtral", weights="random", max_length=16)
+    mixture = HuggingFace("tiny-mixtral", weights="random", max_length=16)
     run = a_run(FullFineTuning(), mixture, NAMES, batch_size=2)
     assert forecast(run, device="cuda").kind == "tracked"
     monkeypatch.setattr(bench.training.memory_forecast, "FOR_REAL", 0)
