@@ -64,8 +64,9 @@ class HuggingFace(Spec):
         pool: "mean" over the real tokens, "last" real token, "token" for the first (CLS); "" for "mean" in encoders
             and "last" in decoders, whose earlier tokens have not seen the later ones.
         max_length: tokens a text is cut to; None for as many as the model takes.
-        dropout: rate wherever the network has dropout, in frozen parts too, so under every method; None for none,
-            whatever the configuration says.
+        dropout: rate wherever the network has dropout, in frozen parts too, so under every method; 0 for none, whatever
+            the configuration says. Always part of the text: where it was left out, older records had the
+            configuration's.
         revision: branch, tag or commit on the hub.
     """
 
@@ -73,10 +74,10 @@ class HuggingFace(Spec):
     weights: str = "pretrained"
     pool: str = ""
     max_length: int | None = None
-    dropout: float | None = None
+    dropout: float = 0.0
     revision: str = ""
 
-    shows: ClassVar[tuple[str, ...]] = ()
+    shows: ClassVar[tuple[str, ...]] = ("dropout",)
     families: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
@@ -89,10 +90,9 @@ class HuggingFace(Spec):
             raise unknown("pool", self.pool, POOLS)
         if self.max_length is not None and (type(self.max_length) is not int or self.max_length < 4):
             raise BadInput(f"max_length {self.max_length!r}: give a whole number of tokens ≥ 4")
-        if self.dropout is not None:
-            if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-                raise BadInput(f"dropout {self.dropout!r}: needs 0 ≤ dropout < 1")
-            object.__setattr__(self, "dropout", float(self.dropout))
+        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout {self.dropout!r}: needs 0 ≤ dropout < 1")
+        object.__setattr__(self, "dropout", float(self.dropout))
 
     @property
     def asset(self) -> str | None:
@@ -150,7 +150,7 @@ class HuggingFace(Spec):
 
     def _configure(self, config: Any) -> None:
         config.use_cache = False  # of keys and values, for generation
-        silence_configuration(config, dropout=self.dropout or 0.0)
+        silence_configuration(config, dropout=self.dropout)
 
     def _pool(self, config: Any) -> str:
         from transformers.models.auto import modeling_auto as auto

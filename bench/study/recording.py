@@ -29,6 +29,8 @@ def identity(run: Run) -> str:
     """
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
     said = {**({"trial": run.trial} if run.trial else {}), **({"retained": repr(run.retained)} if run.retained else {})}
+    if run.training.activation_checkpointing:  # older records moved batch statistics twice a step
+        said["recomputed"] = "once"
     return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said})
 
 

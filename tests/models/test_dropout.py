@@ -83,7 +83,7 @@ def test_frozen_statistics_do_not_move_with_drop_path():
 def test_a_specification_keeps_its_text():
     """Ids of records hash it: what was said to be none is said on."""
     assert repr(HuggingFace("minilm-l6", max_length=64, dropout=0.0)).endswith("max_length=64, dropout=0.0)")
-    assert repr(HuggingFace("minilm-l6", max_length=64)) == "HuggingFace('minilm-l6', max_length=64)"
+    assert HuggingFace("minilm-l6", max_length=64) == HuggingFace("minilm-l6", max_length=64, dropout=0.0)
 
 
 class Home(nn.Module):
@@ -124,3 +124,7 @@ def test_a_configuration_that_keeps_to_whole_numbers_takes_a_rate(rate):
     config = AutoConfig.for_model("mpt", d_model=8, n_heads=2, n_layers=1, resid_pdrop=0)
     silence_configuration(config, dropout=rate or 0.0)
     assert config.resid_pdrop == (rate or 0.0)
+
+
+def test_records_with_the_configurations_dropout_are_not_taken_for_ones_without():
+    assert repr(HuggingFace("test-bert")) == "HuggingFace('test-bert', dropout=0.0)"

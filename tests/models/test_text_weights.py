@@ -211,7 +211,7 @@ def test_names_find_their_library(tmp_path):
     assert resolve("resnet18") == Timm("resnet18") and resolve("minilm-l6") == HuggingFace("minilm-l6")
     assert resolve("FacebookAI/roberta-base") == HuggingFace("FacebookAI/roberta-base")
     assert resolve(str(tmp_path)) == HuggingFace(str(tmp_path)) and resolve("gpt2") == HuggingFace("gpt2")
-    text = "HuggingFace('test-bert', weights='random', pool='token')"
+    text = "HuggingFace('test-bert', weights='random', pool='token', dropout=0.0)"
     assert repr(resolve(text)) == text
 
 
