@@ -1,0 +1,47 @@
+"""Ids of runs: those of the committed records for as long as they hold, others where what a run computes has changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from bench.methods import METHODS
+from bench.models import MODELS
+from bench.spec import parse
+from bench.study.recording import identity
+from bench.tasks import TASKS
+from bench.training.recipe import Training
+from bench.training.run import Run
+from tests.support.tiny_study import STUDY
+
+RESULTS = Path(__file__).parents[2] / "results"
+STUDIES = sorted(folder.name for folder in RESULTS.iterdir() if folder.is_dir() and folder.name != "costs")
+
+
+def run_of(record: dict) -> Run:
+    """The run that a record is of: its specifications, read again. All ran at precision "auto"."""
+    task, model, method = (
+        parse(record[kind]["spec"], known=known, kind=kind)
+        for kind, known in (("task", TASKS), ("model", MODELS), ("method", METHODS))
+    )
+    known = {field.name for field in fields(Training)}
+    said = {key: value for key, value in record["training"].items() if key in known} | {"precision": "auto"}
+    retained = record.get("retained") and parse(record["retained"]["spec"], known=TASKS, kind="task")
+    return Run(task, model, method, Training(**said), record["seed"], retained=retained or None)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_committed_records_keep_their_ids(study: str) -> None:
+    found = [json.loads(path.read_text()) for path in sorted((RESULTS / study / "laptop" / "runs").glob("*.json"))]
+    finals = [record for record in found if record["phase"] in ("final", "default")]
+    assert finals and [identity(run_of(record)) for record in finals] == [record["run_id"] for record in finals]
+
+
+def test_what_moved_statistics_twice_is_another_run() -> None:
+    run = Run(STUDY.tasks[0], STUDY.models[0], STUDY.methods[0], STUDY.training, 0)
+    checkpointed = replace(run.training, activation_checkpointing=True)
+    plain, again = identity(run), identity(replace(run, training=checkpointed))
+    assert plain != again != identity(replace(run, training=replace(checkpointed, lr=1.0)))
