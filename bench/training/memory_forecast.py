@@ -127,12 +127,14 @@ def _kept(run: Run, device: str) -> Forecast:
 def _extended(found: list[Forecast], batch: int) -> Forecast:
     """The straight line through two forecasts, by part and phase: tensors are of a fixed size, or of one a sample.
 
-    A phase's peak may lie elsewhere in a large batch than in a small one: then it is somewhat more than this.
+    A phase's peak may lie elsewhere in a large batch than in a small one: then it is somewhat more than this. A part
+    that is less in the larger batch, as the peak has moved, stays as it is there: none is ever less than nothing.
     """
     (few, small), (more, large) = ((each.batch, each.memory.phases) for each in found)
     phases = {
         phase: Moment(
-            phase, {part: n + (m - n) * (batch - few) // (more - few) for part, n, m in _both(moment, large[phase])}
+            phase,
+            {part: m + max(m - n, 0) * (batch - more) // (more - few) for part, n, m in _both(moment, large[phase])},
         )
         for phase, moment in small.items()
     }

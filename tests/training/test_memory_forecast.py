@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import bench.training.memory_forecast
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import CUDA_BLOCK, PARTS, Tracker, track
+from bench.costs.memory import CUDA_BLOCK, PARTS, Memory, Moment, Tracker, track
 from bench.costs.units import readable, size
 from bench.errors import BadInput
 from bench.execution.console import too_much
@@ -25,7 +25,7 @@ from bench.study.plan import estimated, plan
 from bench.study.recording import memory
 from bench.study.tune import Tune
 from bench.tasks import Detection, Images, Text
-from bench.training.memory_forecast import FEW, _forecast, forecast, largest_batch
+from bench.training.memory_forecast import FEW, Forecast, _extended, _forecast, forecast, largest_batch
 from bench.training.method_checks import CNN, VIT
 from bench.training.recipe import Training
 from bench.training.run import Run, assemble
@@ -172,6 +172,18 @@ def test_a_detectors_step_is_extended_from_small_batches():
     assert (extended.kind, extended.batch) == ("extended", 2 * FEW[-1])
     assert extended.peak == pytest.approx(tracked.peak, rel=0.01)
     assert forecast(replace(run, training=replace(PLAIN, batch_size=FEW[0]))).kind == "tracked"
+
+
+def test_a_part_that_shrinks_as_the_peak_moves_is_not_extended_below_nothing():
+    few, more = (
+        Forecast(Memory(moment, {"forward": moment}), "tracked", batch, "cuda", "bf16")
+        for batch, moment in (
+            (2, Moment("forward", {"weights": 100, "gradients": 100, "activations": 20})),
+            (4, Moment("forward", {"weights": 100, "gradients": 40, "activations": 140})),
+        )
+    )
+    found = _extended([few, more], 8).memory.phases["forward"].breakdown
+    assert found == {"weights": 100, "gradients": 40, "activations": 380}
 
 
 @pytest.mark.filterwarnings("ignore:memory of")
