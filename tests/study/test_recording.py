@@ -1,4 +1,4 @@
-"""Ids of runs: those of the committed records for as long as they hold, others where what a run computes has changed."""
+"""Ids of runs: the committed records keep theirs while they hold; where what a run computes has changed, others."""
 
 from __future__ import annotations
 
