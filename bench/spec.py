@@ -106,7 +106,8 @@ def check_numbers(spec: Any) -> None:
     """
     for field in fields(spec):
         value, default = getattr(spec, field.name), field.default
-        where = f"{field.name}={shown(value)}: {type(spec).__name__} needs a"
+        said = shown(repr(value) if isinstance(value, str) else value)  # in quotes: '8' is no number
+        where = f"{field.name}={said}: {type(spec).__name__} needs a"
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise BadInput(f"{where} bool")

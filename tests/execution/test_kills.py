@@ -103,7 +103,7 @@ GRID = {"sampler": "grid", "pruner": "median", "batch": 2, "over": ("lr",)}
     ("jobs", "tune"),
     [
         *((jobs, BATCHES) for jobs in (1, 2, 4)),
-        *(pytest.param(jobs, tune, marks=pytest.mark.slow) for jobs in (1, 2, 4) for tune in (ONE_BY_ONE, STATE, GRID)),
+        *(pytest.param(2, tune, marks=pytest.mark.slow) for tune in (ONE_BY_ONE, STATE, GRID)),
     ],
     ids=lambda given: str(given) if isinstance(given, int) else given["sampler"],
 )

@@ -135,13 +135,12 @@ def test_a_failed_replace_keeps_the_old_record_and_leaves_no_litter(
 
 
 KILLED = """
-import resource, signal, sys
+import json, resource, signal, sys
 from pathlib import Path
 from bench.records import Records
-from tests.records.test_store import record
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-Records(Path(sys.argv[1])).write(record(reason="x" * 200_000))
+Records(Path(sys.argv[1])).write(json.loads(sys.argv[2]) | {"reason": "x" * 200_000})
 """
 
 
@@ -151,7 +150,8 @@ def test_a_kill_in_mid_write_leaves_the_old_record(tmp_path: Path, caplog: pytes
     records.write(old)
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=root, env=environment)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(old)]
+    child = subprocess.run(command, check=False, cwd=root, env=environment)
     assert child.returncode == -signal.SIGXFSZ  # the system killed it with half of the bytes written
     assert [path.stat().st_size for path in records.runs.glob(".*.tmp")] == [100_000]
     assert records.all() == [old]
