@@ -22,9 +22,9 @@ _WEB = ("http", "https")
 _NAME = (
     r"(?:password|passwd|passphrase|passcode|pwd|secret|token|credentials?|authorization|(?:api|access|secret)[_-]?key)"
 )
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]*")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,40}://[^\s\"'<>`]*")
 _NAMED = re.compile(
-    rf"(?P<name>(?<![A-Za-z])[\w\-]*?{_NAME}(?![A-Za-z])[\"']?\s*[=:]\s*)"
+    rf"(?P<name>{_NAME}(?![A-Za-z])[\"']?\s*[=:]\s*)"
     r"(?P<value>(?:bearer|basic)\s+[^\s\"',;)&\]}]+|\"[^\"]*\"|'[^']*'|[^\s\"',;)&\]}]+)",
     re.IGNORECASE,
 )

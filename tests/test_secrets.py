@@ -95,3 +95,10 @@ def test_every_message_to_a_user_goes_through_it() -> None:
         warnings.simplefilter("always")
         say_once("left out: https://me:hunter2@host/data.zip")
     assert [str(one.message) for one in caught] == ["left out: https://host/data.zip"]
+
+
+@pytest.mark.parametrize("unit", ["x", "-", "a=", "token", "://"])
+def test_a_long_text_takes_no_longer_than_its_length(unit: str) -> None:
+    """These took minutes while a search began anew at every character."""
+    text = unit * (200_000 // len(unit))
+    assert len(scrubbed(text)) <= len(text)
