@@ -7,8 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bench.records import Records
+
+# Whoever changes something looks for new cases at every run; what decides on landing tries the same ones each time.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # Several workers with a thread for every core each would wait for one another; read when torch is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:

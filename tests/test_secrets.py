@@ -55,6 +55,8 @@ def test_of_a_url_scheme_host_port_and_database_are_shown(url: str, shown: str) 
 )
 def test_no_password_comes_through(password: str, scheme: str, form: str) -> None:
     for secret in (password, quote(password, safe="")):
+        if scheme == "sqlite" and secret.startswith("/"):
+            continue  # sqlite:///name@host is a file of that name
         url = form.format(scheme, secret)
         for text in (masked(url), scrubbed(f"cannot connect to {url!s} now", url), scrubbed(f"at {secret}:", url)):
             assert secret not in text
