@@ -1,4 +1,4 @@
-"""Memory of a training step, told apart: live bytes of tensors, storage by storage, as the step makes and drops them.
+"""Memory of a training step by what holds it: live bytes of tensors, storage by storage, as the step makes them.
 
 The same count works on any device, and on fake tensors (torch's `FakeTensorMode`), which have shapes and no bytes: a
 step that would need 80 GiB is then counted on a laptop in seconds. It sees what torch's dispatcher sees: scratch space
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 PARTS = ("weights", "gradients", "optimizer", "activations", "other")
-"""What memory is told apart into:
+"""What memory is made of:
 
 weights: parameters and buffers of backbone and head, trained or not.
 gradients: of parameters.

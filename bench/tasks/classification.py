@@ -19,7 +19,7 @@ from bench.tasks.pools import Pool, split
 
 
 class Classification(Spec):
-    """Classes told apart by a linear head, in the low-data protocol. The fields are its subclasses'.
+    """Classes predicted by a linear head, in the low-data protocol. The fields are its subclasses'.
 
     Train and validation are drawn by the seed, stratified by class; the test part is official, or held out once for
     all seeds.

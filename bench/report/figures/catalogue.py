@@ -138,8 +138,7 @@ OF_STUDY = (
     StudyKind(
         "overview",
         overview.overview,
-        "Every task and model at once, a panel each with its own scale: what a trainable backbone parameter buys. "
-        "Ranks of one method are joined; thin bars are intervals over seeds.",
+        "Every task and model at once, a panel each with its own scale. Thin bars are intervals over seeds.",
         lambda groups: len(groups) > 1,
         narrow=True,
     ),

@@ -155,7 +155,7 @@ def _of_reviews(name: str, texts: list[str], labels: list[str], classes: Sequenc
 
 
 def _unicode_names() -> Pool:
-    """Characters' names, to be told apart by general category: no asset needed, for the smoke scale and tests.
+    """Characters' names, to be classified by general category: no asset needed, for the smoke scale and tests.
 
     From Python's copy of Unicode 3.2, which every Python has, so that the set is the same everywhere. Names that a
     rule makes (CJK UNIFIED IDEOGRAPH-4E00, HANGUL SYLLABLE GA) are left out.
