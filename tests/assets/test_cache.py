@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,7 @@ import pytest
 from bench.assets import cache as assets
 from bench.assets.download import sha256
 from bench.errors import BadInput
-from tests.support.asset_server import FILES, WHOLE, Server, declare, leftovers, serve, servers, wheel
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    if request.node.get_closest_marker("assets") is None:  # those use the real one
-        monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[..., Server]]:
-    with servers() as start:
-        yield start
+from tests.support.asset_server import FILES, WHOLE, declare, leftovers, serve, wheel
 
 
 def test_fetch_takes_out_the_members_only(server, monkeypatch, cache) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,9 @@ import pytest
 from bench.assets import cache as assets
 from bench.assets import download
 from bench.errors import BadInput
-from tests.support.asset_server import FILES, WHOLE, Server, declare, leftovers, no_pip, serve, servers, wheel
+from tests.support.asset_server import FILES, WHOLE, declare, leftovers, no_pip, serve, wheel
 
 SPAWN = multiprocessing.get_context("spawn")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    if request.node.get_closest_marker("assets") is None:  # those use the real one
-        monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[..., Server]]:
-    with servers() as start:
-        yield start
 
 
 def test_half_a_download_is_gone_on_with(server, monkeypatch, cache) -> None:
