@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from bench.training.memory_forecast import Forecast
     from bench.training.recipe import Training
 
-ABOUT = {
-    "foretold": "estimated from shapes alone",
-    "tracked": "this step depends on its data: estimated from a real one, with random weights, on the CPU",
-    "extended": "this step depends on its data: estimated from real ones of 2 and 4 samples on the CPU",
-}
-
-
 Methods = Annotated[
     list[str],
     typer.Argument(
@@ -111,6 +104,7 @@ def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
     from bench.costs.memory import PARTS
     from bench.costs.units import readable
     from bench.execution import console
+    from bench.report.data.wording import memory_how
 
     rows = []
     for method, each in found.items():
@@ -121,7 +115,7 @@ def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
     console.table(head, rows, right=1)
     first = next(iter(found.values()))
     size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
-    print(f"\n{size}, {first.precision}, on {first.device}; {ABOUT[first.kind]}")
+    print(f"\n{size}, {first.precision}, on {first.device}; {memory_how([first.kind])}")
     print("live tensors at the peak of a training step; evaluation, in batches twice as large, has a peak of its own")
     if first.device == "cuda":
         print("CUDA itself and gaps between its blocks come on top: leave a few hundred MiB free")

@@ -13,11 +13,9 @@ from typing import Any
 from bench.report.data.groups import groups
 from bench.report.data.measured import Baseline, Configuration, Estimate
 from bench.report.data.names import slugs
+from bench.report.data.wording import memory_kind
 from bench.tracking import entries
 from bench.tracking.names import allowed, text
-
-KINDS = {"foretold": "estimated", "extended": "measured in part"}
-"""What records call the memory of a run, in a reader's words."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _known(one: Configuration | Baseline) -> dict[str, Any]:
     if isinstance(one, Configuration):
         if one.memory is not None:
             numbers["memory MiB"] = round(one.memory / 2**20, 1)
-            words["memory"] = f"{numbers['memory MiB']:,} MiB, {KINDS.get(one.memory_kind, one.memory_kind)}"
+            words["memory"] = f"{numbers['memory MiB']:,} MiB, {memory_kind(one.memory_kind)}"
         numbers["time/train"] = round(one.seconds.mean, 1) if one.seconds else None
     chosen, score = _chosen(last)
     numbers["validation score"] = score

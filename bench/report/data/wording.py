@@ -14,6 +14,16 @@ from bench.stats import has_width, noise_floor
 
 UNDEFINED = "not defined"
 PARTS = {"lr": "learning rate", "head_lr": "the head's learning rate"}
+MEMORY = {
+    "measured": ("measured", "reported by the device's allocator"),
+    "foretold": ("estimated", "estimated from the shapes of all tensors of a step"),
+    "tracked": ("tracked", "counted over a real step on the CPU"),
+    "extended": (
+        "extrapolated",
+        "counted over real steps of smaller batches on the CPU, and extended in a straight line",
+    ),
+}
+"""How memory is known: what records call it, in a word and in a sentence's end. Whoever says it takes it from here."""
 _HOW = {
     "sampler": {
         "tpe": "TPE",
@@ -104,8 +114,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def memory_kind(kind: str) -> str:
-    """How memory is known, as records say it, in words: "foretold" is estimated."""
-    return {"foretold": "estimated", "tracked": "tracked", "extended": "extrapolated"}.get(kind, kind)
+    """How memory is known, in a word: what records call "foretold" is estimated."""
+    return MEMORY[kind][0] if kind in MEMORY else kind
+
+
+def memory_how(kinds: Iterable[str]) -> str:
+    """How it came about, to stand behind "Memory": "counted over a real step on the CPU"; "" where that is unknown."""
+    here = set(kinds)
+    return " or ".join(how for kind, (_, how) in MEMORY.items() if kind in here)
 
 
 def part(name: str) -> str:

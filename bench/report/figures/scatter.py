@@ -15,12 +15,6 @@ from bench.report.figures.canvas import Canvas
 from bench.report.figures.labels import Label, place
 from bench.report.figures.points import FAINT, Point, at_parameters, curves, draw, set_aside
 
-_HOW = {
-    "foretold": "estimated from the shapes of all tensors of a step",
-    "tracked": "counted over a real step on the CPU",
-    "extended": "counted over real steps of smaller batches on the CPU, and extended in a straight line",
-}
-
 
 def against_parameters(group: Group) -> Canvas:
     """Accuracy against trainable backbone parameters; full fine-tuning, the probe and baselines are lines too.
@@ -62,7 +56,7 @@ def against_memory(group: Group) -> Canvas:
     said = " or ".join(map(wording.memory_kind, kinds))
     batch = group.configurations[0].runs[0]["training"].get("batch_size")
     label = f"peak training memory in {unit}, {said}" + (f", batch of {batch}" if batch else "")
-    notes = [f"Memory {_HOW[kind]}." for kind in kinds if kind in _HOW]
+    notes = [f"Memory {wording.memory_how([kind])}." for kind in kinds if kind in wording.MEMORY and kind != "measured"]
     if "foretold" in kinds and group.records[0]["task"].get("family") == "text":
         notes.append("Texts are taken at their longest.")
     if known and budgets.crowded(group):  # their points would stand side by side, and their names find no room

@@ -9,6 +9,7 @@ from typing import Any
 from bench.report import style
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
+from bench.report.data.wording import memory_how
 from bench.report.style import count
 from bench.report.tables.markdown import table
 
@@ -85,14 +86,8 @@ def precisions(groups: Groups) -> str:
 def how(groups: Groups) -> str:
     """A footnote: where the memory comes from."""
     kinds = {each["kind"] for group in groups for c in group.configurations for each in estimated(c).values()}
-    counted = {
-        "foretold": "on tensors that have shapes and no bytes",
-        "tracked": "over a real step on the CPU",
-        "extended": "over real steps of few samples on the CPU and extended in a straight line",
-    }
-    said = " or ".join(words for kind, words in counted.items() if kind in kinds)
     return (
-        f"Estimated for a GPU in {precisions(groups)}, not measured on one: live bytes of tensors, counted {said}. "
+        f"For a GPU in {precisions(groups)}, not measured on one: live bytes of tensors, {memory_how(kinds)}. "
         "CUDA itself and the allocator's gaps come on top."
     )
 
