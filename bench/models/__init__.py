@@ -25,7 +25,7 @@ from bench.models.text_shapes import SHAPES
 from bench.models.text_weights import TEXT_ASSETS
 from bench.models.timm_models import Timm
 from bench.models.torchvision_models import DETECTORS, Torchvision
-from bench.models.weights import ASSET_OF
+from bench.models.weights import ASSET_OF, NAMED
 from bench.spec import parse
 
 MODELS: dict[str, type] = {"Timm": Timm, "HuggingFace": HuggingFace, "Torchvision": Torchvision}
@@ -55,6 +55,9 @@ def known(pattern: str) -> list[str]:
 def offline() -> list[tuple[str, str, str]]:
     """Rows of (specification, what it is, asset) of the models whose weights are assets."""
     images = [(f"Timm({name!r})", ASSETS[asset].what, asset) for name, asset in ASSET_OF.items()]
+    images += [
+        (f"Timm({name!r}, weights={asset!r})", ASSETS[asset].what, asset) for name in NAMED for asset in NAMED[name]
+    ]
     return [*images, *((f"HuggingFace({name!r})", ASSETS[name].what, name) for name in TEXT_ASSETS)]
 
 

@@ -47,8 +47,9 @@ class Timm(Spec):
     Args:
         name: e.g. "vit_base_patch16_224", with or without a weight tag (".augreg_in21k").
         weights: "pretrained" takes the asset where there is one for that name without a tag (`bench models` lists
-            them) and timm's hub otherwise; "hub" forces the hub; "random" initialises from the run's seed. Mind
-            that timm initialises DINOv2's LayerScale at 1e-5: its random twin is nearly an identity map.
+            them) and timm's hub otherwise; "hub" forces the hub; another asset is asked for by its name
+            ("mobilenetv2-imagenet"); "random" initialises from the run's seed. Mind that timm initialises DINOv2's
+            LayerScale at 1e-5: its random twin is nearly an identity map.
         image_size: in pixels; None for the size of the weights.
         drop_path: stochastic depth rate, in frozen blocks too, so under every method; nothing else is dropped.
         pool: "" for the architecture's own, else "token", "avg", … as timm's `global_pool`.
@@ -70,8 +71,8 @@ class Timm(Spec):
         architecture, _, tag = self.name.partition(".")
         if tag and self.name not in timm.list_pretrained(f"{architecture}.*"):
             raise unknown("weights", self.name, timm.list_pretrained(f"{architecture}.*"))
-        if self.weights not in ("pretrained", "hub", "random"):
-            raise unknown("weights", self.weights, ("pretrained", "hub", "random"))
+        if self.weights not in (ways := ("pretrained", "hub", "random", *asset_weights.NAMED.get(self.name, ()))):
+            raise unknown("weights", self.weights, ways)
         if self.image_size is not None and (type(self.image_size) is not int or self.image_size < 1):
             raise BadInput(f"image_size {self.image_size!r}: give a whole number of pixels")
         if not 0 <= self.drop_path < 1:
@@ -80,6 +81,8 @@ class Timm(Spec):
     @property
     def asset(self) -> str | None:
         """Name of the asset that holds the weights, if it is one."""
+        if self.weights in asset_weights.NAMED.get(self.name, ()):
+            return self.weights
         return asset_weights.ASSET_OF.get(self.name) if self.weights == "pretrained" else None
 
     def fingerprint(self) -> None:

@@ -18,7 +18,10 @@ ASSET_OF = {
     "tf_efficientnet_lite0": "efficientnet-lite0",
     "mobilenetv2_100": "mobilenetv2",
 }
-"""timm architecture → the asset with weights for it."""
+"""timm architecture → the asset with weights for it, where none is named."""
+
+NAMED = {"mobilenetv2_100": ("mobilenetv2-imagenet",)}
+"""timm architecture → further assets with weights for it, that a model asks for by name."""
 
 
 def load(asset: str, *, like: nn.Module) -> dict[str, Tensor]:

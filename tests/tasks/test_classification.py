@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 from bench.errors import BadInput
 from bench.models.timm_models import ImageInputs
 from bench.tasks import ImageFolder, Images, resolve
+from bench.tasks.images import sets
 from bench.tasks.pools import split
 
 INPUTS = ImageInputs(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -169,13 +173,47 @@ def test_torchvision_sets_that_are_not_there(tmp_path, monkeypatch):
 @pytest.mark.assets
 @pytest.mark.parametrize(
     ("name", "size", "counts"),
-    [("elpv", 2624, [1803, 821]), ("mnist-5k", 5000, [500] * 10), ("orl-faces", 400, [10] * 40)],
+    [
+        ("elpv", 2624, [1803, 821]),
+        ("mnist-5k", 5000, [500] * 10),
+        ("orl-faces", 400, [10] * 40),
+        ("textile", 2000, [1000, 500, 500]),
+    ],
 )
 def test_real_sets(name, size, counts, asset, monkeypatch):
     monkeypatch.delenv("LORA_BENCH_CACHE")
     asset(name)
     pool = Images(name).pool()
     assert len(pool.labels) == size and np.bincount(pool.labels).tolist() == counts
+    raw = (pool.read(i).tobytes() if name == "mnist-5k" else Path(pool.title(i)).read_bytes() for i in range(size))
+    assert len(set(map(hash, raw))) == size and not pool.removed, "no picture is there twice"
+
+
+@pytest.mark.assets
+def test_digits_under_shift_are_tested_on_other_writers(asset, monkeypatch):
+    monkeypatch.delenv("LORA_BENCH_CACHE")
+    asset("mnist-5k")
+    pool, mnist, digits = (Images(name).pool() for name in ("digits-shift", "mnist-5k", "digits"))
+    train, val, test = split(pool, train=800, val=200, test=None, seed=0)
+    assert max(*train, *val) < 5000 == min(test) and len(test) == 1797
+    assert pool.labels[test].tolist() == digits.labels.tolist()
+    assert np.array_equal(pool.read(7), mnist.read(7))
+    shown = np.asarray(pool.read(5001), float)
+    assert shown.shape == (28, 28) and not shown[:4].any() and not shown[:, 24:].any()
+    small = np.asarray(Image.fromarray(shown[4:24, 4:24]).resize((8, 8), Image.Resampling.BOX))
+    assert np.corrcoef(small.ravel(), np.asarray(digits.read(1), float).ravel())[0, 1] > 0.95
+
+
+def test_garments_of_debian_are_the_published_ones_or_refused(tmp_path, monkeypatch):
+    for part, n in (("train", 3), ("t10k", 2)):
+        for kind, header, each in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(bytes(header + n * each)))
+    monkeypatch.setattr(sets, "DEBIAN_FASHION", tmp_path)
+    with pytest.raises(BadInput, match="not the published ones"):
+        sets.IMAGE_SETS["fashion-mnist"].load(None)
+    monkeypatch.setattr(sets, "FASHION_SHA256", hashlib.sha256(bytes(5 * 784)).hexdigest())
+    pool = sets.IMAGE_SETS["fashion-mnist"].load(None)
+    assert pool.development.tolist() == [0, 1, 2] and pool.official_test.tolist() == [3, 4]
 
 
 @pytest.mark.assets

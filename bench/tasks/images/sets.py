@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,8 @@ from bench.errors import BadInput
 from bench.tasks.pools import Pool
 
 ORL_BYTES = 10318
+FLAWS = ("nominal", "local", "global")
+FASHION_SHA256 = "0fbbfcb392782b3b702472ead3688778e1509e8cf40f5c24d9d3303618b193ab"
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -82,6 +84,36 @@ def _digits(root: str | None) -> Pool:
     return replace(pool, hold_out=500)
 
 
+def _textile(root: str | None) -> Pool:
+    """Simulated fabric: nominal, with a local flaw, or with another weave throughout. No photographs."""
+    files = sorted(assets.fetch("textile").rglob("*.jpg"))
+    labels = np.array([FLAWS.index(path.parent.name) for path in files], np.int64)
+    pool = _of_files("textile", files, labels, len(FLAWS), assets.ASSETS["textile"].sha256)
+    return replace(pool, hold_out=800, names=FLAWS)
+
+
+def _digits_shift(root: str | None) -> Pool:
+    """MNIST's digits to learn from, scikit-learn's to be tested on: other writers, another scanner, coarse grey.
+
+    The 8×8 pixels of a test digit fill the 20×20 in the middle of 28×28 that MNIST's digits fill.
+    """
+    mnist, digits = _mnist_5k(None), _digits(None)
+    border = len(mnist.labels)
+
+    def read(i: int) -> Image.Image:
+        if i < border:
+            return cast(Image.Image, mnist.read(i))
+        canvas = Image.new("L", (28, 28))
+        canvas.paste(digits.read(i - border).resize((20, 20), Image.Resampling.BICUBIC), (4, 4))
+        return canvas
+
+    every = np.arange(border + len(digits.labels))
+    sha256 = hashlib.sha256(f"{mnist.sha256} {digits.sha256}".encode()).hexdigest()
+    labels = np.concatenate([mnist.labels, digits.labels])
+    pool = Pool("digits-shift", labels, 10, read, lambda i: f"picture {i}", sha256, every)
+    return _with_official_test(pool, border)
+
+
 def _fashion_mnist(root: str | None) -> Pool:
     """Debian's package where it is installed and no root is given, torchvision's download otherwise."""
     if root is not None or not DEBIAN_FASHION.is_dir():
@@ -94,7 +126,9 @@ def _fashion_mnist(root: str | None) -> Pool:
             (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(marks, np.uint8, offset=8))
         )
     pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10, _sha256(pixels))
+    if (found := _sha256(pixels)) != FASHION_SHA256:
+        raise BadInput(f"fashion-mnist: the pictures in {DEBIAN_FASHION} are not the published ones: install it anew")
+    pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10, found)
     return _with_official_test(pool, len(parts[0][1]))
 
 
@@ -165,6 +199,8 @@ TRAIN, TEST = {"split": "train"}, {"split": "test"}
 IMAGE_SETS: dict[str, ImageSet] = {
     "elpv": ImageSet("2,624 photos of solar cells: defect or not", 2, _elpv),
     "mnist-5k": ImageSet("5,000 handwritten digits", 10, _mnist_5k),
+    "digits-shift": ImageSet("MNIST-5k's digits, tested on scikit-learn's: a shift", 10, _digits_shift),
+    "textile": ImageSet("2,000 simulated pictures of fabric: nominal, local or global flaw", 3, _textile),
     "orl-faces": ImageSet("400 portraits of 40 people", 40, _orl),
     "fashion-mnist": ImageSet(
         "70,000 garments, official test (Debian's dataset-fashion-mnist, or torchvision)", 10, _fashion_mnist

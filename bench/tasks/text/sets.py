@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from itertools import chain
 
 import numpy as np
@@ -27,6 +29,8 @@ MISREAD = re.compile("[âã][\x80-\xbf]")
 """UTF-8 that was read as Latin-1 and then put into lower case: "Ã©", once "é", became "ã©"."""
 SENTIMENTS = ("negative", "neutral", "positive")
 NOT_SAID = re.compile(r"https?:\S*|@\w+|\brt\b|[\W_]", re.IGNORECASE)
+SUBJECT = re.compile(r"^Subject:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+REPLY_OR_LIST = re.compile(r"^(?:\s*(?:(?:re|fwd?|aw|sv)\s*(?:\[\d+\])?\s*:|\[[^\]]*\]))+", re.IGNORECASE)
 CATEGORIES = ("Ll", "Lo", "Lu", "Sm", "So")
 OF_EACH_CATEGORY = 500
 
@@ -154,6 +158,30 @@ def _of_reviews(name: str, texts: list[str], labels: list[str], classes: Sequenc
     return replace(pool, hold_out=5000, removed={**left_out, **pool.removed})
 
 
+def _spam_subjects() -> Pool:
+    """Subjects of e-mails, spam or not, without what else tells them: "Re:" and the "[name]" of a mailing list.
+
+    So all mails of one thread are one text, of which one is kept.
+    """
+    texts, labels = list[str](), list[str]()
+    for path in sorted(assets.fetch("spam-assassin").rglob("*.txt")):
+        head = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        subject = found[1] if (found := SUBJECT.search(head)) else ""
+        texts.append(tidy(REPLY_OR_LIST.sub("", tidy(_decoded(subject)))))
+        labels.append("spam" if path.parent.name.startswith("spam") else "ham")
+    written = [i for i, text in enumerate(texts) if text]
+    pool = _pool("spam-subjects", [texts[i] for i in written], [labels[i] for i in written], ("ham", "spam"))
+    return replace(pool, hold_out=1200, removed={"empty_removed": len(texts) - len(written), **pool.removed})
+
+
+def _decoded(subject: str) -> str:
+    """A subject as it is read: "=?iso-8859-1?q?caf=E9?=" is "café"; one that is damaged stays as it is."""
+    try:
+        return str(make_header(decode_header(subject)))
+    except (UnicodeError, LookupError, HeaderParseError):
+        return subject
+
+
 def _unicode_names() -> Pool:
     """Characters' names, to be classified by general category: no asset needed, for the smoke scale and tests.
 
@@ -217,5 +245,6 @@ TEXT_SETS: dict[str, TextSet] = {
     "tweets": TextSet("38,158 tweets: negative, neutral or positive", 3, _tweets),
     "clothing": TextSet("22,641 reviews of clothes: recommended or not", 2, _clothing),
     "clothing-departments": TextSet("22,628 reviews of clothes: of which department", 6, _departments),
+    "spam-subjects": TextSet("3,700 subjects of e-mails of 2002: spam or not (needs npm)", 2, _spam_subjects),
     "unicode-names": TextSet("2,500 names of Unicode characters by category; needs no asset", 5, _unicode_names),
 }  # fmt: skip
