@@ -58,9 +58,10 @@ def asset() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def few_formats_and_rounds() -> Iterator[None]:
-    """Figures as PNG and SVG, latencies of few rounds: a test of the third format or of more rounds asks for them."""
+    """Figures as coarse PNG alone, latencies of few rounds: a test of other formats or of more rounds asks for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.figures.canvas.FORMATS", ("png", "svg"))
+        patch.setattr("bench.report.figures.canvas.FORMATS", ("png",))
+        patch.setattr("bench.report.figures.canvas._DPI", 60)
         patch.setattr("bench.costs.time.MOST", 3)
         yield
 

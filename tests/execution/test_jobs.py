@@ -52,7 +52,10 @@ def run_alone(study, records):
 
 
 def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monkeypatch):
-    """SIGKILL to one of four: every run once, every search with its whole budget, and the figures of one process."""
+    """SIGKILL to one of four: every run once, and every search with its whole budget.
+
+    That the runs are those of one process is tested in `test_kills.py` and `test_workers.py`.
+    """
     folder = tmp_path / "learning-rate" / "smoke"
     records = Records(folder)
     command = [*QUICK, "run", "learning-rate", "--scale", "smoke", "--family", "images"]
@@ -80,9 +83,3 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monke
     assert [count["COMPLETE"] for count in ended] == [trials] * methods
 
     assert run_alone(study, records) == 0, "nothing is left to do"
-    alone = Records(tmp_path / "alone")
-    assert run_alone(study, alone) == sum(phases.values())
-    for record in alone.all():
-        same = records.read(record["run_id"])
-        assert all(same[key] == record[key] for key in ("metrics", "curve")), "whoever does a run, it is the same"
-        assert (same["tuning"] or {}).get("chosen") == (record["tuning"] or {}).get("chosen")

@@ -126,13 +126,8 @@ GONE = {
 
 
 @pytest.mark.parametrize("paths", GONE.values(), ids=GONE.keys())
-def test_what_some_records_lack_breaks_no_page(
-    paths: tuple[tuple[str, ...], ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_some_records_lack_breaks_no_page(paths: tuple[tuple[str, ...], ...], tmp_path: Path) -> None:
     """Older records have fewer fields."""
-    import bench.report.figures.canvas
-
-    monkeypatch.setattr(bench.report.figures.canvas, "FORMATS", ("png",))
     known = [record(case, seed) for case in (PROBE, FULL, LORAS[3]) for seed in (0, 1)]
     for number, one in enumerate(known):
         for path in paths if number % 2 else ():

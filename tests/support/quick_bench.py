@@ -14,6 +14,7 @@ import bench.report.figures.canvas
 COMMAND = [sys.executable, "-m", "tests.support.quick_bench"]
 bench.costs.time.MOST = 3
 bench.report.figures.canvas.FORMATS = ("png",)
+bench.report.figures.canvas._DPI = 60
 
 if __name__ == "__main__":
     from bench.cli import main
