@@ -4,7 +4,9 @@ Not a study: nothing is run. `make claims` answers from the records in results/.
 seeds (Student's, of the mean over tasks with Welch's degrees of freedom), in points of accuracy on test. They were
 written down before the records of placement, low-data and forgetting were whole, those on rank-sweep, learning-rate and
 costs after. After a review that had seen the records, three became laxer or stricter: "no worse" is refuted below minus
-the margin and not below 0, the margin of BitFit is the distance of its source, and LayerNorm tuning may be better.
+the margin and not below 0, the margin of BitFit is the distance of its source, and LayerNorm tuning may be better. The
+one on forgetting was CONFIRMED by what is drift under a frozen old head; it now asks for a head that is fitted again,
+and is undecided until that is measured.
 
 Three seeds decide little: they scatter by .7 to 3.9 points within a configuration, so that a margin of one point is
 reached only where differences happen to agree. Most answers at the laptop scale are, and should be, INCONCLUSIVE.
@@ -40,9 +42,12 @@ def fewest(group: Group) -> bool:
     return found is not None and int(found[1]) <= (100 if group.task == "mnist-5k" else 20)
 
 
-def retained(configuration: Configuration) -> Mapping[int, float]:
-    """By seed, accuracy on the old task under the head that was fitted to the untouched network."""
-    return configuration.retained
+def refitted(configuration: Configuration) -> Mapping[int, float]:
+    """By seed, accuracy on the old task under a head that is fitted again to the trained network: what it still knows.
+
+    Not under the head of the untouched network: what falls there is drift of the features, which forgets nothing.
+    """
+    return configuration.on_old_task("refitted")
 
 
 @dataclass(frozen=True)
@@ -230,12 +235,16 @@ CLAIMS = (
         "forgets-less",
         "LoRA forgets less of what the network knew than full fine-tuning.",
         "Biderman et al. 2024 (arXiv:2405.09673)",
-        "higher accuracy on HellaSwag, ARC and WinoGrande after training on code and mathematics (Llama 2 7B)",
-        f"accuracy on an old task after training on a new one, LoRA r=8 on q and v and on all layers: {GREATER}",
+        "higher accuracy on HellaSwag, ARC and WinoGrande after training on code and mathematics (Llama 2 7B); but "
+        "peft's method_comparison/MetaMathQA (commit 5d602fd, Llama 3.2 3B, one seed each) has the loss on Wikipedia "
+        "rise by .030 with full fine-tuning at 1e-5, by .050 (r=32), .059 and .111 (r=64, the latter rank-stabilised) "
+        "with LoRA on q and v, by .032 on the MLP (r=10)",
+        "accuracy on an old task under a head fitted again after training on a new one, LoRA r=8 on q and v and on all "
+        f"layers: {GREATER}",
         differences(
             beats,
-            Contrast("forgetting", Pick("LoRA", {"rank": 8, "at": ["q", "v"]}), FULL, score=retained),
-            Contrast("forgetting", Pick("LoRA", {"rank": 8, "at": list(ALL)}), FULL, score=retained),
+            Contrast("forgetting", Pick("LoRA", {"rank": 8, "at": ["q", "v"]}), FULL, score=refitted),
+            Contrast("forgetting", Pick("LoRA", {"rank": 8, "at": list(ALL)}), FULL, score=refitted),
         ),
     ),
     Claim(

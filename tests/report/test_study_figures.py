@@ -175,7 +175,7 @@ def test_intervals_of_learning_and_forgetting_stay_in_the_panel_beside_the_line_
         low, high = c.score.interval or (0.0, 0.0)
         assert ax.get_xlim()[0] <= low and high <= ax.get_xlim()[1]
     said = " ".join(text for text, _ in boxes(figure))
-    assert "beyond it" not in said and "left" not in said and "retained" in said
+    assert "beyond it" not in said and "left" not in said and "drift, not knowledge" in " ".join(said.split())
     assert "chance" in said.split("\n")[0] or "Chance (0.500) lies below the axis." in " ".join(said.split())
 
 

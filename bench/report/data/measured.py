@@ -109,14 +109,15 @@ class Configuration:
     @property
     def retained(self) -> dict[int, float]:
         """By seed, the old task's headline metric after training on the new one, under the untouched network's head."""
-        return self._of_old("retained")
+        return self.on_old_task("retained")
 
     @property
     def untouched(self) -> dict[int, float]:
         """By seed, the same of the untouched network."""
-        return self._of_old("untouched")
+        return self.on_old_task("untouched")
 
-    def _of_old(self, split: str) -> dict[int, float]:
+    def on_old_task(self, split: str) -> dict[int, float]:
+        """By seed, the old task's headline metric, as `bench.training.retention` names what was measured."""
         metric = str((self.runs[0].get("retained") or {}).get("metric"))
         found = {run["seed"]: (run["metrics"].get(split) or {}).get(metric) for run in self.runs}
         return {seed: float(value) for seed, value in found.items() if value is not None}

@@ -152,7 +152,7 @@ OF_STUDY = (
     StudyKind(
         "learning_vs_forgetting",
         forgetting.learning_vs_forgetting,
-        "What is learned of the new task, and what accuracy is retained on the old one.",
+        "What is learned of the new task, and how far the features drift from where the old task's head expects them.",
         forgetting.has_old_task,
         narrow=True,
     ),

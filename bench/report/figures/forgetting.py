@@ -1,4 +1,4 @@
-"""Learning against forgetting: the score on the new task, and the accuracy retained on an old one."""
+"""Learning against forgetting: the score on the new task, and on an old one under its old head."""
 
 from __future__ import annotations
 
@@ -45,15 +45,16 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
     columns = 1 if narrow else min(_COLUMNS, len(shown))
     rows = ceil(len(shown) / columns)
     size = (style.COLUMN, 2.6 * rows) if narrow else (6.6 if columns == 1 else 10.6, 3.9 * rows + 1.2)
-    canvas = Canvas(*size, "Accuracy learned on a new task, and retained on an old one", "")
+    canvas = Canvas(*size, "Accuracy on a new task, and on an old one under its old head", "")
     panels = canvas.figure.subplots(rows, columns, squeeze=False).flat
     for ax, group in zip(panels, shown, strict=False):
         _frame(ax, group)
     for ax in list(panels)[len(shown) :]:
         ax.set_axis_off()
     canvas.finish([
-        wording.seeds(shown[0]) + " Retained: accuracy on the old task's test part, under a linear head that was "
-        "fitted to the pretrained network only. Dotted line: the pretrained network. Nothing is chosen by it.",
+        wording.seeds(shown[0]) + " Upwards: accuracy on the old task's test part under a linear head that was "
+        "fitted to the pretrained network only. What falls is drift, not knowledge lost. Dotted: the pretrained "
+        "network. Nothing is chosen by it.",
         _cut(shown),
         *_notes(shown), wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",
     ])  # fmt: skip
@@ -63,7 +64,7 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
 
 
 def _old_task(c: Configuration) -> Estimate:
-    """The accuracy retained on it."""
+    """The accuracy on it under its old head."""
     return Estimate(tuple(c.retained.values()), *style.extent(str(c.runs[0]["retained"]["metric"])))
 
 
@@ -119,7 +120,7 @@ def _frame(ax: Axes, group: Group) -> None:
     ax.set_xlim(*across)
     ax.set_ylim(*up)
     ax.set_xlabel(f"{group.task}, learned: {axis.score_name(group)}", fontsize=style.pt(9))
-    ax.set_ylabel(f"{known[0].old_task}, retained: accuracy (test)", fontsize=style.pt(9))
+    ax.set_ylabel(f"{known[0].old_task}, old head: accuracy (test)", fontsize=style.pt(9))
     ax.set_title(group.subject, fontsize=style.pt(9.5), fontweight="bold", color="#222222")
     ax.tick_params(labelsize=style.pt(8.5))
 

@@ -33,7 +33,7 @@ def answer(groups: Sequence[Group]) -> list[str]:
 
 
 def in_brief(groups: Sequence[Group]) -> list[str]:
-    """A task in a sentence or two: what has the highest mean; then retained accuracy, or how much rank is enough."""
+    """A task in a sentence or two: what has the highest mean; then the old task, or how much rank is enough."""
     kept = differences.comparable(groups)
     named = zip(kept, headings(kept), strict=True)
     return [" ".join([f"{name}: {_leader(g)}", _retained(g) or _enough(g)]).rstrip() for g, name in named]
@@ -124,7 +124,7 @@ def _rest(found: Sequence[Comparison], *, than: str) -> Iterator[str]:
 
 
 def _retained(group: Group) -> str:
-    """Who retains more or less accuracy on an old task than full fine-tuning."""
+    """The old task under its old head: what falls is drift of the features, which forgets nothing by itself."""
     base = differences.full(group)
     if base is None or not base.retained or not base.untouched:
         return ""
@@ -132,10 +132,13 @@ def _retained(group: Group) -> str:
     found = [Comparison(c, differences.kept(c, base)) for c in others]
     after, before = (mean(values.values()) for values in (base.retained, base.untouched))
     more, less = _named(found, BETTER), _named(found, WORSE)
-    parts = [f"Retained accuracy on {base.old_task}: {before:.3f} before training, {after:.3f} after full fine-tuning."]
-    parts += [f"Significantly more is retained by {_some(more)}."] * bool(more)
-    parts += [f"Significantly less is retained by {_some(less)}."] * bool(less)
-    return " ".join([*parts, *_rest(found, than=" in retained accuracy")])
+    parts = [
+        f"{base.old_task} under the head of the untouched network, never fitted again: {before:.3f} before training, "
+        f"{after:.3f} after full fine-tuning. What falls is drift of the features, not what they still tell."
+    ]
+    parts += [f"Significantly less drift: {_some(more)}."] * bool(more)
+    parts += [f"Significantly more drift: {_some(less)}."] * bool(less)
+    return " ".join([*parts, *_rest(found, than=" in drift")])
 
 
 def _enough(group: Group) -> str:

@@ -32,12 +32,12 @@ def _known(group: Group) -> dict[str, Callable[[Configuration], str]]:
     if any(c.memory for c in group.configurations):
         found["peak memory"] = lambda c: style.size(c.memory) if c.memory else ""
     for old in dict.fromkeys(c.old_task for c in group.configurations if c.retained):
-        found[f"{old}: before → after"] = _retained
+        found[f"{old}, old head: before → after"] = _retained
     return found
 
 
 def _retained(of: Configuration) -> str:
-    """What the untouched network reached on the old task, and what the trained one does."""
+    """What the untouched network reached on the old task, and the trained one under the same head."""
     pair = (of.untouched.values(), of.retained.values())
     return " → ".join(f"{mean(values):.3f}" for values in pair) if all(pair) else ""
 
