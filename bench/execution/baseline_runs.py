@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from bench.errors import scrubbed
 from bench.records import PROTOCOL, Records, run_id
 from bench.records.environment import commit
+from bench.records.outcomes import encode
 from bench.study import Study
 from bench.study.recording import Record
 from bench.tasks import Baseline, Found, Task, description
@@ -47,6 +48,7 @@ def measure(
         },
         **{"training": {}, "seed": seed, "status": status, "reason": reason, "curve": [], "parameters": {}},
         **{"metrics": found.metrics, "tuning": found.tuning},
+        "outcomes": {part: encode(each) for part, each in found.outcomes.items()},
         "time": {"total": time.perf_counter() - start},
         "environment": environment("cpu"),
         "provenance": {

@@ -78,7 +78,7 @@ def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
     gc.collect()
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
-    outcome.metrics, outcome.time["total"] = {}, time.perf_counter() - start
+    outcome.metrics, outcome.outcomes, outcome.time["total"] = {}, {}, time.perf_counter() - start
     return outcome
 
 

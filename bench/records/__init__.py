@@ -1,6 +1,7 @@
 """The only truth: one JSON file a run, from which every table, figure and page is made. No torch.
 
 - store: writes and reads records. schema: what a record is, field by field.
+- outcomes: what became of every test sample, compressed, and metrics made from it again.
 - environment: where a run took place: processor, versions, commit.
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.errors import shown
+from bench.records.outcomes import decode
 
 PHASES = ("tune", "final", "default", "reference", "costs")
 """Trials; runs with what was chosen; the same with the untuned values. A reference is a baseline without a network:
@@ -139,6 +140,17 @@ def run_name(value: Any, where: str) -> str | None:
     return None if named else f"{where} {shown(value, 60)} is not 16 hex digits"
 
 
+def encoded(value: Any, where: str) -> str | None:
+    """What became of samples, as `bench.records.outcomes` writes it."""
+    if not isinstance(value, dict):
+        return f"{where!r} is no table"
+    try:
+        decode(value)
+    except ValueError as error:
+        return f"{where!r} {error}"
+    return None
+
+
 COUNT, AMOUNT, SCORES = whole(), number(low=0), table(each=number())
 BYTES = whole(-(2**53))  # what is extended in a straight line may lie below 0
 SETTINGS = table({"lr": AMOUNT})
@@ -202,6 +214,7 @@ RECORD = table(
         "seed": whole(-(2**63), 2**63 - 1),
         **{"status": one_of(*STATUSES), "reason": text},
         "metrics": table(each=SCORES, nulls=False),
+        "outcomes": table(each=encoded, nulls=False),
         "curve": listed(EPOCH),
         "best_epoch": COUNT,
         "parameters": table(each=COUNT, needed=("backbone", "head"), empty=True),

@@ -1,6 +1,7 @@
 """Statistics on scores: pure functions; whatever draws is given a generator.
 
 - intervals: of a mean over seeds, of an aggregate over tasks. paired: differences of two methods on the same seeds.
+- samples, average_precision: metrics from what became of single samples and pictures.
 - aggregate: over runs and tasks (interquartile mean, optimality gap, …). fronts: score against cost.
 """
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.spec import parse
-from bench.tasks.contract import Baseline, Data, Example, Found, Searched, Shows, Split, Task, description
+from bench.tasks.contract import Baseline, Data, Example, Found, PerSample, Searched, Shows, Split, Task, description
 from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.detection.task import Detection
@@ -59,6 +59,7 @@ __all__ = [
     "Data",
     "Example",
     "Found",
+    "PerSample",
     "Shows",
     "Split",
     "Task",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import BadInput
+from bench.records.outcomes import Outcomes
 from bench.spec import Spec
 from bench.tasks.baselines.majority import MajorityClass
 from bench.tasks.contract import Baseline, on_cpu
 from bench.tasks.data_summary import Understood, of_pool
-from bench.tasks.metrics import classification_metrics
+from bench.tasks.metrics import classification_metrics, classification_outcomes
 from bench.tasks.pools import Pool, split
 
 
@@ -84,6 +86,10 @@ class Classification(Spec):
     def metrics(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, float]:
         """As `classification_metrics`."""
         return classification_metrics(torch.cat(list(outputs)), torch.cat(list(targets)))
+
+    def outcomes(self, outputs: Sequence[Tensor], targets: Sequence[Tensor], ids: np.ndarray) -> Outcomes:
+        """As `classification_outcomes`."""
+        return classification_outcomes(torch.cat(list(outputs)), torch.cat(list(targets)), ids)
 
 
 def check_sizes(task: Any) -> None:

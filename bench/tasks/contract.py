@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from bench.records.outcomes import Outcomes
 from bench.space import Space
 
 
@@ -18,9 +20,12 @@ class Split(Protocol):
     `views` is the number of fixed versions of each sample that training draws from (1: as it is; 2: flipped too).
     Where they are few, what a frozen network makes of them can be computed once; where a view is a random crop or
     scale, its number is the seed.
+    `ids` tell samples apart, (n) int64: the place of each in the whole set, whatever the seed. Where several rows are
+    one sample (windows of a text), they have the same.
     """
 
     views: int
+    ids: np.ndarray
 
     def __len__(self) -> int: ...
 
@@ -57,6 +62,20 @@ class Data:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
+class PerSample(Protocol):
+    """A task that tells what became of every sample. One that does not has no such entry in its records."""
+
+    def outcomes(self, outputs: Sequence[Any], targets: Sequence[Any], ids: np.ndarray) -> Outcomes:
+        """What became of every sample of the split that `metrics` is given.
+
+        Args:
+            outputs, targets: as for `metrics`.
+            ids: of the split's rows, in the order of the batches.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Found:
     """What a baseline reached.
@@ -65,11 +84,27 @@ class Found:
         metrics: of validation and test.
         tuning: how it was tuned (a record's `tuning`).
         provenance: what else is known of the data (stands in a record's `provenance`).
+        outcomes: what became of every sample, of validation and test.
     """
 
     metrics: dict[str, dict[str, float]]
     tuning: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    outcomes: dict[str, Outcomes] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        task: Any,
+        made: Mapping[str, tuple[Tensor, np.ndarray, np.ndarray]],
+        tuning: dict[str, Any],
+        provenance: dict[str, Any] | None = None,
+    ) -> Found:
+        """From logits (n, classes), classes (n) and ids (n) of each part: the task's own metrics and outcomes."""
+        batches = {part: ([logits], [torch.from_numpy(labels)]) for part, (logits, labels, _) in made.items()}
+        metrics = {part: task.metrics(*both) for part, both in batches.items()}
+        told = batches if isinstance(task, PerSample) else ()
+        outcomes = {part: task.outcomes(*batches[part], made[part][2]) for part in told}
+        return Found(metrics, tuning, provenance or {}, outcomes)
 
 
 class Baseline(Protocol):

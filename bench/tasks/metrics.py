@@ -8,6 +8,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.records.outcomes import Outcomes, collected
+
 
 def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     """Top-1 accuracy, macro F1, cross-entropy and expected calibration error (15 bins; arXiv:1706.04599, eq. 3).
@@ -25,6 +27,24 @@ def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]
         "loss": F.cross_entropy(outputs, targets).item(),
         "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
     }
+
+
+def classification_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -> Outcomes:
+    """Predicted class and -log p of the true one, of every sample.
+
+    Args:
+        outputs: logits (N, classes).
+        targets: class indices (N).
+        ids: of the samples (N).
+    """
+    losses = F.cross_entropy(outputs.float(), targets, reduction="none")
+    columns = {"label": targets, "predicted": outputs.float().argmax(1), "nll": losses}
+    return collected("classes", ids, {name: column.numpy() for name, column in columns.items()})
+
+
+def regression_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -> Outcomes:
+    """Predicted and true number of every sample, (N)."""
+    return collected("numbers", ids, {"target": targets.numpy(), "predicted": outputs.numpy()})
 
 
 def regression_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:

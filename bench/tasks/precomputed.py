@@ -23,7 +23,7 @@ class Precomputed:
     """
 
     def __init__(self, split: Split, run: Callable[[Any], Tensor]) -> None:
-        self.split, self.run, self.views = split, run, split.views
+        self.split, self.run, self.views, self.ids = split, run, split.views, split.ids
         self.there = torch.zeros(split.views * len(split), dtype=torch.bool)
         self.kept: Tensor | None = None
 

@@ -16,7 +16,8 @@ from bench.costs.memory import Allocated
 from bench.costs.time import Clock
 from bench.models import Backbone, count
 from bench.models.prefix import FrozenPrefix, frozen_prefix
-from bench.tasks import Data, Example, Shows, Split
+from bench.records.outcomes import encode
+from bench.tasks import Data, Example, PerSample, Shows, Split
 from bench.tasks.precomputed import Precomputed
 from bench.training import inference
 from bench.training.recipe import schedule, set_mode
@@ -37,6 +38,7 @@ class Outcome:
         energy: of "train" and "eval", where the device reports it.
         inference: of a tested run: `bench.training.inference.latencies`.
         checkpoint: bytes of what must be stored: `bench.training.inference.stored`.
+        outcomes: what became of every sample of "test" and, at the epoch that was kept, of "val", encoded.
     """
 
     status: str = "ok"
@@ -56,6 +58,7 @@ class Outcome:
     checkpoint: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    outcomes: dict[str, Any] = field(default_factory=dict)
 
 
 class Diverged(RuntimeError):
@@ -149,6 +152,8 @@ class Loop:
         self.device = self.step.device
         self.splits: dict[str, Split] = {"train": data.train, "val": data.val, "test": data.test}
         self.order = torch.Generator().manual_seed(run.seed)
+        self.made: dict[str, tuple[list[Any], list[Any]]] = {}
+        """Outputs and targets, batch by batch, of the last evaluation of a split; of "val" at the best epoch."""
         self.first_loss = math.nan
         self.seen = 0
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
@@ -171,7 +176,7 @@ class Loop:
             Diverged: the training loss is not finite or exploded.
             Pruned: `on_epoch` says so.
         """
-        best, kept, waited = (-math.inf, -math.inf), self.weights(), 0
+        best, kept, made, waited = (-math.inf, -math.inf), self.weights(), dict(self.made), 0
         for epoch in range(1, self.run.training.epochs + 1):
             with self.allocated.during("train"), self.energy.during("train"):
                 loss = self.epoch(epoch)
@@ -185,10 +190,11 @@ class Loop:
             stop = on_epoch(epoch, scores)
             score = (scores[self.run.task.metric], -scores["loss"])
             if score > best:
-                best, kept, waited = score, self.weights(), 0
+                best, kept, made, waited = score, self.weights(), dict(self.made), 0
                 self.outcome.best_epoch = epoch
             else:
                 waited += 1
+            self.made = dict(made)
             if stop and epoch < self.run.training.epochs:
                 raise Pruned(stop)
             if self.run.training.patience and waited >= self.run.training.patience:
@@ -202,6 +208,14 @@ class Loop:
             found.metrics["val"] = found.curve[(found.best_epoch or len(found.curve)) - 1]["val"]
             if self.run.test and found.status == "ok":
                 found.metrics["test"] = self.evaluate("test")
+            found.outcomes = self.outcomes()
+
+    def outcomes(self) -> dict[str, Any]:
+        """What became of every sample of the evaluations that are kept, as a record has it."""
+        task = self.run.task
+        if not isinstance(task, PerSample):
+            return {}
+        return {name: encode(task.outcomes(*made, self.splits[name].ids)) for name, made in self.made.items()}
 
     def epoch(self, epoch: int) -> float:
         """One pass over the training part, or its `epoch_steps`. Returns the mean loss."""
@@ -253,7 +267,7 @@ class Loop:
             with self.step.autocast():
                 found = self.network(self.to_device(split.inputs(index)))
                 outputs.append(task.keep(found, self.to_device(targets[-1])))
-        scores = task.metrics(outputs, targets)
+        scores, self.made[name] = task.metrics(outputs, targets), (outputs, targets)
         if name == "test" and isinstance(task, Shows):
             self.outcome.examples = task.examples(outputs, targets)
         self.outcome.time["eval"] += time.perf_counter() - start

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.records import Records
+from bench.records.outcomes import collected, encode
 from bench.report import redraw
 from bench.report.claims import Evidence, judged, load
 from bench.report.compare import compared
@@ -32,6 +34,8 @@ ODD: tuple[Any, ...] = (
     [], [None], [[]], {}, {"a": 1}, {"": {}}, [1e9], "x" * 3_000,
 )  # fmt: skip
 GONE = object()
+NINE = np.arange(9)
+OUTCOMES = {"test": encode(collected("classes", NINE, {"label": NINE % 2, "predicted": NINE % 3, "nll": NINE / 9}))}
 
 
 def sample(folder: Path, number: int) -> list[dict[str, Any]]:
@@ -42,6 +46,7 @@ def sample(folder: Path, number: int) -> list[dict[str, Any]]:
     by_phase: dict[str, list[dict[str, Any]]] = {}
     for record in alike:
         record["examples"] = record.get("examples", [])[:1]
+        record.setdefault("outcomes", OUTCOMES)
         for one in record["examples"]:
             one["found"] = one["found"][:2]
         by_phase.setdefault(record["phase"], []).append(record)

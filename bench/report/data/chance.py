@@ -48,7 +48,7 @@ def of_one_class(group: Group, configuration: Configuration) -> list[int]:
     for run in configuration.runs:
         scores = (run.get("metrics") or {}).get("test") or {}
         right, macro = scores.get("top1"), scores.get("macro_f1")
-        if number and number > 1 and isinstance(right, float | int) and isinstance(macro, float | int):
+        if number and number > 1 and isinstance(right, float | int) and isinstance(macro, float | int) and right >= 0:
             found += [int(run["seed"])] * (macro * number <= 2 * right / (1 + right) + NEARLY)
     return found
 

@@ -42,9 +42,9 @@ class MajorityClass(Spec):
         train, *rest = split(pool, train=task.train, val=task.val, test=task.test, seed=seed)
         counts = torch.from_numpy(np.bincount(pool.labels[train], minlength=task.classes)).double()
         constant = torch.where(counts > 0, (counts / counts.sum()).log(), NEVER).float()
-        found = {
-            part: task.metrics([constant.expand(len(rows), -1)], [torch.from_numpy(pool.labels[rows])])
+        made = {
+            part: (constant.expand(len(rows), -1), pool.labels[rows], rows)
             for part, rows in zip(("val", "test"), rest, strict=True)
         }
         most = np.bincount(pool.labels[rest[1]]).max() / len(rest[1])
-        return Found(found, {}, {"classes": int(task.classes), "majority": float(most)})
+        return Found.of(task, made, {}, {"classes": int(task.classes), "majority": float(most)})

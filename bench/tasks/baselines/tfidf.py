@@ -60,7 +60,7 @@ class TfidfLogistic(Spec):
         words.fit(_texts(pool, parts[0]))
         (x, y), *rest = ((words.transform(_texts(pool, rows)), pool.labels[rows]) for rows in parts)
         tried = [LogisticRegression(C=strength, max_iter=1000).fit(x, y) for strength in STRENGTHS]
-        scores = [_scores(task, model, *rest[0]) for model in tried]
+        scores = [task.metrics([_logits(task, model, rest[0][0])], [torch.from_numpy(rest[0][1])]) for model in tried]
         best = max(range(len(tried)), key=lambda i: (scores[i][task.metric], -scores[i]["loss"]))
         tuning = {
             "candidates": [
@@ -73,7 +73,11 @@ class TfidfLogistic(Spec):
             "shared_from": None,
             "edge": best in (0, len(STRENGTHS) - 1),
         }
-        return Found({"val": scores[best], "test": _scores(task, tried[best], *rest[1])}, tuning)
+        made = {
+            part: (_logits(task, tried[best], x), y, rows)
+            for part, (x, y), rows in zip(("val", "test"), rest, parts[1:], strict=True)
+        }
+        return Found.of(task, made, tuning)
 
     def _split(self, task: Any, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pool = task.pool()
@@ -91,9 +95,8 @@ def _texts(pool: Pool, rows: np.ndarray) -> list[str]:
     return [text if isinstance(text, str) else " ".join(text) for text in found]
 
 
-def _scores(task: Any, model: LogisticRegression, x: Any, y: np.ndarray) -> dict[str, float]:
-    """The task's own metrics."""
-    logits = torch.full((len(y), task.classes), NEVER)  # a class that the training texts lack
+def _logits(task: Any, model: LogisticRegression, x: Any) -> torch.Tensor:
+    """Log-probabilities of all classes, (N, classes)."""
+    logits = torch.full((x.shape[0], task.classes), NEVER)  # a class that the training texts lack
     logits[:, torch.from_numpy(model.classes_)] = torch.from_numpy(model.predict_log_proba(x)).float()
-    metrics: dict[str, float] = task.metrics([logits], [torch.from_numpy(y)])
-    return metrics
+    return logits

@@ -92,6 +92,7 @@ class BoxSplit:
     ) -> None:  # fmt: skip
         self.pixels, self.size, self.mirrored, self.views = pixels, size, mirrored, EVERY_VIEW if augment else 1
         self.truths = [truth.inside(size) for truth in truths]
+        self.ids = np.array([truth.number for truth in truths], np.int64)
         self.extents = np.array([fitted(truth.width, truth.height, size) for truth in truths], float)
         self.scale = 1 / (255 * torch.tensor(std)).view(1, 3, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1)

@@ -11,6 +11,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from bench.records.outcomes import Outcomes, collected
+from bench.stats.average_precision import THRESHOLDS
 from bench.tasks.detection.boxes import Truth
 
 
@@ -59,6 +61,33 @@ def box_ap(detections: Sequence[Detections], truths: Sequence[Truth], classes: i
         "box_ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large" and "ar100" in 0..1; what has no box to be found
         is not defined and left out.
     """
+    evaluation = _evaluated(detections, truths, classes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+        evaluation.summarize()
+    values = {name: float(evaluation.stats[place]) for name, place in STATISTICS.items()}
+    return {name: value for name, value in values.items() if value != -1}
+
+
+def box_outcomes(detections: Sequence[Detections], truths: Sequence[Truth], classes: int, ids: np.ndarray) -> Outcomes:
+    """What COCO's evaluation matched, of pictures `ids`, over boxes of all sizes: see `bench.records.outcomes`."""
+    evaluation, n = _evaluated(detections, truths, classes), len(truths)
+    objects, rows = np.zeros((n, classes), np.int64), []
+    for at, one in enumerate(evaluation.evalImgs):  # by class, then by range of areas (the first is all), then picture
+        label, beyond = divmod(at, n * len(evaluation.params.areaRng))
+        if beyond < n and one is not None:
+            objects[beyond, label] = int((np.asarray(one["gtIgnore"]) == 0).sum())
+            flags = zip(one["dtScores"], one["dtMatches"].T > 0, one["dtIgnore"].T.astype(bool), strict=True)
+            rows += [(beyond, label, *each) for each in flags]
+    order = np.argsort([-row[2] for row in rows], kind="stable")  # as COCOeval sorts, where scores are equal too
+    names, none = ("picture", "label", "score", "matched", "ignored"), np.zeros((0, len(THRESHOLDS)), bool)
+    found = {name: np.array([rows[i][at] for i in order]) for at, name in enumerate(names)}
+    if not rows:
+        found = {**{name: np.zeros(0, np.int64) for name in names[:3]}, "matched": none, "ignored": none}
+    return collected("boxes", ids, {"objects": objects, **found})
+
+
+def _evaluated(detections: Sequence[Detections], truths: Sequence[Truth], classes: int) -> COCOeval:
     pictures = range(1, len(truths) + 1)
     true = [
         {**_row(picture, box, label), "area": float(area), "iscrowd": int(crowd)}
@@ -73,10 +102,7 @@ def box_ap(detections: Sequence[Detections], truths: Sequence[Truth], classes: i
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(_coco(pictures, classes, true), _coco(pictures, classes, found), "bbox")
         evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    values = {name: float(evaluation.stats[place]) for name, place in STATISTICS.items()}
-    return {name: value for name, value in values.items() if value != -1}
+    return evaluation
 
 
 def _row(picture: int, box: Sequence[Any], label: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.errors import BadInput, unknown
 from bench.models.backbone import Maps
+from bench.records.outcomes import Outcomes
 from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
 from bench.tasks.classification import check_sizes
@@ -22,7 +23,7 @@ from bench.tasks.detection.box_pools import Source, understood
 from bench.tasks.detection.boxes import Boxes, BoxSplit
 from bench.tasks.detection.detectors import Answers, Detector, check_detector, detector_head
 from bench.tasks.detection.examples import example
-from bench.tasks.detection.metrics import Detections, box_ap, on_picture
+from bench.tasks.detection.metrics import Detections, box_ap, box_outcomes, on_picture
 from bench.tasks.detection.pixels import pixels
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.pools import Pool, split
@@ -157,6 +158,11 @@ class BoxTask(Spec):
         truths = [truth for boxes in targets for truth in boxes.truths]
         loss = sum(kept.loss * len(kept.found) for kept in outputs) / max(1, len(found))
         return {**box_ap(found, truths, self.classes), "loss": loss}
+
+    def outcomes(self, outputs: Sequence[Kept], targets: Sequence[Boxes], ids: np.ndarray) -> Outcomes:
+        """As `box_outcomes`."""
+        found = [each for kept in outputs for each in kept.found]
+        return box_outcomes(found, [truth for boxes in targets for truth in boxes.truths], self.classes, ids)
 
     def examples(self, outputs: Sequence[Kept], targets: Sequence[Boxes]) -> list[Example]:
         """Pictures with boxes, spread over the split: the first, the last and one between."""

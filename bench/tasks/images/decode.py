@@ -17,7 +17,7 @@ TOO_MANY = 0.1
 """Share of unreadable pictures from which a set is refused."""
 
 
-def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pictures at `indices` as bytes: shorter side resized to `size` (bicubic, antialiased), centre cropped.
 
     Args:
@@ -26,7 +26,8 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
         size: side of the square, in pixels.
 
     Returns:
-        pixels (n, 3, size, size) uint8 and labels (n,) int64, without the pictures that cannot be read.
+        pixels (n, 3, size, size) uint8, labels (n,) int64 and which they are of `indices` (n,), without the pictures
+        that cannot be read.
 
     Raises:
         BadInput: more than a tenth of them cannot be read.
@@ -41,7 +42,7 @@ def decoded(pool: Pool, indices: np.ndarray, size: int) -> tuple[np.ndarray, np.
     if bad:
         named = ", ".join(bad[:3]) + (", …" if len(bad) > 3 else "")
         say_once(f"{pool.name}: skipped {len(bad)} of {len(indices)} pictures that cannot be read: {named}")
-    return pixels, pool.labels[indices][kept]
+    return pixels, pool.labels[indices][kept], indices[kept]
 
 
 def cache_name(pool: Pool, indices: np.ndarray, size: int, recipe: str) -> str:

@@ -54,12 +54,16 @@ class ImageSplit:
     Args:
         pixels: (N, 3, size, size), uint8.
         labels: (N), int64.
+        ids: (N) of the pictures in their pool.
         mean, std: per channel, for values in 0..1.
         views: 1, or 2 where view 1 is the picture mirrored left to right.
     """
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray, *, mean: Any, std: Any, views: int) -> None:
+    def __init__(
+        self, pixels: np.ndarray, labels: np.ndarray, ids: np.ndarray, *, mean: Any, std: Any, views: int
+    ) -> None:
         self.pixels, self.labels, self.views = torch.from_numpy(pixels), torch.from_numpy(labels), views
+        self.ids = ids
         self.scale = 1 / (255 * torch.tensor(std)).view(1, 3, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1)
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.errors import unknown
+from bench.records.outcomes import Outcomes
 from bench.tasks.contract import Baseline
-from bench.tasks.metrics import classification_metrics, regression_metrics
+from bench.tasks.metrics import classification_metrics, regression_metrics, regression_outcomes
 from bench.tasks.pools import Pool
 from bench.tasks.text.glue_sets import GLUE, load, plain
 from bench.tasks.text.task import TextTask
@@ -113,3 +115,9 @@ class Glue(TextTask):
             # Undefined where all guesses are of one class: scikit-learn has 0 then, as is the convention.
             scores["matthews"] = float(matthews_corrcoef(given.numpy(), guessed))
         return scores
+
+    def outcomes(self, outputs: Sequence[Tensor], targets: Sequence[Tensor], ids: np.ndarray) -> Outcomes:
+        """As `classification_outcomes` or `regression_outcomes`."""
+        if self.classes > 1:
+            return super().outcomes(outputs, targets, ids)
+        return regression_outcomes(torch.cat(list(outputs)).squeeze(1), torch.cat(list(targets)), ids)

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInput
+from bench.records.outcomes import Outcomes, collected
 from bench.spec import Spec, check_numbers
 from bench.tasks.classification import check_sizes
 from bench.tasks.contract import Baseline, Data, on_cpu
 from bench.tasks.data_summary import Understood, notes_of, sizes_of
 from bench.tasks.pools import Pool, hold_out, split
-from bench.tasks.text.squad_metrics import answer_scores, answers
+from bench.tasks.text.squad_metrics import answer_scores, answers, window_losses
 from bench.tasks.text.squad_read import HUB, Source, load
 from bench.tasks.text.squad_windows import Spans, SpanSplit, windowed
 
@@ -133,14 +134,8 @@ class Squad(Spec):
             targets: first and last tokens; windows where they are not known do not count.
             smoothing: ε of arXiv:1512.00567.
         """
-        padding = torch.arange(outputs.shape[1], device=outputs.device) >= targets.length[:, None]
-        logs = outputs.float().masked_fill(padding[:, :, None], -torch.inf).log_softmax(1)
-        losses = -logs.gather(1, targets.span.clamp(min=0)[:, None, :]).squeeze(1)
-        if smoothing:
-            spread = -logs.masked_fill(padding[:, :, None], 0.0).sum(1) / targets.length[:, None]
-            losses = (1 - smoothing) * losses + smoothing * spread
-        known = targets.span[:, :1] >= 0
-        return (losses * known).sum() / (2 * known.sum()).clamp(min=1)
+        known = targets.span[:, 0] >= 0
+        return (window_losses(outputs, targets, smoothing) * known).sum() / known.sum().clamp(min=1)
 
     def keep(self, outputs: Tensor, targets: Spans) -> Tensor:
         """The logits."""
@@ -155,19 +150,34 @@ class Squad(Spec):
         known = [int((spans.span[:, 0] >= 0).sum()) for spans in targets]
         losses = (self.loss(made, given).item() * n for made, given, n in zip(outputs, targets, known, strict=True))
         loss = sum(losses) / max(1, sum(known))
-        source = targets[0].windows.source
-        found = {
-            number: answer_scores(
-                text, [answer.text for answer in source.questions[number].answers], unanswerable=source.unanswerable
-            )
-            for number, text in answers(outputs, targets, longest=self.longest_answer).items()
-        }
+        source, found = targets[0].windows.source, self._scored(outputs, targets)
         scores = {"f1": fmean(f1 for _, f1 in found.values()), "exact_match": fmean(em for em, _ in found.values())}
         if source.unanswerable:
             for name, there in (("has_answer_f1", True), ("no_answer_f1", False)):
                 those = [f1 for i, (_, f1) in found.items() if bool(source.questions[i].answers) == there]
                 scores |= {name: fmean(those)} if those else {}
         return scores | {"loss": loss}
+
+    def outcomes(self, outputs: Sequence[Tensor], targets: Sequence[Spans], ids: np.ndarray) -> Outcomes:
+        """Exact match, F1 and the loss of every question; of the loss the mean over its windows."""
+        found = self._scored(outputs, targets)
+        questions, rows = np.unique(ids, return_inverse=True)
+        known = np.concatenate([(spans.span[:, 0] >= 0).numpy() for spans in targets])
+        losses = torch.cat([window_losses(made, given) for made, given in zip(outputs, targets, strict=True)]).numpy()
+        windows, total = np.bincount(rows, known), np.bincount(rows, losses * known)
+        scores = np.array([found[int(number)] for number in questions])
+        columns = {"exact": scores[:, 0] > 0, "f1": scores[:, 1], "nll": total / np.maximum(windows, 1)}
+        return collected("answers", questions, columns | {"windows": windows})
+
+    def _scored(self, outputs: Sequence[Tensor], targets: Sequence[Spans]) -> dict[int, tuple[float, float]]:
+        """Exact match and F1 of every question, by its number."""
+        source = targets[0].windows.source
+        return {
+            number: answer_scores(
+                text, [answer.text for answer in source.questions[number].answers], unanswerable=source.unanswerable
+            )
+            for number, text in answers(outputs, targets, longest=self.longest_answer).items()
+        }
 
     def _split(self, source: Source, *, seed: int) -> Parts:
         if self.test is not None and self.test > (there := len(hold_out(source.pool)[1])):

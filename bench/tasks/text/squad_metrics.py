@@ -47,6 +47,23 @@ def _f1(made: list[str], given: list[str], unanswerable: bool) -> float:
     return 2 * same / (len(made) + len(given))  # 2PR / (P + R)
 
 
+def window_losses(outputs: Tensor, targets: Spans, smoothing: float = 0.0) -> Tensor:
+    """The mean of the cross-entropies of start and end over each window's own tokens, (N).
+
+    Args:
+        outputs: logits (N, L, 2); L may be longer than any window.
+        targets: first and last tokens; where they are not known, what comes out means nothing.
+        smoothing: ε of arXiv:1512.00567.
+    """
+    padding = torch.arange(outputs.shape[1], device=outputs.device) >= targets.length[:, None]
+    logs = outputs.float().masked_fill(padding[:, :, None], -torch.inf).log_softmax(1)
+    losses = -logs.gather(1, targets.span.clamp(min=0)[:, None, :]).squeeze(1)
+    if smoothing:
+        spread = -logs.masked_fill(padding[:, :, None], 0.0).sum(1) / targets.length[:, None]
+        losses = (1 - smoothing) * losses + smoothing * spread
+    return losses.mean(1)
+
+
 def best_spans(outputs: Tensor, bounds: Tensor, *, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     """The span of each window whose start and end logits sum highest.
 

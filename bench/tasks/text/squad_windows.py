@@ -102,6 +102,7 @@ class SpanSplit:
     def __init__(self, windows: Windows, rows: np.ndarray, tokenizer: Any) -> None:
         self.windows = windows
         self.text = TextSplit(windows.tokens, rows, np.arange(len(windows.question)), tokenizer)
+        self.ids = windows.question[self.text.rows]
 
     def __len__(self) -> int:
         return len(self.text)

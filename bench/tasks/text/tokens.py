@@ -137,6 +137,7 @@ class TextSplit:
         lengths = tokens.starts[rows + 1] - tokens.starts[rows]
         order = np.argsort(lengths, kind="stable")
         self.tokens, self.rows, self.tokenizer = tokens, rows[order], tokenizer
+        self.ids = self.rows
         self.lengths, self.labels = torch.from_numpy(lengths[order]), torch.from_numpy(labels[self.rows])
 
     def __len__(self) -> int:

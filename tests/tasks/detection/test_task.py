@@ -73,6 +73,9 @@ def test_finding_what_is_there_is_perfect_in_the_pictures_own_pixels(task):
     assert scores["loss"] == pytest.approx((2 * 2 + 1 * 1) / 3), "a mean over pictures"
     shifted = task.metrics(*evaluated(task, split, by=2.0))
     assert shifted["box_ap"] < 0.9
+    outcomes = task.outcomes(*evaluated(task, split, by=2.0), split.ids)
+    assert outcomes.score("box_ap") == pytest.approx(shifted["box_ap"], abs=1e-12)
+    assert outcomes.ids.tolist() == sorted(truth.number for boxes in targets for truth in boxes.truths)
     assert task.metrics(*evaluated(task, split, by=500.0))["box_ap"] == 0.0
 
 

@@ -102,6 +102,13 @@ def test_a_perfect_predictor_is_perfect_and_a_shifted_one_is_not(tmp_path, input
         assert found["f1"] == found["exact_match"] == 1 and found["loss"] < 1e-3
         assert task.metrics(*perfect(split, shift=1))["exact_match"] < 0.5
     assert ("no_answer_f1" in found) == impossible
+    outcomes = task.outcomes(*perfect(data.test, shift=1), data.test.ids)
+    shifted = task.metrics(*perfect(data.test, shift=1))
+    assert [outcomes.score(name) for name in ("f1", "exact_match")] == pytest.approx(
+        [shifted[name] for name in ("f1", "exact_match")]
+    )
+    assert outcomes.score("loss") == pytest.approx(shifted["loss"], rel=2**-11)
+    assert outcomes.ids.tolist() == sorted(set(data.test.ids)) and sum(outcomes["windows"]) == len(data.test)
     # Windows of one question lie in several batches, and in any order.
     outputs, targets = perfect(data.train)
     assert task.metrics(outputs[::-1], targets[::-1]) == pytest.approx(task.metrics(outputs, targets))
