@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from bench.costs import published
+from bench.costs.published import MEASURED, figures
+
+FIGURES = figures()
+
+
+def test_there_are_enough_and_of_many_kinds() -> None:
+    measured = Counter(figure.measured for figure in FIGURES)
+    assert len(FIGURES) >= 28
+    assert measured["allocated"] >= 12
+    assert set(measured) == set(MEASURED)
+    assert len({figure.source.repository for figure in FIGURES}) >= 8
+    methods = {re.split(r"\W", figure.settings["method"])[0] for figure in FIGURES}
+    assert methods >= {"FullFineTuning", "LoRA", "LayerNormTuning"}
+    assert {figure.settings["base"].split()[0] for figure in FIGURES} >= {"fp32", "bf16", "nf4"}
+    assert {figure.settings["loss"].split()[0] for figure in FIGURES} >= {"classes", "boxes", "float32", "shifted"}
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.id)
+def test_the_value_stands_in_the_line_that_is_quoted(figure: published.Figure) -> None:
+    number = figure.said.split()[0].replace(",", "")
+    told = str(figure.bytes) if figure.said.endswith("GiB") and str(figure.bytes) in figure.line else number
+    average = re.search(r"avg\": ([\d.]+)", figure.line)
+    assert told in figure.line or (average and round(float(average[1])) - figure.bytes in (0, 1))
+
+
+def test_what_is_unknown_says_when_that_was_noticed() -> None:
+    marked = {figure.settings["marked"] for figure in FIGURES if figure.unknown}
+    assert marked <= {"before", "after"}
+
+
+@pytest.mark.parametrize("wrong", [{"measured": "felt"}, {"unit": "GBit"}, {"colour": "red"}, {"size": 224}])
+def test_a_row_that_is_not_as_the_head_says_is_refused(wrong: dict[str, object]) -> None:
+    source = dict.fromkeys(published.Source.__dataclass_fields__, "")
+    row = dict.fromkeys(published.NEEDED, "x") | {"id": "a", "measured": "allocated", "value": 1, "unit": "GB"}
+    good = row | {"line": "1 GB", "length": 8}
+    assert published._of({**source, "common": {}, "figure": [good]})[0].bytes == 10**9
+    with pytest.raises(ValueError, match=r"published\.toml, a"):
+        published._of({**source, "common": {}, "figure": [good | wrong]})
