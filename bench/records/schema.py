@@ -160,7 +160,10 @@ FORECAST = table(
     | {"precision": text, "device": text}
     | {"breakdown": table(each=BYTES), "phases": table(each=BYTES)}
 )
-EPOCH = table({"epoch": COUNT, "val": SCORES, "train_loss": number(), "lr": number()}, needed=("epoch",))
+EPOCH = table(
+    {"epoch": COUNT, "val": SCORES, "train_loss": number(), "lr": number(), "steps": COUNT, "seconds": AMOUNT},
+    needed=("epoch",),
+)
 SPACE = either(
     table({"low": number(), "high": number(), "log": flag}, needed=("low", "high")),
     table({"choices": listed(plain, 1)}, needed=("choices",)),

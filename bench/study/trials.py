@@ -235,10 +235,12 @@ class Trials:
         return [("final", run) for run in finals] + [("default", run) for run in untuned if run not in finals]
 
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
-        """A cell's reported runs with certain values."""
-        method, training = configured(cell.method, self.study.training, params)
-        old = self.study.retained
-        return [Run(cell.task, cell.model, method, training, seed, retained=old) for seed in self.study.seeds]
+        """A cell's reported runs with certain values; inference is timed with the first seed."""
+        (method, training), old = configured(cell.method, self.study.training, params), self.study.retained
+        return [
+            Run(cell.task, cell.model, method, training, seed, retained=old, timed=number == 0)
+            for number, seed in enumerate(self.study.seeds)
+        ]
 
 
 def of_cells(study: Study, device: str) -> dict[Cell, Trials]:

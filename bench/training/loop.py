@@ -33,10 +33,11 @@ class Outcome:
     """What a run found; the fields are those of a record. Times in seconds, memory in bytes, energy in joules.
 
     Args:
+        curve: of every epoch validation scores, training loss and rate; `steps` and `seconds` of training so far.
         memory: peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval"; on a CPU nothing.
         step: of a training step: `bench.costs.time.Clock.found`.
         energy: of "train" and "eval", where the device reports it.
-        inference: of a tested run: `bench.training.inference.latencies`.
+        inference: of a tested run that is timed: `bench.training.inference.latencies`.
         checkpoint: bytes of what must be stored: `bench.training.inference.stored`.
         outcomes: what became of every sample of "test" and, at the epoch that was kept, of "val", encoded.
     """
@@ -116,7 +117,8 @@ def train(
 def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, device: str) -> None:
     """What is measured of a tested network: what it costs and, where there is an old task, what is left of that."""
     outcome.checkpoint = inference.stored(network)
-    outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
+    if run.timed:
+        outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
     if run.retained is None:
         return
     try:
@@ -155,7 +157,7 @@ class Loop:
         self.made: dict[str, tuple[list[Any], list[Any]]] = {}
         """Outputs and targets, batch by batch, of the last evaluation of a split; of "val" at the best epoch."""
         self.first_loss = math.nan
-        self.seen = 0
+        self.seen = self.steps = 0
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
         outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
 
@@ -183,8 +185,9 @@ class Loop:
             with self.allocated.during("eval"), self.energy.during("eval"):
                 scores = self.evaluate("val")
             self.outcome.step = self.clock.found()
+            done = {"epoch": epoch, "steps": self.steps, "seconds": self.outcome.time["train"]}
             rate = self.step.rule.param_groups[0]["lr"]
-            self.outcome.curve.append({"epoch": epoch, "lr": rate, "train_loss": loss, "val": scores})
+            self.outcome.curve.append({**done, "lr": rate, "train_loss": loss, "val": scores})
             self.check(loss, exploded=True)
             self.check(scores["loss"], what="validation")
             stop = on_epoch(epoch, scores)
@@ -234,7 +237,7 @@ class Loop:
                 lap("data")
                 loss = self.step(x, targets, lap)
             total += loss * len(index)
-            self.seen += len(index)
+            self.seen, self.steps = self.seen + len(index), self.steps + 1
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
                 self.check(loss.item())
         self.outcome.time["train"] += time.perf_counter() - start

@@ -20,7 +20,8 @@ class Run:
     """What determines a result. `test` is False while tuning: then the test part is never looked at.
 
     A run of a trial names it in `trial`: whether it is pruned depends on the trials before. With an old task,
-    `retained`, a tested run also tells what the network still knows of that.
+    `retained`, a tested run also tells what the network still knows of that. What does not determine the result:
+    whether a tested run is `timed`, that is, measures its inference too, which is the same for every seed.
     """
 
     task: Task
@@ -31,6 +32,7 @@ class Run:
     test: bool = True
     trial: str = ""
     retained: Task | None = None
+    timed: bool = True
 
 
 class Network(nn.Module):

@@ -25,6 +25,7 @@ from bench.training.method_checks import CNN, VIT
 from bench.training.recipe import Training
 from bench.training.run import Run
 from tests.support.box_data import coco, coco_folder, write_json
+from tests.support.tiny_study import learned
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 STUDY = Study(
@@ -79,7 +80,8 @@ def test_same_seed_same_run_and_the_same_start_for_every_method(model):
     """Twice alike to the last bit; and before anything trains, methods differ in nothing but their own parameters."""
 
     def curve(method, **changes):
-        return train(Run(STUDY.tasks[0], model, method, replace(STUDY.training, epochs=1, **changes), seed=3)).curve
+        run = Run(STUDY.tasks[0], model, method, replace(STUDY.training, epochs=1, **changes), seed=3)
+        return learned(train(run).curve)
 
     assert curve(FullFineTuning()) == curve(FullFineTuning())
     tiny = {"lr": 1e-12, "head_lr": 1e-12, "batch_size": 6, "precision": "fp32"}

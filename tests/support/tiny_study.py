@@ -86,3 +86,8 @@ def trials_of(records: Records, method: str = "") -> dict[int, dict[str, Any]]:
 def trained(records: Records) -> list[Any]:
     """What is recorded of runs; of baselines nothing."""
     return [record for record in records.all() if record["phase"] != "reference"]
+
+
+def learned(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A learning curve without its seconds, which differ from run to run."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in curve]

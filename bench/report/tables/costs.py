@@ -69,7 +69,13 @@ def steps(configuration: Configuration) -> Mapping[str, float]:
 
 def latency(configuration: Configuration) -> Mapping[str, float]:
     """Seconds of one sample by form; empty where it was not measured."""
-    return (configuration.runs[0].get("inference") or {}).get("latency") or {}
+    return _inference(configuration, "latency")
+
+
+def _inference(configuration: Configuration, what: str) -> Mapping[str, float]:
+    """Of the first run that has it: it is measured once for all seeds."""
+    found = ((run.get("inference") or {}).get(what) for run in configuration.runs)
+    return next((each for each in found if each), {})
 
 
 def stepped(groups: Groups) -> list[Group]:
@@ -164,7 +170,7 @@ def milliseconds(seconds: float) -> str:
 
 def _throughput(configuration: Configuration, form: str) -> str:
     """In batches, as a multiple of the untouched network's."""
-    found = (configuration.runs[0].get("inference") or {}).get("throughput") or {}
+    found = _inference(configuration, "throughput")
     return f"{found[form] / found['base']:.2f}" if form in found and found.get("base") else ""
 
 
