@@ -99,4 +99,5 @@ def part(scale: str, new: Task, old: Task, *, model: Any, training: Training) ->
         training=training,
         tune=grid(scale, share={"rank": 8}, spaces=SPACES),
         retained=old,
+        sweep=True,
     )

@@ -197,8 +197,8 @@ class Runner:
         """From here on the cell's values are chosen: what is tested, and which records are of an older study."""
         trials, cell, reason = work.search.trials, work.cell, work.search.trials.unsound
         work.runs = trials.tested(cell)
-        spared = 2 * len(self.study.seeds) - len(work.runs) + trials.left  # trials that wait for one that failed
-        for _ in range((trials.method == cell.method) * spared):
+        spared = trials.planned(cell) - len(work.runs) + trials.left * (trials.method == cell.method)
+        for _ in range(spared):  # and trials that wait for one that failed
             self.watcher.spared(cell)
         of_trials = (r["run_id"] for trial in trials.found.values() for r in trial.records.values())
         self.retire(cell, {*(identity(run) for _, run in work.runs), *of_trials})

@@ -13,9 +13,10 @@ from typing import Any
 from bench.errors import shown
 from bench.records.outcomes import decode
 
-PHASES = ("tune", "final", "default", "reference", "costs")
-"""Trials; runs with what was chosen; the same with the untuned values. A reference is a baseline without a network:
-one record a task, baseline and seed, apart from all methods. "costs" is no training: a few steps on random weights."""
+PHASES = ("tune", "final", "default", "sweep", "reference", "costs")
+"""Trials; runs with what was chosen; the same with the untuned values; with every other value of a grid. A reference is
+a baseline without a network: one record a task, baseline and seed, apart from all methods. "costs" is no training: a
+few steps on random weights."""
 STATUSES = ("ok", "pruned", "diverged", "out_of_memory", "failed")
 LARGEST = 1e150
 """Of all numbers: its square is a number too."""
@@ -207,6 +208,11 @@ COSTS = {
     "inference": table({"batch": COUNT, "latency": table(each=AMOUNT), "throughput": table(each=AMOUNT)}),
     "checkpoint": table(each=COUNT),
 }
+LAYERS = table(each=table(each=listed(number())))
+FOUND = {
+    "retention": table({"cka": number(), "classes": COUNT, "majority": SCORES, "fit": table(each=plain)}),
+    "update": table({"epsilon": number(0, 1), "top": COUNT, "roles": LAYERS}),
+}
 RECORD = table(
     {
         **{"protocol": whole(0, 10**6), "run_id": run_name, "study": text, "scale": text, "phase": one_of(*PHASES)},
@@ -232,6 +238,7 @@ RECORD = table(
         ),
         **{"provenance": PROVENANCE, "tuning": TUNING, "examples": listed(EXAMPLE)},
         **COSTS,
+        **FOUND,
     },
     needed=(
         *("protocol", "run_id", "study", "scale", "phase", "task", "model", "method", "training", "seed", "status"),

@@ -120,7 +120,7 @@ def _runs(study: Study, records: Records, cell: Cell, trials: Any, *, device: st
             trials.recall(known)
         todo = trials.left
         done = sum(len(trial.records) for trial in trials.found.values())
-    total = finals = (1 + (trials.method == cell.method)) * len(study.seeds)  # at most, while nothing is chosen
+    total = finals = trials.planned(cell)
     if not trials.open:
         tested = trials.tested(cell)
         total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)

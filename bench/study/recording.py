@@ -21,6 +21,10 @@ DONE = ("ok", "pruned", "diverged")
 """Statuses that a second try on the same device would only repeat; the others are tried again."""
 
 
+_RARE = ("retention", "update")
+"""What few studies measure: left out of the records of the others."""
+
+
 def identity(run: Run) -> str:
     """The run's id: a hash of all that determines its result, as specifications.
 
@@ -100,7 +104,7 @@ def made(
 
     Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
     """
-    found, allocated = asdict(outcome), outcome.memory
+    found, allocated = {k: v for k, v in asdict(outcome).items() if v or k not in _RARE}, outcome.memory
     found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
     resolved = found.pop("precision") or run.training.precision
     provenance = {**commit(), **found.pop("provenance")}

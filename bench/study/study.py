@@ -70,6 +70,8 @@ class Study:
         costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
         retained: an old task; what a network trained on the study's tasks still knows of it is measured in the final
             runs (`bench.training.retention`). Nothing is chosen by it.
+        sweep: whether every other value of a grid is tested too, on the final seeds, in runs of a phase of their own,
+            "sweep". Nothing is chosen by them, and they are no configurations of any other figure.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Study:
     tune: Tune = field(default_factory=own_tuning)
     costs: Costs | None = None
     retained: Task | None = None
+    sweep: bool = False
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "seeds"):
@@ -92,6 +95,8 @@ class Study:
                 raise BadInput(f"study {self.name!r} lists one of its {name} twice: it would count twice")
         if self.tune.pruner != "none" and self.training.epochs * len(self.tune.seeds) < 2:
             object.__setattr__(self, "tune", replace(self.tune, pruner="none"))  # no value comes before the last
+        if self.sweep and self.tune.sampler != "grid":
+            raise BadInput(f"study {self.name!r}: sweep=True tests a grid's values; tune with grid(scale)")
         if overlap := set(self.seeds) & set(self.tune.seeds):
             raise BadInput(
                 f"study {self.name!r}: seed {min(overlap)} both tunes and is reported: use fresh final seeds"

@@ -225,14 +225,25 @@ class Trials:
         }
 
     def tested(self, cell: Cell) -> list[tuple[str, Run]]:
-        """What a cell is tested with, phase and run: the chosen values and, if it was itself tuned, the default ones.
+        """What a cell is tested with, phase and run: the chosen values, every other one of the grid where the study
+        asks for that, and, if it was itself tuned, the default ones.
 
         Where nothing is chosen, or not yet, the default ones stand for what would be.
         """
         chosen, default = self.chosen, self.finals(cell, self.default)
-        finals = self.finals(cell, chosen.params) if chosen else default
-        untuned = default if self.method == cell.method else []
-        return [("final", run) for run in finals] + [("default", run) for run in untuned if run not in finals]
+        kept = [("final", run) for run in (self.finals(cell, chosen.params) if chosen else default)]
+        grid = self.study.tune.grid(cell.task, self.method) if self.study.sweep else []
+        others = [("sweep", run) for values in grid for run in self.finals(cell, values)]
+        others += [("default", run) for run in default] if self.method == cell.method else []
+        for phase, run in others:
+            if all(run != known for _, known in kept):
+                kept.append((phase, run))
+        return kept
+
+    def planned(self, cell: Cell) -> int:
+        """How many runs a cell is tested with at most, while nothing is chosen yet."""
+        others = self.study.tune.trials - 1 if self.study.sweep else 0
+        return (1 + others + (self.method == cell.method)) * len(self.study.seeds)
 
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
         """A cell's reported runs with certain values; inference is timed with the first seed."""

@@ -50,6 +50,8 @@ def run_name(record: Mapping[str, Any]) -> str:
         words = [f"lr {record['training'].get('lr')} tuning", *words]
     elif phase == "default":
         words = ["untuned", *words]
+    elif phase == "sweep":
+        words = [f"lr {record['training'].get('lr')} of the grid", *words]
     return " · ".join([*_leading(record)[:1], " ".join(words), *_leading(record)[1:], _variant(record)])[:LENGTH]
 
 

@@ -4,7 +4,7 @@
 - run: what a run is; network, optimiser and step of one, assembled. device: where it runs.
 - loop: training, validation, the one test; what a run found (`Outcome`).
 - inference: latency and size of what was trained.
-- retention: what a network still knows of an old task.
+- retention: what a network still knows of an old task. update: what training did to its weights.
 - memory_forecast: the memory of a run, estimated before it is run.
 - method_checks: what every method must hold; `bench check`. A new check goes here.
 """

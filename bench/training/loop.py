@@ -23,6 +23,7 @@ from bench.training import inference
 from bench.training.recipe import schedule, set_mode
 from bench.training.retention import retained
 from bench.training.run import Network, Ready, Run, ready
+from bench.training.update import of_update
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -40,6 +41,8 @@ class Outcome:
         inference: of a tested run that is timed: `bench.training.inference.latencies`.
         checkpoint: bytes of what must be stored: `bench.training.inference.stored`.
         outcomes: what became of every sample of "test" and, at the epoch that was kept, of "val", encoded.
+        retention: of a run with an old task, beside its metrics: `bench.training.retention.Retention.about`.
+        update: of such a run, what training did to the weights: `bench.training.update.of_update`.
     """
 
     status: str = "ok"
@@ -57,6 +60,8 @@ class Outcome:
     energy: dict[str, float] = field(default_factory=dict)
     inference: dict[str, Any] = field(default_factory=dict)
     checkpoint: dict[str, int] = field(default_factory=dict)
+    retention: dict[str, Any] = field(default_factory=dict)
+    update: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
     outcomes: dict[str, Any] = field(default_factory=dict)
@@ -121,8 +126,11 @@ def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, d
         outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
     if run.retained is None:
         return
+    outcome.update = of_update(run.model, backbone, seed=run.seed, output=run.task.output)
     try:
-        outcome.metrics |= retained(run, backbone, device=device, precision=outcome.precision)
+        found = retained(run, backbone, device=device, precision=outcome.precision)
+        outcome.metrics |= found.metrics
+        outcome.retention = found.about
     except ValueError as error:  # features that no head can be fitted to: the run itself went well
         outcome.provenance["retained_failed"] = str(error)
 

@@ -12,7 +12,10 @@ from bench.methods import FullFineTuning, LinearProbe
 from bench.records import Records
 from bench.report.claims import Contrast, Evidence, Pick
 from bench.report.data.groups import groups
+from bench.report.data.retention import Point, curve, matched
 from bench.report.figures.forgetting import has_old_task, learning_vs_forgetting
+from bench.report.figures.old_task import by_rate
+from bench.report.page.old_task import old_task_section
 from bench.report.tables import dataframes
 from bench.study import Study
 from bench.study.recording import identity, usable
@@ -21,6 +24,7 @@ from bench.tasks import Detection, Images
 from bench.training.loop import train
 from bench.training.method_checks import VIT
 from bench.training.recipe import Training
+from bench.training.retention import retained
 from bench.training.run import Run
 from tests.support.tiny_study import STUDY, execute, learned
 
@@ -34,10 +38,29 @@ def run_of(method: object, *, seed: int = 0, old: Images | None = OLD) -> Run:
 
 
 def test_a_linear_probe_forgets_nothing_and_full_fine_tuning_at_a_high_rate_much() -> None:
-    probe, full = (train(run_of(method)).metrics for method in (LinearProbe(), FullFineTuning()))
-    assert probe["retained"] == probe["untouched"] == full["untouched"]
+    outcomes = [train(run_of(method)) for method in (LinearProbe(), FullFineTuning())]
+    probe, full = (outcome.metrics for outcome in outcomes)
+    assert probe["retained"] == probe["restandardised"] == probe["refitted"] == probe["untouched"] == full["untouched"]
     assert full["retained"]["top1"] < full["untouched"]["top1"] - 0.2
+    assert full["refitted"]["top1"] > full["retained"]["top1"]
+    still, moved = (outcome.retention for outcome in outcomes)
+    assert still["cka"] == pytest.approx(1) and 0 < moved["cka"] < 0.999
+    assert moved["classes"] == 10 and moved["majority"]["top1"] == pytest.approx(0.1, abs=0.05)
+    assert moved["majority"]["macro_f1"] < 0.03
+    assert still["fit"]["converged"] and still["fit"]["samples"] == 120
+    assert outcomes[0].update == {} and outcomes[1].update["roles"].keys() >= {"q", "k", "v", "o", "up", "down"}
     assert train(run_of(LinearProbe(), old=None)).metrics.keys() == {"val", "test"}
+
+
+def test_features_that_only_moved_and_grew_are_read_again_once_they_are_standardised() -> None:
+    """Drift without any loss: y = 3x + 5 of every feature."""
+    backbone = VIT.build(device="cpu", seed=0, output=NEW.output)
+    last = backbone.module.register_forward_hook(lambda module, args, y: 3.0 * y + 5.0)
+    found = retained(run_of(LinearProbe()), backbone, device="cpu", precision="fp32").metrics
+    last.remove()
+    assert found["retained"]["top1"] < found["untouched"]["top1"] - 0.2
+    assert found["restandardised"]["top1"] == pytest.approx(found["untouched"]["top1"], abs=0.02)
+    assert found["refitted"]["top1"] == pytest.approx(found["untouched"]["top1"], abs=0.02)
 
 
 def test_nothing_of_the_new_task_depends_on_the_old_one() -> None:
@@ -54,7 +77,11 @@ def test_the_old_task_is_part_of_a_runs_identity_and_of_no_other() -> None:
 
 def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     study: Study = replace(
-        STUDY, methods=(LinearProbe(), FullFineTuning()), tune=Tune(trials=2, pruner="none"), retained=OLD
+        STUDY,
+        methods=(LinearProbe(), FullFineTuning()),
+        tune=Tune(trials=2, sampler="grid", pruner="none", over=("lr",)),
+        retained=OLD,
+        sweep=True,
     )
     records = Records(tmp_path / "tiny" / "smoke")
     finals, done = execute(records, study)
@@ -62,9 +89,16 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     assert usable(finals[0], next(run for run in done if identity(run) == finals[0]["run_id"]), "cpu")
     trials = [record for record in records.all() if record["phase"] == "tune"]
     assert trials and not any("retained" in record["metrics"] for record in trials)
+    swept = [record for record in records.all() if record["phase"] == "sweep"]
+    assert len(swept) == len(finals) and all("refitted" in record["metrics"] for record in swept)
     parts = groups(records.all())
     assert has_old_task(parts)
     learning_vs_forgetting(parts)
+    by_rate(parts)
+    full = next(c for c in parts[0].configurations if c.name == "FullFineTuning")
+    assert [point.chosen for point in curve(parts[0], full)].count(True) == 1 and len(curve(parts[0], full)) > 1
+    said = "\n".join(old_task_section(parts[0]))
+    assert "head fitted again" in said and "intruder dimensions" in said and "majority class" in said
     table = dataframes.results(parts).set_index("method")
     assert table.loc["linear probe", "digits after"] == table.loc["linear probe", "digits before"]
     score = lambda configuration: configuration.retained  # noqa: E731
@@ -72,6 +106,19 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     interval, said, _ = contrast.found(Evidence(tmp_path, "smoke"))
     assert interval is not None and "linear probe − full fine-tuning" in said
     assert execute(records, study)[1] == []
+
+
+def test_curves_are_read_at_one_score_and_never_beyond_what_was_measured() -> None:
+    def points(*pairs: tuple[float, float]) -> list[Point]:
+        return [Point(10.0**at, new, {"refitted": old}, False, 1) for at, (new, old) in enumerate(pairs)]
+
+    steep, flat, high = points((0.5, 0.9), (0.7, 0.7)), points((0.5, 0.8), (0.6, 0.6)), points((0.65, 0.5), (0.8, 0.4))
+    assert matched([steep, flat, high], "refitted") == (0.6, [pytest.approx(0.8), 0.6, None])
+
+
+def test_a_sweep_needs_a_grid() -> None:
+    with pytest.raises(BadInput, match="sweep=True"):
+        replace(STUDY, sweep=True, tune=Tune(trials=2))
 
 
 def test_an_old_task_that_does_not_fit_is_refused_before_anything_runs() -> None:

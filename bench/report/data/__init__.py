@@ -4,7 +4,8 @@
 - differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
 - flags: what to know before believing. wording: sentences that figures and pages share.
 - searches, gains, expected_best: what was tuned, and what that brought.
-- chance: what guessing scores. budgets: which configurations train about as many parameters.
+- retention: what became of an old task. chance: what guessing scores.
+- budgets: which configurations train about as many parameters.
 - display: names from data, made safe for pages and terminals.
 - matched_boxes: which predictions of a detector find a true box.
 """

@@ -101,9 +101,13 @@ def difference(one: Configuration, other: Configuration) -> Difference | None:
     return mean_difference(values, np.random.default_rng(0), bound=bound(one.metric))
 
 
-def kept(one: Configuration, other: Configuration) -> Difference | None:
-    """By how much more accuracy on the old task one retains than the other, on the seeds that both have."""
-    mine, theirs = one.retained, other.retained
+def kept(one: Configuration, other: Configuration, way: str = "retained") -> Difference | None:
+    """By how much more accuracy on the old task one has than the other, on the seeds that both have.
+
+    Args:
+        way: how the old task is read after training (`bench.report.data.retention.WAYS`).
+    """
+    mine, theirs = one.on_old_task(way), other.on_old_task(way)
     values = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
     most = bound(str((one.runs[0].get("retained") or {}).get("metric")))
     return mean_difference(values, np.random.default_rng(0), bound=most) if values else None

@@ -12,7 +12,7 @@ from bench.report.data.measured import Configuration, Record
 from bench.report.data.names import headings
 
 _BUSY = 0.85
-_PHASES = {"tune": "tuning", "default": "default-configuration", "reference": "baseline"}
+_PHASES = {"tune": "tuning", "default": "default-configuration", "sweep": "grid", "reference": "baseline"}
 _ENDS = {"diverged": "diverged", "out_of_memory": "ran out of memory", "failed": "failed"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import style
-from bench.report.data import differences, tradeoffs
+from bench.report.data import differences, retention, tradeoffs
 from bench.report.data.groups import Group, methods, scored
 from bench.report.data.names import slugs
 from bench.report.figures import (
@@ -21,6 +21,7 @@ from bench.report.figures import (
     importance,
     learning_curves,
     learning_rate,
+    old_task,
     overview,
     parameter_bars,
     pareto,
@@ -155,6 +156,13 @@ OF_STUDY = (
         "What is learned of the new task, and how far the features drift from where the old task's head expects them.",
         forgetting.has_old_task,
         narrow=True,
+    ),
+    StudyKind(
+        "old_task_by_rate",
+        old_task.by_rate,
+        "What is left of the old task along each method's learning rates: how far the features drift, and what a head "
+        "that is fitted again can still read.",
+        retention.has_rates,
     ),
     StudyKind(
         "differences",

@@ -10,6 +10,7 @@ from bench.report import style
 from bench.report.data import differences
 from bench.report.data.differences import BETTER, SAME, UNDECIDED, WORSE, Comparison
 from bench.report.data.groups import Group
+from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
 from bench.report.data.ranks import saturation
 from bench.report.tables import costs
@@ -124,21 +125,35 @@ def _rest(found: Sequence[Comparison], *, than: str) -> Iterator[str]:
 
 
 def _retained(group: Group) -> str:
-    """The old task under its old head: what falls is drift of the features, which forgets nothing by itself."""
+    """The old task, under a head that is fitted again where that was measured, else under its old one."""
     base = differences.full(group)
     if base is None or not base.retained or not base.untouched:
         return ""
-    others = [c for c in group.configurations if c is not base]
-    found = [Comparison(c, differences.kept(c, base)) for c in others]
-    after, before = (mean(values.values()) for values in (base.retained, base.untouched))
-    more, less = _named(found, BETTER), _named(found, WORSE)
-    parts = [
-        f"{base.old_task} under the head of the untouched network, never fitted again: {before:.3f} before training, "
-        f"{after:.3f} after full fine-tuning. What falls is drift of the features, not what they still tell."
-    ]
-    parts += [f"Significantly less drift: {_some(more)}."] * bool(more)
-    parts += [f"Significantly more drift: {_some(less)}."] * bool(less)
-    return " ".join([*parts, *_rest(found, than=" in drift")])
+    before, drifted = mean(base.untouched.values()), mean(base.retained.values())
+    if not base.on_old_task("refitted"):
+        said = (
+            f"{base.old_task} under the head of the untouched network, never fitted again: {before:.3f} before "
+            f"training, {drifted:.3f} after full fine-tuning. What falls is drift of the features, not what they still "
+            "tell."
+        )
+        return " ".join([said, *_kept(group, base, "retained", more="less drift", less="more drift", of="drift")])
+    after = mean(base.on_old_task("refitted").values())
+    said = (
+        f"{base.old_task} with its head fitted again: {before:.3f} before training, {after:.3f} after full fine-tuning "
+        f"({drifted:.3f} under the old head: drift, not knowledge lost)."
+    )
+    return " ".join(
+        [said, *_kept(group, base, "refitted", more="more is left", less="less is left", of="what is left")]
+    )
+
+
+def _kept(group: Group, base: Configuration, way: str, *, more: str, less: str, of: str) -> Iterator[str]:
+    """Who differs from full fine-tuning on the old task."""
+    found = [Comparison(c, differences.kept(c, base, way)) for c in group.configurations if c is not base]
+    for verdict, what in ((BETTER, more), (WORSE, less)):
+        if named := _named(found, verdict):
+            yield f"Significantly {what}: {_some(named)}."
+    yield from _rest(found, than=f" in {of}")
 
 
 def _enough(group: Group) -> str:

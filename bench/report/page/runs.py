@@ -18,6 +18,7 @@ _PHASES = {
     "final": "final",
     "tune": "for tuning",
     "default": "with the default configuration",
+    "sweep": "at the other values of the grid",
     "reference": "of baselines without a network",
     "costs": "that measure costs alone",
 }

@@ -14,6 +14,7 @@ from bench.report.data import differences, flags
 from bench.report.data.groups import Group, scored
 from bench.report.data.measured import Configuration, on_test
 from bench.report.data.names import headings
+from bench.report.data.retention import WAYS
 from bench.report.tables import costs
 from bench.report.tables.classes import beside
 from bench.stats import ppt
@@ -150,10 +151,11 @@ def _also(of: Configuration, metric: str, digits: int) -> float | None:
 
 
 def _retained(of: Configuration) -> dict[str, float]:
-    """Accuracy on an old task, retained and before, where there is one."""
+    """Accuracy on an old task before, and after under its old head and, where measured, in the other ways."""
     if not of.retained or not of.untouched:
         return {}
     pair = {"after": of.retained, "before": of.untouched}
+    pair |= {f"after, {WAYS[way]}": known for way in WAYS if way != "retained" and (known := of.on_old_task(way))}
     return {f"{of.old_task} {when}": round(mean(values.values()), 4) for when, values in pair.items()}
 
 
