@@ -16,7 +16,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint figures claims mlflow-ui dashboard smoke bench clean
+.PHONY: help install test lint figures claims mlflow-ui dashboard smoke bench gpu-check clean
 
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
@@ -74,6 +74,10 @@ mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1: results/ is s
 smoke: $(INSTALLED) ## Run the rank sweep at scale smoke, from nothing, into build/results
 	rm -rf build/results
 	$(BIN)/bench run rank-sweep --scale smoke --results build/results
+
+# Made for a borrowed machine without a network: with this folder's .venv where there is one, else with PYTHON's packages.
+gpu-check: ## Measure on a GPU what is only estimated here, in eight minutes, into build/gpu-check (DEVICE=cpu: a rehearsal)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tests.benchmarks.gpu --device $(or $(DEVICE),cuda)
 
 bench: $(INSTALLED) ## Time our code against peft's and the limit, and what search and records cost (WHOLE=1: an hour)
 	WHOLE=$(WHOLE) $(BIN)/python -m tests.benchmarks

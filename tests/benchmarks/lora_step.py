@@ -2,6 +2,7 @@
 
 All on the same backbone, batch, head and placement, interleaved. The limit is what no LoRA can undercut: the frozen
 network's forward pass and the gradient with respect to its input. Random weights: speed does not depend on them.
+`make gpu-check` runs it on a GPU, on networks that fill one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.models import HuggingFace, Timm, adapt
 from bench.training.recipe import set_mode
 from tests.benchmarks.pairs import interleaved
 
-BATCH, RANK, LENGTH = 32, 8, 64
+RANK = 8
 
 
 @dataclass(frozen=True)
@@ -30,52 +31,70 @@ class Case:
         title: for the table.
         model: the backbone.
         at, targets: the same placement for us and for peft.
-        batch: inputs for a built module.
-        embedded: a forward pass from a floating-point input, for the limit.
+        batch: samples a step.
+        size: pixels a side, or tokens.
     """
 
     title: str
     model: Any
     at: tuple[str, ...]
     targets: list[str]
-    batch: Callable[[nn.Module], Any]
-    embedded: Callable[[nn.Module], tuple[Tensor, Callable[[Tensor], Tensor]]]
+    batch: int
+    size: int
+
+    def inputs(self, module: Any, device: str) -> Any:
+        """A batch for a built module."""
+        if isinstance(self.model, Timm):
+            return torch.randn(self.batch, 3, self.size, self.size, device=device)
+        from transformers import BatchEncoding
+
+        ids = torch.randint(100, module.body.config.vocab_size, (self.batch, self.size), device=device)
+        return BatchEncoding({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+
+    def embedded(self, module: Any, device: str) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """A floating-point input, and the forward pass from there, for the limit."""
+        if isinstance(self.model, Timm):
+            return self.inputs(module, device).requires_grad_(), module
+        width, mask = module.body.config.hidden_size, torch.ones(self.batch, self.size, dtype=torch.long, device=device)
+        x = torch.randn(self.batch, self.size, width, device=device, requires_grad=True)
+        return x, lambda x: module.body(inputs_embeds=x, attention_mask=mask).last_hidden_state
 
 
-def _picture(module: nn.Module) -> Tensor:
-    return torch.randn(BATCH, 3, 98, 98)
+def _vit(name: str, size: int) -> Timm:
+    return Timm(name, weights="random", image_size=size)
 
 
-def _tokens(module: Any) -> Any:
-    from transformers import BatchEncoding
-
-    ids = torch.randint(1000, module.body.config.vocab_size, (BATCH, LENGTH))
-    return BatchEncoding({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+def _bert(name: str, length: int) -> HuggingFace:
+    return HuggingFace(name, weights="random", max_length=length)
 
 
-def _from_embeddings(module: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    x, mask = torch.randn(BATCH, LENGTH, 384, requires_grad=True), torch.ones(BATCH, LENGTH, dtype=torch.long)
-    return x, lambda x: module.body(inputs_embeds=x, attention_mask=mask).last_hidden_state
-
-
-VIT = Timm("vit_small_patch14_dinov2", weights="random", image_size=98)
-BERT = HuggingFace("minilm-l6", weights="random", max_length=LENGTH)
+FUSED, APART = {"at": ("qkv",), "targets": ["attn.qkv"]}, {"at": ("q", "v"), "targets": ["query", "value"]}
 CASES = (
-    Case("ViT-S/14, 98 px", VIT, ("qkv",), ["attn.qkv"], _picture, lambda m: (_picture(m).requires_grad_(), m)),
-    Case(f"MiniLM-L6, {LENGTH} tokens", BERT, ("q", "v"), ["query", "value"], _tokens, _from_embeddings),
+    Case("ViT-S/14, 98 px", _vit("vit_small_patch14_dinov2", 98), batch=32, size=98, **FUSED),
+    Case("MiniLM-L6, 64 tokens", _bert("minilm-l6", 64), batch=32, size=64, **APART),
+)
+ON_GPU = (
+    Case("ViT-B/16, 224 px", _vit("vit_base_patch16_224", 224), batch=64, size=224, **FUSED),
+    Case("BERT-base, 128 tokens", _bert("bert-base-uncased", 128), batch=64, size=128, **APART),
+)
+REHEARSAL = (
+    Case("test ViT, 32 px", _vit("test_vit", 32), batch=4, size=32, **FUSED),
+    Case("test BERT, 16 tokens", _bert("test-bert", 16), batch=4, size=16, **APART),
 )
 
 
-def step_of(network: nn.Module, x: Any, *, bf16: bool) -> Callable[[], None]:
+def step_of(network: nn.Module, x: Any, *, bf16: bool, device: str = "cpu") -> Callable[[], None]:
     """A training step with a linear head and AdamW over what trains in `network`."""
     torch.manual_seed(0)
-    head, y = nn.Linear(384, 2), torch.randint(2, (BATCH,))
+    with torch.no_grad():
+        out = network(x)
+    head, y = nn.Linear(out.shape[-1], 2, device=device), torch.randint(2, (len(out),), device=device)
     trainable = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
     rule = torch.optim.AdamW(trainable, lr=1e-3, fused=True)
 
     def step() -> None:
         rule.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = nn.functional.cross_entropy(head(network(x)).float(), y)
         loss.backward()
         rule.step()
@@ -83,52 +102,56 @@ def step_of(network: nn.Module, x: Any, *, bf16: bool) -> Callable[[], None]:
     return step
 
 
-def limit_of(case: Case, network: nn.Module, *, bf16: bool) -> Callable[[], None]:
+def limit_of(case: Case, network: nn.Module, *, bf16: bool, device: str = "cpu") -> Callable[[], None]:
     """Forward and input-gradient pass of the frozen network."""
-    x, forward = case.embedded(network)
+    x, forward = case.embedded(network, device)
 
     def step() -> None:
         x.grad = None
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = forward(x).float().square().mean()
         loss.backward()
 
     return step
 
 
-def adapted(case: Case, method: Method) -> nn.Module:
+def adapted(case: Case, method: Method, device: str) -> nn.Module:
     """The backbone under a method of ours, in the mode that it trains in."""
-    built = case.model.build()
+    built = case.model.build(device=device)
     adapt(built, method)
     set_mode(built.module)
     return built.module
 
 
-def variants(case: Case, *, bf16: bool) -> dict[str, Callable[[], None]]:
+def variants(case: Case, *, bf16: bool, device: str = "cpu") -> dict[str, Callable[[], None]]:
     """The steps that are compared."""
     from peft import LoraConfig, get_peft_model
 
-    plain: Any = case.model.build().module
-    x = case.batch(plain)
+    plain: Any = case.model.build(device=device).module
+    x = case.inputs(plain, device)
     frozen = copy.deepcopy(plain).requires_grad_(False).eval()
     config = LoraConfig(r=RANK, lora_alpha=16, target_modules=case.targets, lora_dropout=0.0)
     theirs: Any = get_peft_model(copy.deepcopy(plain), config).eval()
+
+    def ours(method: Method) -> Callable[[], None]:
+        return step_of(adapted(case, method, device), x, bf16=bf16, device=device)
+
     return {
-        "limit": limit_of(case, frozen, bf16=bf16),
-        "LoRA, peft": step_of(theirs.base_model, x, bf16=bf16),
-        "LoRA, ours": step_of(adapted(case, LoRA(rank=RANK, at=case.at)), x, bf16=bf16),
-        "full, library alone": step_of(plain.requires_grad_(True).train(), x, bf16=bf16),
-        "full, ours": step_of(adapted(case, FullFineTuning()), x, bf16=bf16),
+        "limit": limit_of(case, frozen, bf16=bf16, device=device),
+        "LoRA, peft": step_of(theirs.base_model, x, bf16=bf16, device=device),
+        "LoRA, ours": ours(LoRA(rank=RANK, at=case.at)),
+        "full, library alone": step_of(plain.requires_grad_(True).train(), x, bf16=bf16, device=device),
+        "full, ours": ours(FullFineTuning()),
     }
 
 
-def run(rounds: int = 20) -> list[tuple[str, str, str]]:
+def run(rounds: int = 20, *, cases: tuple[Case, ...] = CASES, device: str = "cpu") -> list[tuple[str, str, str]]:
     """Rows of (what, median time, ratio to the limit)."""
     rows = []
-    for case in CASES:
+    for case in cases:
         for name, bf16 in (("fp32", False), ("bf16", True)):
-            steps = variants(case, bf16=bf16)
-            times = interleaved(steps, rounds=rounds)
+            steps = variants(case, bf16=bf16, device=device)
+            times = interleaved(steps, rounds=rounds, device=device)
             rows += [(f"{case.title}, {name}: {step}", *times.row(step, against="limit")) for step in steps]
             for one, other in (("LoRA, ours", "LoRA, peft"), ("full, ours", "full, library alone")):
                 rows.append((f"{case.title}, {name}: {one} / {other}", "", times.ratio(one, other)))

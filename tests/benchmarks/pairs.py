@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
+
 
 @dataclass(frozen=True)
 class Times:
@@ -27,8 +29,11 @@ class Times:
         return f"{statistics.median(self.seconds[name]) * 1000:.0f} ms", self.ratio(name, against)
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 2) -> Times:
-    """Runs every call once a round, each round beginning with another one."""
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 2, device: str = "cpu"
+) -> Times:
+    """Runs every call once a round, each round beginning with another one; a GPU is waited for."""
+    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for round_ in range(warmup + rounds):
@@ -36,6 +41,7 @@ def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int, warmu
         for name in names[turn:] + names[:turn]:
             start = time.perf_counter()
             calls[name]()
+            wait()
             taken = time.perf_counter() - start
             if round_ >= warmup:
                 seconds[name].append(taken)

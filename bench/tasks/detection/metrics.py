@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from bench.records.outcomes import Outcomes, collected
 from bench.stats.average_precision import THRESHOLDS
@@ -100,6 +98,8 @@ def _evaluated(detections: Sequence[Detections], truths: Sequence[Truth], classe
         for box, label, score in zip(*one, strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
+        from pycocotools.cocoeval import COCOeval
+
         evaluation = COCOeval(_coco(pictures, classes, true), _coco(pictures, classes, found), "bbox")
         evaluation.evaluate()
     return evaluation
@@ -111,9 +111,11 @@ def _row(picture: int, box: Sequence[Any], label: int) -> dict[str, Any]:
     return {"image_id": picture, "category_id": int(label) + 1, "bbox": bbox, "area": area}
 
 
-def _coco(pictures: Iterable[int], classes: int, rows: list[dict[str, Any]]) -> COCO:
+def _coco(pictures: Iterable[int], classes: int, rows: list[dict[str, Any]]) -> Any:
     # Numbered from 1: COCOeval takes the number 0 for "matched to nothing".
     numbered = [{**row, "id": number} for number, row in enumerate(rows, start=1)]
+    from pycocotools.coco import COCO  # where nothing is measured, it need not be there
+
     coco = COCO()
     coco.dataset = {
         "images": [{"id": picture} for picture in pictures],
