@@ -42,18 +42,19 @@ class Clock:
         """A step. What is given is called at the end of each phase, by name; operations of "data" do not count."""
         marks = [("", self._now())]
         count = FlopCounterMode(display=False) if len(self.counts) < self.counted else contextlib.nullcontext()
-        before = 0
+        of_data = last = 0
 
         def lap(phase: str) -> None:
-            nonlocal before
+            nonlocal of_data, last
             marks.append((phase, self._now()))
-            if phase == "data" and isinstance(count, FlopCounterMode):
-                before = count.get_total_flops()
+            if isinstance(count, FlopCounterMode):
+                so_far = count.get_total_flops()
+                of_data, last = of_data + (so_far - last) * (phase == "data"), so_far
 
         with count:
             yield lap
         if isinstance(count, FlopCounterMode):
-            self.counts.append(count.get_total_flops() - before)
+            self.counts.append(count.get_total_flops() - of_data)
         else:
             self.steps.append(marks)
 
@@ -70,13 +71,19 @@ class Clock:
         if self.cuda:
             torch.cuda.synchronize()
         timed = self.steps[len(self.steps) // 2 :]
-        phases = [name for name, _ in timed[0][1:]]
-        laps = [[self._between(a, b) for (_, a), (_, b) in pairwise(each)] for each in timed]
-        medians = {name: statistics.median(lap[i] for lap in laps) for i, name in enumerate(phases)}
-        computed = statistics.median(sum(lap) - lap[0] * (phases[0] == "data") for lap in laps)
-        whole = {"seconds": statistics.median(map(sum, laps)), **medians}
+        laps = [self._by_phase(each) for each in timed]
+        medians = {name: statistics.median(lap[name] for lap in laps) for name in laps[0]}
+        computed = statistics.median(sum(lap.values()) - lap.get("data", 0.0) for lap in laps)
+        whole = {"seconds": statistics.median(sum(lap.values()) for lap in laps), **medians}
         flops = statistics.mean(self.counts or [0])
         return {**whole, "flops": flops, "flops_per_second": flops / computed, "steps": len(timed)}
+
+    def _by_phase(self, marks: list[tuple[str, Any]]) -> dict[str, float]:
+        """Seconds of each phase of a step; one that comes again, as batches are accumulated, is added up."""
+        found: dict[str, float] = {}
+        for (_, begun), (phase, ended) in pairwise(marks):
+            found[phase] = found.get(phase, 0.0) + self._between(begun, ended)
+        return found
 
     def _now(self) -> Any:
         if not self.cuda:

@@ -23,12 +23,16 @@ MACHINERY = frozenset(vars(nn.Module())) - {"training"}
 """Attributes that torch gives every module: parameters, children and hooks; buffers are looked at apart."""
 
 
-def checkpoint(backbone: Backbone) -> None:
-    """Has every block compute its activations again in the backward pass, in place of keeping them.
+def checkpoint(backbone: Backbone, *, every: int = 1) -> None:
+    """Has every block, or every k-th, compute its activations again in the backward pass, in place of keeping them.
 
     Chen et al. 2016 (arXiv:1604.06174). The second pass sees the buffers, attributes and random numbers of
     the first and leaves no trace: batch statistics move once a step, as without it. In evaluation, and for a block
     that no gradient passes, nothing changes.
+
+    Args:
+        backbone: adapted.
+        every: k; the first block is one of them.
 
     Raises:
         BadInput: the network has no residual blocks that are known.
@@ -36,7 +40,7 @@ def checkpoint(backbone: Backbone) -> None:
     blocks = [site.path for site in backbone.sites if site.role == "block"]
     if not blocks:
         raise BadInput("activation checkpointing is known for networks of residual blocks: this one has none")
-    for path in blocks:
+    for path in blocks[::every]:
         block = backbone.module.get_submodule(path)
         block.forward = partial(_recomputed, block, block.forward)  # type: ignore[method-assign]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from bench.records.outcomes import encode
 from bench.tasks import Data, Example, PerSample, Shows, Split
 from bench.tasks.precomputed import Precomputed
 from bench.training import inference
-from bench.training.recipe import schedule, set_mode
+from bench.training.recipe import Part, schedule, set_mode
 from bench.training.retention import retained
 from bench.training.run import Network, Ready, Run, ready
 from bench.training.update import of_update
@@ -241,15 +241,20 @@ class Loop:
                 group["lr"] = group["peak"] * factor
             view = torch.randint(split.views, (len(index),), generator=self.order)
             with self.clock.step() as lap:
-                x, targets = self.to_device(split.inputs(index, view)), self.to_device(split.targets(index, view))
-                lap("data")
-                loss = self.step(x, targets, lap)
+                loss = self.step.over(self.parts(split, index, view, lap), lap)
             total += loss * len(index)
             self.seen, self.steps = self.seen + len(index), self.steps + 1
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
                 self.check(loss.item())
         self.outcome.time["train"] += time.perf_counter() - start
         return total.item() / sum(map(len, batches))
+
+    def parts(self, split: Split, index: Tensor, view: Tensor, lap: Callable[[str], None]) -> Iterator[Part]:
+        """A batch, or its parts where it is accumulated, each read when it is asked for."""
+        for n, v in zip(*(each.chunk(self.run.training.accumulate) for each in (index, view)), strict=True):
+            x, targets = self.to_device(split.inputs(n, v)), self.to_device(split.targets(n, v))
+            lap("data")
+            yield x, targets, len(n) / len(index)
 
     def batches(self, split: Split) -> list[Tensor]:
         """The samples of each step of an epoch."""

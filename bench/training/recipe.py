@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -38,6 +38,10 @@ class Training(Spec):
         patience: epochs without a better validation score after which to stop; 0 to run them all.
         activation_checkpointing: keep only what enters each block for the backward pass, and compute the rest there
             again (Chen et al. 2016, arXiv:1604.06174): less memory, more time, the same result.
+        checkpoint_every: of what blocks, with `activation_checkpointing`: 1 for all, k for every k-th.
+        accumulate: parts in which a batch passes the network, one after the other, before its one step: less memory,
+            the same gradient where the loss is a mean over samples. Batch statistics that train (a BatchNorm's) are
+            then of a part, and so is what a detector's loss divides by.
     """
 
     lr: float = 1e-3
@@ -53,12 +57,14 @@ class Training(Spec):
     precision: str = "auto"
     patience: int = 0
     activation_checkpointing: bool = False
+    checkpoint_every: int = 1
+    accumulate: int = 1
 
     shows: ClassVar[tuple[str, ...]] = ("lr", "epochs")
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "accumulate", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} {getattr(self, name)}: training needs a whole number ≥ 1")
         for name in ("lr", "head_lr"):
@@ -69,6 +75,10 @@ class Training(Spec):
                 raise BadInput(f"{name} {getattr(self, name)}: needs a value ≥ 0")
         if not (0 <= self.warmup < 1 and 0 <= self.label_smoothing < 1):
             raise BadInput("warmup and label_smoothing need values from 0 up to, not including, 1")
+        if self.accumulate > self.batch_size:
+            raise BadInput(f"accumulate {self.accumulate}: a batch of {self.batch_size} has no more parts than samples")
+        if self.checkpoint_every > 1 and not self.activation_checkpointing:
+            raise BadInput(f"checkpoint_every {self.checkpoint_every}: say activation_checkpointing=True too")
         if self.optimizer not in ("adamw", "sgd"):
             raise unknown("optimizer", self.optimizer, ("adamw", "sgd"))
         if self.precision not in ("auto", "bf16", "fp32"):
@@ -141,6 +151,10 @@ def schedule(step: int, *, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
+Part = tuple[Any, Any, float]
+"""Inputs, targets, and the share that they are of a batch."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of the optimiser: what a run does over and over, and what its costs are measured on.
@@ -163,14 +177,31 @@ class Step:
 
     def __call__(self, x: Any, targets: Any, lap: Callable[[str], None] = lambda phase: None) -> Tensor:
         """One step, which calls `lap` at the end of each phase with its name. Returns the loss, detached."""
+        return self.over([(x, targets, 1.0)], lap)
+
+    def over(self, parts: Iterable[Part], lap: Callable[[str], None] = lambda phase: None) -> Tensor:
+        """One step on a batch in parts, Σ share·loss: each passes forward and backward before the next is made.
+
+        Args:
+            parts: of the batch.
+            lap: called at the end of each phase with its name, for every part.
+
+        Returns:
+            The loss of the whole, detached.
+        """
         self.rule.zero_grad(set_to_none=True)
-        loss = self.forward(x, targets)
-        lap("forward")
-        self.backward(loss)
-        lap("backward")
+        losses = []
+        for x, targets, share in parts:
+            loss = self.forward(x, targets)
+            losses.append(loss.detach() * share if share < 1 else loss.detach())
+            lap("forward")
+            (loss * share if share < 1 else loss).backward()
+            del loss, x, targets
+            lap("backward")
+        self.clip()
         self.rule.step()
         lap("update")
-        return loss.detach()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def forward(self, x: Any, targets: Any) -> Tensor:
         """The loss of a batch."""
@@ -180,6 +211,10 @@ class Step:
     def backward(self, loss: Tensor) -> None:
         """The gradient, clipped."""
         loss.backward()
+        self.clip()
+
+    def clip(self) -> None:
+        """Scales the gradient down to the norm that it may have."""
         if self.training.clip_norm:
             trainable = [p for group in self.rule.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(trainable, self.training.clip_norm)

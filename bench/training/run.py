@@ -60,7 +60,7 @@ def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Net
         head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
     if run.training.activation_checkpointing:
-        checkpoint(backbone)
+        checkpoint(backbone, every=run.training.checkpoint_every)
     torch.manual_seed(run.seed)
     return backbone, Network(backbone.module, head)
 

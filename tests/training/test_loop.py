@@ -230,3 +230,30 @@ def test_precision():
 def test_bad_training(changes, told):
     with pytest.raises(BadInput, match=told):
         replace(TRAINING, **changes)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_a_batch_in_parts_has_the_same_gradient_and_steps(parts):
+    """16 samples in two, three unequal or sixteen parts; in float64 the weights agree to rounding."""
+
+    def trained(accumulate):
+        run = run_of(FullFineTuning(), epochs=1, accumulate=accumulate, optimizer="sgd", lr=0.1)
+        outcome = Outcome()
+        made, data = prepare(run, outcome, device="cpu")
+        made.network.double()
+        loop = Loop(run, made, data, outcome)
+        loop.to_device = lambda value: value.double() if value.is_floating_point() else value
+        loss = loop.epoch(1)
+        return loss, loop.steps, torch.cat([p.detach().flatten() for p in made.network.parameters()])
+
+    whole, apart = trained(1), trained(parts)
+    assert whole[1] == apart[1] == 4
+    assert apart[0] == pytest.approx(whole[0], rel=1e-6)  # summed in float32
+    torch.testing.assert_close(apart[2], whole[2], rtol=0, atol=1e-12)
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(BadInput, match="a batch of 4 has no more parts than samples"):
+        Training(batch_size=4, accumulate=5)
+    with pytest.raises(BadInput, match="say activation_checkpointing=True too"):
+        Training(checkpoint_every=2)

@@ -85,7 +85,7 @@ def box_outcomes(detections: Sequence[Detections], truths: Sequence[Truth], clas
     return collected("boxes", ids, {"objects": objects, **found})
 
 
-def _evaluated(detections: Sequence[Detections], truths: Sequence[Truth], classes: int) -> COCOeval:
+def _evaluated(detections: Sequence[Detections], truths: Sequence[Truth], classes: int) -> Any:  # of pycocotools
     pictures = range(1, len(truths) + 1)
     true = [
         {**_row(picture, box, label), "area": float(area), "iscrowd": int(crowd)}
