@@ -5,23 +5,22 @@ random and nothing is learned: what a step takes depends on shapes alone. Memory
 estimated by counting the step's tensors; time and latency are of the device at hand.
 
 `laptop`: memory estimated, **not measured on a GPU**; time on an AMD EPYC with two cores, both for one run at a time,
-in batches of 2 (records in results/costs/laptop, 24 minutes; one record a cell). Pictures of 224 px, texts of 128
-tokens, boxes at 320 px; LoRA with r = 8 on q and v where nothing else is said:
+in batches of 2 (records in results/costs/laptop; one record a cell). Pictures of 224 px, texts of 128 tokens, boxes at
+320 px; LoRA with r = 8 on q and v where nothing else is said. Every number below is a query on the records
+(studies/statements.py).
 
-- In batches of 32 LoRA takes 67, 63, 60 and 60 % of full fine-tuning's memory on ViT-S, B, L and H (11.9 GiB for 19.7
-  on H), 57 and 56 % on BERT-base and large: nearly all of the optimiser's state goes, but a quarter of the activations
-  only. The smaller the batch, the more it saves: on ViT-H it takes 40 % at one sample and 68 % at 128.
-- Rank hardly matters: r = 64 takes 2 to 4 % more than r = 1. Placement does: on all linear layers LoRA has as many
-  activations as full fine-tuning: 88 % of its memory on ViT-S, 70 % on BERT-large, more than Houlsby's adapters.
-- What saves activations is depth: LoRA in the last six blocks takes 38 % on ViT-B (12 blocks) and 22 % on ViT-H (32),
-  in the last two 21 and 16 %, a linear probe 15 and 14 %.
+- In batches of 32 LoRA takes 67, 63, 60 and 60 % of full fine-tuning's memory on ViT-S, B, L and H, 57 and 56 % on
+  BERT-base and large; on ViT-H 40 % at one sample and 68 % at 128.
+- r = 64 takes 2 to 4 % more than r = 1; on all linear layers LoRA takes 88 % of full fine-tuning's on ViT-S and 70 % on
+  BERT-large, more than Houlsby's adapters.
+- In the last six blocks it takes 38 % on ViT-B (12 blocks) and 22 % on ViT-H (32), in the last two 21 % and 16 %, a
+  linear probe 15 % and 14 %.
 - On FCOS with a ResNet-50, whose head trains with all methods, LoRA on all convolutions takes 87 %, BitFit 96 % and a
   frozen backbone 35 %.
-- A step of LoRA takes 64 to 72 % of a full one's time on the ViTs, 56 and 46 % on the BERTs, 93 % on the detector; of
-  BitFit and the adapters about as long. In the last two blocks, the rest computed once: 11, 11, 5 % on ViT-S, B, L.
+- A step of LoRA takes 64, 72 and 66 % of a full one's time on ViT-S, B and L, 56 and 46 % on the BERTs, 93 % on the
+  detector.
 - Unmerged, LoRA on q and v adds 3 to 9 % to the latency of one sample, on all linear layers 7 to 26 %, Houlsby's
-  adapters 6 to 22 %. Merged, it is within 6 % of the untouched network; so are networks of the very same operations (a
-  linear probe, full fine-tuning: 3 %), so that this is noise.
+  adapters 6 to 22 %; two networks of the very same operations differ by up to 3 %.
 
 Times are medians of few steps: differences of a tenth mean nothing.
 """

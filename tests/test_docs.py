@@ -1,16 +1,15 @@
-"""The documentation holds: the links, files, commands, options, imports and numbers that it names are there."""
+"""The documentation holds: the links, files, commands, options and imports that it names are there. Its numbers are in
+`tests/test_statements.py`."""
 
 from __future__ import annotations
 
 import ast
-import csv
 import re
 import shlex
 import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -210,47 +209,6 @@ def test_make_targets_and_variables_exist(page: Path) -> None:
         target, *values = shlex.split(line)[1:]
         assert target in targets or target.removeprefix("study-") in studies, line
         assert {value.partition("=")[0] for value in values} <= variables, line
-
-
-# Numbers
-
-
-def mean_on_test(rows: list[dict[str, str]], task: str, spec: str) -> float:
-    """Mean over seeds of the headline metric in a table.csv."""
-    found = [
-        float(row["value"])
-        for row in rows
-        if (row["task"], row["spec"], row["phase"], row["split"]) == (task, spec, "final", "test")
-        and row["metric"] == ("box_ap" if task == "tree-crowns" else "top1")
-    ]
-    assert found, (task, spec)
-    return fmean(found)
-
-
-def test_the_findings_on_the_first_page_are_those_of_the_records() -> None:
-    with (ROOT / "results/rank-sweep/laptop/table.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = re.search(r"\*\*What it says\.\*\*.*?\n\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    assert found
-    stated = [float(number) for number in re.findall(r"(?<!\d)\.\d{3}", found[0])]
-
-    def loras(task: str) -> list[float]:
-        specs = {row["spec"] for row in rows if row["task"] == task and row["method"] == "LoRA"}
-        return [mean_on_test(rows, task, spec) for spec in specs]
-
-    def ends(task: str) -> list[float]:
-        return [min(loras(task)), max(loras(task))]
-
-    crowns = ["AdaptFormer(width=64)", "FullFineTuning()"]
-    adapted = [*loras("tree-crowns"), *(mean_on_test(rows, "tree-crowns", spec) for spec in crowns)]
-    pairs = [
-        mean_on_test(rows, task, spec)
-        for spec in ("FullFineTuning()", "LinearProbe()")
-        for task in ("elpv", "rotten-tomatoes")
-    ]
-    probe = mean_on_test(rows, "tree-crowns", "LinearProbe()")
-    expected = [*ends("elpv"), *ends("rotten-tomatoes"), *pairs, min(adapted), max(adapted), probe]
-    assert stated == [pytest.approx(value, abs=0.00051) for value in expected]
 
 
 # Tables of contents

@@ -1,0 +1,71 @@
+"""Forms of sentences that several documents use: means in their order, what differs significantly, how long it took."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from bench.report.data.differences import BETTER, WORSE
+from bench.report.queries import FULL, Facts, of, ordered, short
+from bench.report.statements import Statement
+
+
+def against_full(where: str, study: str, task: str, lead: str) -> Statement:
+    """The means of a task in their order, and what differs significantly from full fine-tuning."""
+    return Statement(
+        where,
+        study,
+        lead + ": {order}. Significantly above full fine-tuning: {above}; below: {below}.",
+        lambda facts: {
+            "order": ordered(facts, task),
+            "above": of(facts, task, BETTER, FULL),
+            "below": of(facts, task, WORSE, FULL),
+        },
+    )
+
+
+def minutes(study: str, question: str) -> Statement:
+    """A row of the table of studies: its question, and how long its recorded runs took together."""
+
+    def time(facts: Facts) -> str:
+        return f"{facts.minutes:.0f} min" if facts.minutes < 120 else f"{facts.minutes / 60:.1f} h"
+
+    text = f"| {study} | {question} | {{time}} |"
+    return Statement("studies/README.md", study, text, lambda facts: {"time": time(facts)})
+
+
+def against_best(task: str, lead: str) -> Statement:
+    """The means of placements in their order, and which are significantly below the best."""
+    return Statement(
+        "studies/placement.py",
+        "placement",
+        lead + ": {order}. Significantly below the best mean: {below}.",
+        lambda facts: {"order": ordered(facts, task), "below": of(facts, task, WORSE, facts.best(task))},
+    )
+
+
+def chosen_rates(task: str, lead: str) -> Statement:
+    """The rates that were chosen; all ranks have the same."""
+
+    def rates(facts: Facts) -> dict[str, float]:
+        labels = [*facts.labels(task, "LoRA"), FULL]
+        return {label: float(facts.one(task, label).runs[0]["training"]["lr"]) for label in labels}
+
+    return Statement(
+        "studies/learning_rate.py",
+        "learning-rate",
+        lead + ": {rates}.",
+        lambda facts: {"rates": ", ".join(f"{label} {rate:.2g}" for label, rate in rates(facts).items())},
+        lambda facts: len(set(rates(facts).values()) - {rates(facts)[FULL]}) == 1,
+    )
+
+
+def drifted(task: str, lead: str) -> Statement:
+    """Accuracy on the old task under its old head, before and after each method."""
+
+    def said(facts: Facts) -> str:
+        found = {c.label: fmean(c.retained.values()) for c in facts.group(task).configurations}
+        before = fmean(facts.group(task).configurations[0].untouched.values())
+        order = sorted(found.items(), key=lambda one: -one[1])
+        return f"{short(before)} before; {', '.join(f'{label} {short(value)}' for label, value in order)}"
+
+    return Statement("studies/forgetting.py", "forgetting", lead + ": {drift}.", lambda facts: {"drift": said(facts)})
