@@ -4,7 +4,8 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run. Here: figures.
-- listing: methods, models, tasks, count, check. costs: memory. comparison: compare, claims.
+- listing: methods, models, tasks, count, check. costs: memory. published: memory against published figures.
+- comparison: compare, claims.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -20,7 +21,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import comparison, costs, dashboard, listing, running, studies
+from bench.cli import comparison, costs, dashboard, listing, published, running, studies
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 PANELS = {
     "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
-    "Look at results": (comparison.compare, comparison.claims),
+    "Look at results": (comparison.compare, comparison.claims, published.published),
     "What can be compared": (listing.methods, listing.models, listing.tasks),
     "One method, before it runs": (listing.count, costs.memory, listing.check),
 }
@@ -96,6 +97,8 @@ def figures(
             number = len(list((folder / "runs").glob("*.json")))
             print(f"{folder}: {len(written)} files from {number} records; read {folder / 'report.html'}")
         page, explorer = write_index(results, list(pool.map(entry, every)))
+    if study in (None, "costs"):
+        published.redraw(results)
     print(f"{page}: all studies; to filter their configurations, open {explorer}")
 
 

@@ -28,7 +28,7 @@ class CudaRules(TorchFunctionMode):
 
     Autocast keeps the same operations in float32; and attention with dropout stays fused, as flash attention
     (arXiv:2205.14135) draws its dropout again in the backward pass, where the CPU's kernel would fall back to keeping
-    every attention probability.
+    every attention probability. Other dropout keeps a mask of one byte a value, where the CPU's is as wide as they are.
     """
 
     active: ClassVar[list[CudaRules]] = []
@@ -51,6 +51,8 @@ class CudaRules(TorchFunctionMode):
                 args = (*args[:4], 0.0, *args[5:])
             elif "dropout_p" in kwargs:
                 kwargs["dropout_p"] = 0.0
+        elif func is F.dropout or func is torch.dropout:
+            return _dropout(*args, **kwargs)
         elif func in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):
             args, kwargs = tree_map(_float32, (args, kwargs))
         return func(*args, **kwargs)
@@ -62,6 +64,14 @@ def as_now() -> contextlib.AbstractContextManager[Any]:
     torch switches a mode off while it handles `backward`, so that they would not hold there.
     """
     return CudaRules() if CudaRules.active else contextlib.nullcontext()
+
+
+def _dropout(input: Tensor, p: float = 0.5, train: bool = True, inplace: bool = False, **named: bool) -> Tensor:
+    """In one kernel, as on CUDA (in place or not)."""
+    if not (named.get("training", train) and 0 < p < 1):
+        return input
+    dropped: Tensor = torch.native_dropout(input, p, True)[0]
+    return input.copy_(dropped) if inplace else dropped
 
 
 def _float32(value: Any) -> Any:

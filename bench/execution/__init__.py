@@ -6,6 +6,7 @@
   a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
   Optuna's own tools.
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
+- published_memory: the memory of published settings.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.
 - data_report: what was understood of the data, before anything takes time.
 """

@@ -23,7 +23,7 @@ MACHINERY = frozenset(vars(nn.Module())) - {"training"}
 """Attributes that torch gives every module: parameters, children and hooks; buffers are looked at apart."""
 
 
-def checkpoint(backbone: Backbone, *, every: int = 1) -> None:
+def checkpoint(backbone: Backbone, *, every: int = 1, first: int | None = None) -> None:
     """Has every block, or every k-th, compute its activations again in the backward pass, in place of keeping them.
 
     Chen et al. 2016 (arXiv:1604.06174). The second pass sees the buffers, attributes and random numbers of
@@ -33,6 +33,7 @@ def checkpoint(backbone: Backbone, *, every: int = 1) -> None:
     Args:
         backbone: adapted.
         every: k; the first block is one of them.
+        first: of the first blocks alone; of all without.
 
     Raises:
         BadInput: the network has no residual blocks that are known.
@@ -40,7 +41,7 @@ def checkpoint(backbone: Backbone, *, every: int = 1) -> None:
     blocks = [site.path for site in backbone.sites if site.role == "block"]
     if not blocks:
         raise BadInput("activation checkpointing is known for networks of residual blocks: this one has none")
-    for path in blocks[::every]:
+    for path in blocks[:first:every]:
         block = backbone.module.get_submodule(path)
         block.forward = partial(_recomputed, block, block.forward)  # type: ignore[method-assign]
 

@@ -6,6 +6,8 @@
 - inference: latency and size of what was trained.
 - retention: what a network still knows of an old task. update: what training did to its weights.
 - memory_forecast: the memory of a run, estimated before it is run.
+- gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
+- optimizers: as people run them, by the bytes that they take.
 - method_checks: what every method must hold; `bench check`. A new check goes here.
 """
 

@@ -6,6 +6,7 @@
 - searches, gains, expected_best: what was tuned, and what that brought.
 - retention: what became of an old task. chance: what guessing scores.
 - budgets: which configurations train about as many parameters.
+- published: memory against published figures.
 - display: names from data, made safe for pages and terminals.
 - matched_boxes: which predictions of a detector find a true box.
 """

@@ -1,0 +1,121 @@
+"""Estimates for the settings of published figures of memory, kept as a record: what the page is drawn from.
+
+`bench.costs.published` has the figures, `bench.report.page.published_page` draws the page.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bench.models as model_table
+import bench.tasks as task_table
+from bench.costs.published import MARGIN, Figure
+from bench.errors import BadInput
+from bench.methods import METHODS
+from bench.models import HuggingFace
+from bench.records import write_atomically
+from bench.records.environment import commit, versions
+from bench.report.data.published import RECORD
+from bench.spec import parse
+from bench.training.gpu_step import CONTEXT, Estimate, Setup, estimate
+from bench.training.recipe import Training
+from bench.training.run import Run
+
+
+def estimated(figures: Iterable[Figure], *, told: Callable[[Figure], None] = lambda figure: None) -> dict[str, Any]:
+    """The record: every figure as published, and ours for the same settings.
+
+    Args:
+        figures: of `bench.costs.published`.
+        told: called with each before it is estimated.
+    """
+    start, rows = time.perf_counter(), []
+    for figure in figures:
+        told(figure)
+        gc.collect()
+        rows.append(_row(figure))
+    return {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(),
+        "versions": dict(versions()),
+        "margin": MARGIN,
+        "seconds": round(time.perf_counter() - start, 1),
+        "figures": rows,
+    }
+
+
+def keep(record: Mapping[str, Any], folder: Path) -> Path:
+    """Writes the record."""
+    return write_atomically(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _row(figure: Figure) -> dict[str, Any]:
+    published = {
+        "id": figure.id, "measured": figure.measured, "bytes": figure.bytes, "said": figure.said, "line": figure.line,
+        "source": asdict(figure.source), "settings": dict(figure.settings),
+    }  # fmt: skip
+    try:
+        run, setup = as_published(figure)
+        found = estimate(run, setup)
+    except BadInput as error:
+        return {**published, "estimate": None, "why": str(error)}
+    phases = {phase: moment.total for phase, moment in found.phases.items()}
+    parts = found.phases[found.phase].breakdown
+    return {**published, "estimate": _of(found, figure), "phase": found.phase, "breakdown": parts, "phases": phases}
+
+
+def as_published(figure: Figure) -> tuple[Run, Setup]:
+    """What to estimate for a figure's settings.
+
+    Raises:
+        BadInput: a setting that cannot be estimated.
+    """
+    of = figure.settings
+    model, task = _model(of)
+    method: Any = parse(of["method"], known=METHODS, kind="method")
+    first = of["checkpointing"].partition(" of ")[0]
+    training = Training(batch_size=of["batch"], activation_checkpointing=of["checkpointing"] == "blocks")
+    setup = Setup(
+        base=of["base"],
+        adapter=of.get("adapter", ""),
+        autocast="autocast" in of["precision"],
+        attention="sdpa" if of["attention"] == "none" else of["attention"],
+        optimizer=of["optimizer"],
+        update=of["update"],
+        clip=bool(of.get("clip")),
+        dropout=of.get("dropout", 0.0) if "size" in of else 0.0,
+        checkpointed=int(first) if first.isdigit() else 0,
+        gradients=of.get("gradients", "freed"),
+        accumulation=of["accumulation"],
+        gpus=of["gpus"],
+        context=of.get("context_mib", CONTEXT >> 20) << 20,
+    )
+    return Run(task, model, method, training, seed=0), setup
+
+
+def _model(of: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Model and task."""
+    if of["loss"] == "boxes":
+        raise BadInput("a detector's step depends on its data")
+    if of["loss"] != "classes":
+        raise BadInput("language models: not yet")
+    if "length" in of:
+        model: Any = HuggingFace(of["model"], max_length=of["length"], dropout=of.get("dropout", 0.0))
+    else:
+        model = model_table.resolve(of["model"])
+    return model, task_table.resolve(task_table.USUAL[model.families[0]])
+
+
+def _of(found: Estimate, figure: Figure) -> int:
+    """What was measured, of an estimate."""
+    kept = figure.settings.get("outputs") == "kept"
+    after = found.after if kept else found.after - found.gradients
+    sizes = {"allocated": found.allocated, "reserved": found.reserved, "nvidia-smi": found.shown, "after step": after}
+    return sizes[figure.measured]

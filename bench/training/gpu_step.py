@@ -1,0 +1,264 @@
+"""Memory of a step as people carry it out on GPUs: what is allocated, what is reserved, what nvidia-smi shows.
+
+`bench.training.memory_forecast` estimates our own training; here weights, optimiser and attention are as a `Setup`
+says, and two whole steps are followed from the first weight on, block by block, through CUDA's caching allocator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from bench.costs.allocator import BLOCK, reserved
+from bench.costs.cuda_rules import CudaRules
+from bench.costs.memory import Moment, Tracker
+from bench.costs.quantised import BYTES, pack
+from bench.errors import unknown
+from bench.methods.branch import Branch
+from bench.models import Backbone, checkpoint
+from bench.training import optimizers
+from bench.training.memory_forecast import _give_bytes
+from bench.training.recipe import set_mode
+from bench.training.run import Network, Run, assemble
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WORKSPACE = 8_519_680
+"""Bytes of cuBLAS's workspace before Hopper (CUBLAS_WORKSPACE_CONFIG=:4096:2:16:8). The threads of the forward and of
+the backward pass each have one."""
+CONTEXT = 500 * 2**20
+"""Bytes of CUDA's context and of loaded kernels, where nothing else is known; before CUDA 11.7, which loads kernels as
+they are needed, it was more than a GiB."""
+STEPS = 2
+"""The first makes the optimiser's state, the second has it from the start."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a step is carried out, beyond model, method and batch.
+
+    Args:
+        base: how the network's weights are stored: "fp32", "bf16", "fp16", "int8", "nf4" or "nf4 double" (the Linear
+            layers below the head; the rest in bf16).
+        adapter: how what a method adds is stored; "" as the base.
+        autocast: whether products are computed in 16 bits from float32.
+        attention: "flash" and "sdpa" keep no attention probabilities, "eager" does.
+        optimizer: one of `bench.training.optimizers.KINDS`.
+        update: one of `bench.training.optimizers.UPDATES`.
+        clip: whether the gradient's norm is clipped.
+        gradients: what becomes of them between steps: "freed"; "freed late", after the next forward pass; "zeroed" in
+            place and kept, as torch did before 2.0. With accumulation they are held meanwhile in any case.
+        accumulation: batches a step.
+        dropout: rate of every dropout but attention's, in frozen parts too; of transformers, a model's own option.
+        checkpointed: first blocks whose activations are computed again, where it is not all (`Training` says that).
+        gpus: with more than one, DistributedDataParallel holds the gradients in buckets too.
+        context: bytes of CUDA's context.
+    """
+
+    base: str = "fp32"
+    adapter: str = ""
+    autocast: bool = False
+    attention: str = "sdpa"
+    optimizer: str = "adamw"
+    update: str = "foreach"
+    clip: bool = False
+    gradients: str = "freed"
+    accumulation: int = 1
+    dropout: float = 0.0
+    checkpointed: int = 0
+    gpus: int = 1
+    context: int = CONTEXT
+
+    def __post_init__(self) -> None:
+        if self.base not in (*DTYPES, *BYTES):
+            raise unknown("base", self.base, (*DTYPES, *BYTES))
+        if self.attention not in ("sdpa", "flash", "eager"):
+            raise unknown("attention", self.attention, ("sdpa", "flash", "eager"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights that are not packed."""
+        return DTYPES.get(self.base, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes of a step.
+
+    Args:
+        allocated: at the peak.
+        reserved: by the caching allocator.
+        shown: by nvidia-smi.
+        after: allocated once a step is done, its gradients still there.
+        gradients: of them.
+        phases: the peak of each phase of the last step.
+    """
+
+    allocated: int
+    reserved: int
+    shown: int
+    after: int
+    gradients: int
+    phases: dict[str, Moment]
+
+    @property
+    def phase(self) -> str:
+        """Where the peak is."""
+        return max(self.phases.values(), key=lambda moment: moment.total).phase
+
+
+class _Followed(Tracker):
+    """A tracker that also notes what is made and freed, in order."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu", block=BLOCK)
+        self.events: list[tuple[int, int]] = []
+        self._names: dict[int, int] = {}
+        self._made = 0
+
+    def make(self, size: int) -> None:
+        """Something that no operation makes and nothing frees: a workspace."""
+        self._made += 1
+        self.events.append((self._made, size))
+        self.bytes["other"] += size
+
+    def _count(self, storage: Any, part: str | None) -> None:
+        key, known = storage._cdata, len(self.live)
+        super()._count(storage, part)
+        if len(self.live) > known:
+            self._made += 1
+            self._names[key] = self._made
+            self.events.append((self._made, self.live[key][1]))
+
+    def _gone(self, key: int, _: Any) -> None:
+        self.events.append((self._names.pop(key), 0))
+        super()._gone(key, _)
+
+
+def estimate(run: Run, setup: Setup) -> Estimate:
+    """The memory of a run's training step as a setup carries it out, for CUDA, without one.
+
+    Args:
+        run: model, method, task and batch size; of its training, activation checkpointing too.
+        setup: the rest.
+
+    Raises:
+        BadInput: a method that does not fit the model.
+    """
+    backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
+    _store(backbone, network, setup)
+    _attend(backbone.module, setup)
+    _drop(backbone.module, setup.dropout)
+    if setup.checkpointed:
+        checkpoint(backbone, first=setup.checkpointed)
+    with FakeTensorMode(), CudaRules():
+        _give_bytes(network, "cpu")
+        if setup.base in BYTES:
+            _pack(backbone, setup.base)
+        network.train() if setup.dropout else set_mode(network)
+        return _followed(run, backbone, network, setup)
+
+
+def _store(backbone: Backbone, network: Network, setup: Setup) -> None:
+    """Casts weights, and what enters an adapter of another precision (as peft does)."""
+    network.to(setup.dtype)
+    if setup.adapter and DTYPES[setup.adapter] != setup.dtype:
+        for module in backbone.module.modules():
+            if isinstance(module, Branch):
+                module.to(DTYPES[setup.adapter])
+                if not setup.autocast:
+                    module.register_forward_pre_hook(partial(_cast, DTYPES[setup.adapter]))
+
+
+def _cast(dtype: torch.dtype, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (args[0].to(dtype), *args[1:])
+
+
+def _attend(module: nn.Module, setup: Setup) -> None:
+    body: Any = getattr(module, "body", None)
+    if setup.attention == "eager":
+        if hasattr(body, "set_attn_implementation"):
+            body.set_attn_implementation("eager")
+        for each in module.modules():
+            if hasattr(each, "fused_attn"):
+                each.fused_attn = False  # type: ignore[assignment]
+    elif body is not None:
+        body.forward = partial(_without_mask, body.forward)
+
+
+def _without_mask(forward: Any, *args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
+    """Samples of one length: transformers leaves a mask out that hides nothing."""
+    return forward(*args, **kwargs)
+
+
+def _drop(module: nn.Module, rate: float) -> None:
+    for path, each in module.named_modules():
+        if rate and isinstance(each, nn.Dropout) and "attn_drop" not in path:
+            each.p = rate
+
+
+def _pack(backbone: Backbone, kind: str) -> None:
+    head = getattr(backbone.module, "output_embedding", None)
+    for layer in backbone.module.modules():
+        if isinstance(layer, nn.Linear) and layer is not head and not layer.weight.requires_grad:
+            pack(layer, kind)
+
+
+def _followed(run: Run, backbone: Backbone, network: Network, setup: Setup) -> Estimate:
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    rule, tracker = optimizers.make(setup.optimizer, setup.update, trainable), _Followed()
+    tracker.see([*network.parameters(), *network.buffers()], part="weights")
+    hooks = [p.register_post_accumulate_grad_hook(lambda p: tracker.see(p.grad, part="gradients")) for p in trainable]
+    buckets = [torch.empty_like(p) for p in trainable] if setup.gpus > 1 else []
+    tracker.see(buckets, part="gradients")
+    tracker.make(WORKSPACE)
+    tracker.make(WORKSPACE)
+    after = peak = 0
+    for _ in range(STEPS):
+        tracker.peaks.clear()
+        after = _step(run, backbone, network, setup, rule, tracker)
+        peak = max(peak, *(moment.total for moment in tracker.peaks.values()))
+    for hook in hooks:
+        hook.remove()
+    kept = reserved(tracker.events)
+    size = sum(p.nbytes for p in trainable)
+    return Estimate(peak, kept, kept + setup.context, after, size, dict(tracker.peaks))
+
+
+def _step(
+    run: Run, backbone: Backbone, network: Network, setup: Setup, rule: torch.optim.Optimizer, tracker: _Followed
+) -> int:
+    """One step of the optimiser; what is allocated when it is done."""
+    for number in range(min(setup.accumulation, 2)):
+        with tracker:
+            loss = _forward(run, backbone, network, setup, tracker)
+            if setup.gradients == "freed late" and not number:
+                rule.zero_grad()
+            with tracker.during("backward", "other"):
+                loss.backward()
+                del loss
+    with tracker:
+        with tracker.during("update", "other"):
+            if setup.clip:
+                nn.utils.clip_grad_norm_([p for g in rule.param_groups for p in g["params"]], 1.0, foreach=True)
+            rule.step()
+            tracker.see(list(rule.state.values()), part="optimizer")
+        after = sum(tracker.bytes.values())
+        if setup.gradients != "freed late":
+            rule.zero_grad(set_to_none=setup.gradients == "freed")
+    return after
+
+
+def _forward(run: Run, backbone: Backbone, network: Network, setup: Setup, tracker: _Followed) -> Tensor:
+    inputs = backbone.batch(run.training.batch_size)
+    if isinstance(inputs, Tensor) and not setup.autocast:
+        inputs = inputs.to(setup.dtype)
+    targets = run.task.stand_ins(inputs)
+    tracker.see((inputs if isinstance(inputs, Tensor) else list(dict(inputs).values()), targets), part="other")
+    with tracker.during("forward", "activations"), torch.autocast("cpu", torch.bfloat16, enabled=setup.autocast):
+        loss: Tensor = run.task.loss(network(inputs), targets, smoothing=0.0)
+    return loss
