@@ -80,6 +80,7 @@ def plan(
     parts, where = load(file, scale, family=family), choose_device(device)
     records = Records(results / parts[0].name / scale)
     workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    console.older(records.all())
     planned_rows = []
     for part in parts:
         data_report.show(part)

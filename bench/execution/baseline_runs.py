@@ -67,4 +67,5 @@ def retire(records: Records, task: Task, current: Iterable[str]) -> None:
         record["run_id"]
         for record in records.all()
         if record["phase"] == "reference" and record["task"].get("spec") == repr(task) and record["run_id"] not in kept
+        if record["protocol"] == PROTOCOL  # older ones go with the runs that they stand beside
     )

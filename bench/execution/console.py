@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bench.costs.units import readable
 from bench.execution.parallelism import available
+from bench.records.protocol import PROTOCOL
 from bench.space import Space
 from bench.study import Study
 from bench.study.plan import Row, hours_minutes
@@ -54,6 +55,17 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
     if todo and None not in seconds:
         at_once = f", {jobs} runs at once" if jobs > 1 else ""
         print(f"estimated time on this machine{at_once}: {hours_minutes(sum(s or 0.0 for s in seconds) / jobs)}")
+
+
+def older(known: Sequence[Mapping[str, Any]]) -> None:
+    """Says that records of older protocols are there, which spare no run."""
+    old = [record["protocol"] for record in known if record["protocol"] < PROTOCOL]
+    if old:
+        print(
+            f"\n{len(old)} of {len(known)} records here are of protocol {listed(sorted(set(old)))}. Runs are now made "
+            f"by protocol {PROTOCOL} (bench/records/protocol.py says what changed), and no old record spares one. "
+            "They are shown apart, and move to retired/ once all of a task and model is measured again"
+        )
 
 
 def too_much(rows: Sequence[Row], free: float) -> None:

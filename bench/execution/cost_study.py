@@ -22,10 +22,10 @@ from bench.execution.runner import Watcher
 from bench.execution.workers import guarded
 from bench.methods import LinearProbe
 from bench.models.prefix import frozen_prefix
-from bench.records import Records, run_id
+from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
 from bench.study.plan import Row, Speed, trainable
-from bench.study.recording import DONE, Record, keep, made, memory
+from bench.study.recording import DONE, Record, keep, made, memory, retire_older
 from bench.training import inference
 from bench.training.device import environment
 from bench.training.loop import Outcome, describe
@@ -201,6 +201,8 @@ class Costing:
             self.watcher.finished(run, record, fresh)
             if fresh and cell.method == self.study.methods[-1]:
                 self.watcher.cell(cell, [record])
+        if all(record["status"] != "failed" for record in found):
+            retire_older(self.records, (cell for cell, _, _ in wanted))
         return found
 
     def measured(self, run: Run, *, stepped: bool) -> Outcome:
@@ -237,4 +239,5 @@ class Costing:
             record["run_id"]
             for record in self.records.all()
             if record["phase"] == "costs" and record["task"].get("spec") in tasks and record["run_id"] not in current
+            if record["protocol"] == PROTOCOL
         )

@@ -114,6 +114,7 @@ def run(
     """What `launch` does once the folder is its own."""
     where = device
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
+    console.older(records.all())
     rows = []
     for part in parts:
         data_report.show(part)

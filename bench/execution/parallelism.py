@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from bench.errors import BadInput
+from bench.records import PROTOCOL
 from bench.study.recording import Record
 from bench.training.device import environment
 
@@ -80,7 +81,7 @@ def share_out(jobs: int | None, device: str, *, scale: str, known: Sequence[Reco
     before = Counter(
         (r["environment"].get("jobs", 1), r["environment"].get("threads"))
         for r in known
-        if r["phase"] != "reference" and r["environment"].get("device_name") == here
+        if r["phase"] != "reference" and r["environment"].get("device_name") == here and r["protocol"] == PROTOCOL
     )
     recorded = before.most_common(1)[0][0] if before else None
     count = jobs or (recorded[0] if recorded else usual)

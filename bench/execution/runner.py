@@ -15,9 +15,9 @@ from bench.execution.baseline_runs import measure, retire
 from bench.execution.optuna_storage import Mirror
 from bench.execution.search import Search, storage
 from bench.execution.workers import Here, Pool
-from bench.records import Records
+from bench.records import PROTOCOL, Records
 from bench.study import Cell, Study
-from bench.study.recording import Record, describe, identity, keep, made, usable
+from bench.study.recording import DONE, Record, describe, identity, keep, made, retire_older, usable
 from bench.study.trials import Trial, of_cells
 from bench.training.loop import Outcome
 from bench.training.run import Run
@@ -99,7 +99,14 @@ class Runner:
                     break
                 for each in ended:
                     self.ended(each.job, each.outcome, each.started)
+        self.retire_older(works)
         return [record for work in works for record in work.records.values() if record["phase"] == "final"]
+
+    def retire_older(self, works: list[Work]) -> None:
+        """Moves aside the records of older protocols of what is measured again as a whole."""
+        left = {w.cell for w in works if not w.over or any(r["status"] not in DONE for r in w.records.values())}
+        undone = {(cell.task, cell.model) for cell in left}
+        retire_older(self.records, (w.cell for w in works if (w.cell.task, w.cell.model) not in undone))
 
     def workers(self) -> Pool | Here:
         """What trains: processes, or, one run at a time, this one."""
@@ -157,7 +164,7 @@ class Runner:
         """Says that trials which are there are of another space, budget, device or of other data."""
         tuned = repr(self.study.tune.representative(cell.method))
         here = (repr(cell.task), repr(cell.model), tuned)
-        trials = [record for record in known if record["phase"] == "tune"]
+        trials = [record for record in known if record["phase"] == "tune" and record["protocol"] == PROTOCOL]
         of_it = [r for r in trials if (r["task"].get("spec"), r["model"].get("spec"), of_method(r)) == here]
         searches = {(record.get("trial") or {}).get("search") for record in of_it}
         if of_it and search not in searches:
@@ -259,7 +266,7 @@ class Runner:
         self.records.retire(
             record["run_id"]
             for record in self.records.all()
-            if record["run_id"] not in current
+            if record["run_id"] not in current and record["protocol"] == PROTOCOL
             if all(record[part].get("spec") == about[part]["spec"] for part in ("task", "model"))
             if of_method(record) == (tuned if record["phase"] == "tune" else repr(cell.method))
         )

@@ -169,7 +169,10 @@ SPACE = either(
     table({"low": number(), "high": number(), "log": flag}, needed=("low", "high")),
     table({"choices": listed(plain, 1)}, needed=("choices",)),
 )
-TRIAL = {"number": whole(), "params": SETTINGS, "status": one_of(*STATUSES), "score": number(), "loss": number()}
+TRIAL = {
+    **{"number": whole(), "params": SETTINGS, "status": one_of(*STATUSES), "score": number(), "loss": number()},
+    "best_in": number(0, 1),
+}
 TUNING = table(
     {
         **dict.fromkeys(("search", "of", "method", "shared_from", "sampler", "pruner", "on"), text),

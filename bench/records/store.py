@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInput, scrubbed, shown
+from bench.records.protocol import PROTOCOL
 from bench.records.schema import LARGEST, RUN_ID, problem
 
-PROTOCOL: int = 1
 JOURNAL = "optuna.journal"
 """Optuna's storage where nobody names another: a file beside the records, from which it can be made again."""
 
@@ -32,8 +32,8 @@ def run_id(spec: Mapping[str, object]) -> str:
     """The name of a run: 16 hex digits of the sha256 of everything that determines its result.
 
     Args:
-        spec: JSON values only (tuples count as lists); the protocol's version is added. The order of keys
-            does not matter, every value does.
+        spec: JSON values only (tuples count as lists); the protocol's number is added, where it has none. The order
+            of keys does not matter, every value does.
 
     Returns:
         Sixteen hexadecimal digits.

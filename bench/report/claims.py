@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bench.records import Records
 from bench.report.data.differences import comparable
-from bench.report.data.groups import Group, groups, scored
+from bench.report.data.groups import Group, current, groups, scored
 from bench.report.data.measured import Configuration
 from bench.report.data.names import headings
 from bench.stats import clipped, has_width, mean_interval, stratified_interval
@@ -59,13 +59,13 @@ class Evidence:
     scale: str
 
     def of(self, study: str) -> tuple[Group, ...]:
-        """A study's groups with results, of one device and protocol; none without records."""
+        """A study's groups with results, of the latest protocol and one device; none without records."""
         return _groups(self.results / study / self.scale)
 
 
 @lru_cache(maxsize=32)
 def _groups(folder: Path) -> tuple[Group, ...]:
-    found = groups(Records(folder).all())
+    found = current(groups(Records(folder).all()))
     costs = [group for group in found if group.costs and group.configurations]
     return tuple(comparable(costs or scored(found)))
 

@@ -3,7 +3,7 @@
 - study: what a file in `studies/` declares; `load` reads one.
 - scales: the seeds and the tuning of each scale.
 - tune: how hyper-parameters are chosen: budget, sampler, pruner, search spaces. `bench.execution.search` does it.
-- trials: the trials of a search, and which of them is chosen.
+- trials: the trials of a search, and which of them is chosen. choice: how sure that is.
 - plan: what a study would run, with exact counts and estimated times.
 - recording: how a run becomes a record, and when a record spares a run.
 """

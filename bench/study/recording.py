@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from bench.records import PROTOCOL, Records, run_id
 from bench.records.environment import commit
-from bench.study.study import Study
+from bench.study.study import Cell, Study
 from bench.tasks import description
 from bench.training.device import environment
 from bench.training.loop import Outcome
@@ -25,17 +25,16 @@ _RARE = ("retention", "update")
 """What few studies measure: left out of the records of the others."""
 
 
-def identity(run: Run) -> str:
-    """The run's id: a hash of all that determines its result, as specifications.
+def identity(run: Run, *, protocol: int = PROTOCOL) -> str:
+    """The run's id: a hash of all that determines its result, as specifications, and of the protocol.
 
     They leave out what is at its default, so an option added later, off by default, does not disown old records;
     who changes a default, or what an option means, raises `PROTOCOL`.
     """
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
     said = {**({"trial": run.trial} if run.trial else {}), **({"retained": repr(run.retained)} if run.retained else {})}
-    if run.training.activation_checkpointing:  # older records moved batch statistics twice a step
-        said["recomputed"] = "once"
-    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said})
+    spec = {**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said}
+    return run_id({"protocol": protocol, **spec})
 
 
 def usable(record: Record, run: Run, device: str) -> bool:
@@ -54,6 +53,22 @@ def keep(records: Records, record: Record) -> None:
     if there is not None and there["status"] in DONE:
         records.retire([there["run_id"]])
     records.write(record)
+
+
+def retire_older(records: Records, cells: Iterable[Cell]) -> None:
+    """Moves aside what older protocols measured of the tasks and models of some cells, now that these are done again.
+
+    Not before: until then the older records are all that is known of the other methods.
+    """
+    whole = {(repr(cell.task), repr(cell.model)) for cell in cells}
+    tasks = {task for task, _ in whole}
+    records.retire(
+        record["run_id"]
+        for record in records.all()
+        if record["protocol"] < PROTOCOL
+        if (record["task"].get("spec"), record["model"].get("spec")) in whole
+        or (record["phase"] == "reference" and record["task"].get("spec") in tasks)
+    )
 
 
 def describe(run: Run) -> Record:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bench.records import run_id
+from bench.records import PROTOCOL, run_id
+from bench.records.outcomes import of_record
 from bench.space import Choice
+from bench.study.choice import chosen_again
 from bench.study.recording import Record
 from bench.study.study import Cell, Study
 from bench.study.tune import configured
@@ -57,6 +59,7 @@ class Trials:
     cell: Cell
     device: str = "cpu"
     found: dict[int, Trial] = field(default_factory=dict)
+    _shares: dict[tuple[int, ...], dict[int, Record]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         tune, (task, training) = self.study.tune, (self.cell.task, self.study.training)
@@ -87,7 +90,8 @@ class Trials:
     def recall(self, records: Iterable[Record]) -> None:
         """Takes up the trials that are recorded; of one that failed only its values, for it runs again."""
         for record in records:
-            if record["phase"] == "tune" and (known := record.get("trial")) and known["search"] == self.name:
+            known = record.get("trial") if (record["phase"], record["protocol"]) == ("tune", PROTOCOL) else None
+            if known and known["search"] == self.name:
                 if not self._possible(known["params"]) or known["number"] >= self.study.tune.trials:
                     continue  # not by this suite: it runs anew
                 drawn = known.get("drawn")
@@ -198,7 +202,7 @@ class Trials:
 
     def summary(self, cell: Cell) -> Record:
         """A record's `tuning`, for the runs of a cell that the search serves."""
-        tune, chosen = self.study.tune, self.chosen
+        tune, chosen, again = self.study.tune, self.chosen, self._again()
         values = chosen.params if chosen else {}
         return {
             **{"search": self.name, "of": repr(cell.method), "method": repr(self.method)},
@@ -208,7 +212,7 @@ class Trials:
             **({"batch": tune.batch} if tune.batch > 1 and not tune.independent else {}),
             "space": {key: one.config for key, one in self.space.items()},
             "default": self.default,
-            "trials": [self._brief(self.found[number]) for number in sorted(self.found)],
+            "trials": [self._brief(self.found[number]) | again.get(number, {}) for number in sorted(self.found)],
             "chosen": {"number": chosen.number, "params": values} if chosen else None,
             "edge": [key for key, value in values.items() if self.space[key].edge(value)],
         }
@@ -223,6 +227,16 @@ class Trials:
             "epochs": sum(len(record.get("curve") or ()) for record in records),
             "seconds": round(sum((record.get("time") or {}).get("total") or 0.0 for record in records), 3),
         }
+
+    def _again(self) -> dict[int, Record]:
+        """Of each trial that could be chosen, how often it would be (`choice.chosen_again`), where that is known."""
+        ended = {k: self.found[k] for k in sorted(self.found) if self.status(self.found[k]) == "ok"}
+        if tuple(ended) not in self._shares:
+            kept = [[of_record(trial.records[s], "val") for s in self.study.tune.seeds] for trial in ended.values()]
+            whole = [[each for each in one if each is not None] for one in kept]
+            shares = chosen_again(whole, self.metric, lower=self.sign < 0) if whole == kept else None
+            self._shares[tuple(ended)] = {k: {"best_in": s} for k, s in zip(ended, shares or (), strict=False)}
+        return self._shares[tuple(ended)]
 
     def tested(self, cell: Cell) -> list[tuple[str, Run]]:
         """What a cell is tested with, phase and run: the chosen values, every other one of the grid where the study

@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import BadInput, unknown
 from bench.methods import Method
 from bench.space import Choice, Range, Space
-from bench.tasks import Searched, Task
+from bench.tasks import Judged, Searched, Task
 from bench.training.recipe import Training
 
 SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
@@ -39,8 +39,10 @@ class Tune:
             that they are the same for any number of workers. 1: one trial after the other, which finds most; workers
             are kept busy by the study's other searches and by its final runs. For one search on several GPUs give
             their number. Trials that depend on no other (a grid, random or qmc without a pruner) need no batch.
-        on: what is maximised: by default "val/" and the task's headline metric; "val/loss" is minimised. A run's score
-            is that of its best epoch by the headline metric, whose weights it keeps.
+        on: what trials are judged by, on validation. By default the task's loss, minimised, where that is a likelihood
+            or an error: it tells apart what accuracy on a few hundred samples does not. Of boxes the headline metric,
+            as a detector's loss depends on the batch. "val/" and the headline metric is maximised. A run's score is
+            that of the epoch whose weights it keeps: the best by the headline metric, of equals that of lower loss.
         over: the names searched, of those that a method declares; all of them where nothing is said.
         seeds: of the trials; none of them is a final seed.
         share: fields over which the chosen values are shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its values at
@@ -90,7 +92,7 @@ class Tune:
 
     def target(self, task: Task) -> str:
         """What is looked at, without its "val/"."""
-        return self.on.removeprefix("val/") or task.metric
+        return self.on.removeprefix("val/") or (task.judged_by if isinstance(task, Judged) else task.metric)
 
     def space(self, task: Task, method: Method) -> dict[str, Range | Choice]:
         """What is searched for a method on a task: as the study says, else the task, else the method.

@@ -18,7 +18,19 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.spec import parse
-from bench.tasks.contract import Baseline, Data, Example, Found, PerSample, Searched, Shows, Split, Task, description
+from bench.tasks.contract import (
+    Baseline,
+    Data,
+    Example,
+    Found,
+    Judged,
+    PerSample,
+    Searched,
+    Shows,
+    Split,
+    Task,
+    description,
+)
 from bench.tasks.detection.own_folders import CocoFolder, VocFolder
 from bench.tasks.detection.sets import BOX_SETS
 from bench.tasks.detection.task import Detection
@@ -59,6 +71,7 @@ __all__ = [
     "Data",
     "Example",
     "Found",
+    "Judged",
     "PerSample",
     "Shows",
     "Split",

@@ -29,6 +29,7 @@ class Classification(Spec):
 
     family: ClassVar[str]
     metric: ClassVar[str] = "top1"
+    judged_by: ClassVar[str] = "loss"
     output: ClassVar[str] = "pooled"
     train: int | None
     val: int | None

@@ -158,6 +158,14 @@ class Searched(Protocol):
 
 
 @runtime_checkable
+class Judged(Protocol):
+    """A task whose hyper-parameters are chosen by another metric than its headline one, unless a study says which."""
+
+    judged_by: ClassVar[str]
+    """"loss" (minimised) where it is a likelihood or an error of single samples."""
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A task that can show what was found."""
 

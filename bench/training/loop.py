@@ -199,7 +199,7 @@ class Loop:
             self.check(loss, exploded=True)
             self.check(scores["loss"], what="validation")
             stop = on_epoch(epoch, scores)
-            score = (scores[self.run.task.metric], -scores["loss"])
+            score = (scores[self.run.task.metric], -scores["loss"])  # the headline metric; of equals, the lower loss
             if score > best:
                 best, kept, made, waited = score, self.weights(), dict(self.made), 0
                 self.outcome.best_epoch = epoch

@@ -112,7 +112,7 @@ def test_no_records_and_only_failures(tmp_path: Path) -> None:
         {"environment": {"device_name": "H100", "threads": 2}},
         {"environment": {"device_name": "EPYC", "threads": 4}},
         {"training": {"lr": 1e-3, "epochs": 3, "precision": "fp32"}},
-        {"protocol": 2},
+        {"protocol": 1},
         {"task": {"spec": "Images('elpv', train=800)", "name": "elpv", "family": "images", "metric": "top1"}},
     ],
     ids=["device", "threads", "precision", "protocol", "task"],

@@ -32,7 +32,7 @@ def news(case: Any, seed: int) -> dict[str, Any]:
 def test_a_reference_stands_beside_every_group_of_its_task_and_is_never_averaged() -> None:
     here, there = record(LORAS[0], 0), record(LORAS[0], 0, environment=H100)
     other = record(LORAS[0], 0, **REVIEWS)
-    changed = record(LORAS[0], 0, protocol=2)
+    changed = record(LORAS[0], 0, protocol=1)
     baselines = [reference(0, 0.7), reference(1, 0.8), reference(0, 0.1, status="failed", metrics={}, label="failed")]
     parts = groups([*baselines, here, there, other, changed])
     assert [len(part.configurations) for part in parts] == [1, 1, 1, 1]

@@ -10,6 +10,7 @@ import pytest
 
 from bench.methods import METHODS
 from bench.models import MODELS
+from bench.records.protocol import HISTORY, PROTOCOL, changed
 from bench.spec import parse
 from bench.study.recording import identity
 from bench.tasks import TASKS
@@ -37,11 +38,12 @@ def run_of(record: dict) -> Run:
 def test_committed_records_keep_their_ids(study: str) -> None:
     found = [json.loads(path.read_text()) for path in sorted((RESULTS / study / "laptop" / "runs").glob("*.json"))]
     finals = [record for record in found if record["phase"] in ("final", "default")]
-    assert finals and [identity(run_of(record)) for record in finals] == [record["run_id"] for record in finals]
+    assert finals and all(identity(run_of(r), protocol=r["protocol"]) == r["run_id"] for r in finals)
 
 
-def test_what_moved_statistics_twice_is_another_run() -> None:
+def test_another_protocol_is_another_run() -> None:
     run = Run(STUDY.tasks[0], STUDY.models[0], STUDY.methods[0], STUDY.training, 0)
-    checkpointed = replace(run.training, activation_checkpointing=True)
-    plain, again = identity(run), identity(replace(run, training=checkpointed))
-    assert plain != again != identity(replace(run, training=replace(checkpointed, lr=1.0)))
+    assert identity(run) == identity(run, protocol=PROTOCOL) != identity(run, protocol=1)
+    assert identity(run) != identity(replace(run, training=replace(run.training, activation_checkpointing=True)))
+    assert max(HISTORY) == PROTOCOL and sorted(HISTORY) == list(range(1, PROTOCOL + 1))
+    assert changed(PROTOCOL) == "" and all(said in changed(1) for said in HISTORY[2])

@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import BadInput
 from bench.methods import METHODS, BitFit, FullFineTuning, LinearProbe, LoRA
+from bench.records import PROTOCOL
 from bench.space import Choice, Range
 from bench.study import Cell
 from bench.study.trials import Trials, of_cells
@@ -124,7 +125,7 @@ def searched(*runs, study=None, **tune):
         seed = 1000 + sum(record["trial"] == known for record in made)
         metrics = {} if score is None else {"val": {"top1": score, "loss": loss}}
         ended = {"status": (*status, "ok")[0], "metrics": metrics, "curve": [{}], "time": Outcome().time}
-        made.append({"phase": "tune", "trial": known, "seed": seed} | ended)
+        made.append({"phase": "tune", "protocol": PROTOCOL, "trial": known, "seed": seed} | ended)
     trials.recall(reversed(made))  # in whatever order they are read
     return trials
 

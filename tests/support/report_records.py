@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from bench.records import Records, run_id
+from bench.records import PROTOCOL, Records, run_id
 
 Case = tuple[str, dict[str, Any], int, float, float]  # method, fields, backbone parameters, accuracy, seconds
 PROBE: Case = ("LinearProbe", {}, 0, 0.814, 1.2)
@@ -67,7 +67,7 @@ def record(case: Case, seed: int, **changes: Any) -> dict[str, Any]:
     curve = [{"epoch": epoch, "val": {"top1": top1 - 0.1 / epoch}} for epoch in (1, 2, 3)]
     spec = f"{name}({', '.join(f'{key}={value!r}' for key, value in config.items())})"
     made: dict[str, Any] = {
-        "protocol": 1, "study": "rank-sweep", "scale": "laptop", "phase": "final",
+        "protocol": PROTOCOL, "study": "rank-sweep", "scale": "laptop", "phase": "final",
         "task": {"spec": "Images('elpv', train=400)", "name": "elpv", "family": "images", "metric": "top1"},
         "model": {"spec": "Timm('vit', image_size=56)", "name": "vit"},
         "method": {"spec": spec, "name": name, "config": config},

@@ -122,16 +122,22 @@ def against(group: Group, base: Configuration) -> list[Comparison]:
 
 
 def comparable(groups: Sequence[Group]) -> list[Group]:
-    """Groups that may be set side by side: of the device and protocol that most of them have; no task twice."""
+    """Groups that may be set side by side: of the latest protocol, and the device that most have; no task twice."""
     kinds = [_kind(group) for group in groups]
     if not kinds:
         return []
-    most = max(kinds, key=lambda kind: (Counter(kinds)[kind], -kinds.index(kind)))
+    most = max(kinds, key=lambda kind: (kind[1], Counter(kinds)[kind], -kinds.index(kind)))
     found: dict[str, Group] = {}
     for group, kind in zip(groups, kinds, strict=True):
         if kind == most:
             found.setdefault(group.specs.partition(";")[0], group)
     return list(found.values())
+
+
+def by_protocol(groups: Sequence[Group]) -> list[Group]:
+    """`comparable` ones of every protocol, the latest first: for what is said task by task, and never over tasks."""
+    protocols = sorted({group.protocol for group in groups}, reverse=True)
+    return [kept for p in protocols for kept in comparable([group for group in groups if group.protocol == p])]
 
 
 def left_out(groups: Sequence[Group]) -> str:
@@ -141,9 +147,9 @@ def left_out(groups: Sequence[Group]) -> str:
     return f"Not shown, of another device, precision or protocol: {', '.join(rest)}." if rest else ""
 
 
-def _kind(group: Group) -> tuple[str, str]:
+def _kind(group: Group) -> tuple[str, int]:
     record = group.records[0]
-    return str(record["environment"].get("device_name")), str(record["protocol"])
+    return str(record["environment"].get("device_name")), group.protocol
 
 
 def key(configuration: Configuration) -> Key:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.records.protocol import PROTOCOL, changed
 from bench.report.data.chance import one_class
-from bench.report.data.differences import FULL, whole
-from bench.report.data.groups import Group, scored
+from bench.report.data.differences import FULL, key, whole
+from bench.report.data.groups import Group, current, scored, what
 from bench.report.data.measured import Configuration, Record
 from bench.report.data.names import headings
 
@@ -37,14 +38,37 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
         yield "No final run has a score: nothing can be concluded."
     for group, name in zip(shown, headings(shown), strict=True):
         yield from (f"{name}: {text}" for text in _of_group(group))
-    for what, part in (("device", "device_name"), ("protocol", "protocol")):
-        known = sorted({str(r["environment"].get(part) if part != "protocol" else r[part]) for r in records})
-        if len(known) > 1:
-            yield f"The records are of several {what}s ({', '.join(known)}). They are shown apart and never averaged."
+    devices = sorted({str(r["environment"].get("device_name")) for r in records})
+    if len(devices) > 1:
+        yield f"The records are of several devices ({', '.join(devices)}). They are shown apart and never averaged."
+    yield from _protocols(records, groups)
     yield from _waited(records)
     ends = Counter((r["status"], r["phase"]) for r in records if r["status"] in _ENDS)
     for (status, phase), number in sorted(ends.items()):
         yield f"{number} {_PHASES.get(phase, phase)} run{'s' * (number > 1)} {_ENDS[status]}."
+
+
+def _protocols(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str]:
+    """Which protocols the records are of, where these are several or old ones; what has been measured again."""
+    known = sorted({int(record["protocol"]) for record in records})
+    if len(known) > 1:
+        yield (
+            f"The records are of several protocols ({', '.join(map(str, known))}). They are shown apart and never "
+            "averaged; scores of two protocols are not to be compared."
+        )
+    elif known[0] < PROTOCOL:
+        yield f"All records are of protocol {known[0]}; runs are now made by protocol {PROTOCOL}, and will stand apart."
+    if known[0] < PROTOCOL:
+        yield f"What has changed since protocol {known[0]}: {changed(known[0])}"
+    older = [group for group in groups if group.older]
+    for group, name in zip(older, headings(older), strict=True):
+        again = max((g for g in current(groups) if what(g) == what(group)), key=lambda g: g.protocol)
+        number = len(group.configurations)
+        left = number - len({key(c) for c in group.configurations} & set(map(key, again.configurations)))
+        yield (
+            f"{name} is measured again by protocol {again.protocol}; what was measured before stands last"
+            f"{f', and is all there is of {left} of its {number} configurations' if left else ''}."
+        )
 
 
 def waited(records: Iterable[Record]) -> tuple[int, int]:

@@ -28,6 +28,8 @@ class Group:
         undefined: what was tested, but for which the headline metric does not exist (no correlation where all
             predictions are alike).
         twin: whether another group of the study has the same task and model by name.
+        older: whether the same task and model have been tested under a later protocol too: then this group stands
+            apart, below, and in no figure, answer or table over tasks.
     """
 
     records: tuple[Record, ...]
@@ -35,6 +37,12 @@ class Group:
     baselines: tuple[Baseline, ...] = ()
     undefined: tuple[Configuration, ...] = ()
     twin: bool = False
+    older: bool = False
+
+    @property
+    def protocol(self) -> int:
+        """Of its records."""
+        return int(self.records[0]["protocol"])
 
     @property
     def metric(self) -> str:
@@ -106,7 +114,7 @@ class Group:
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
-    """The records apart by what must never be averaged, in the order in which their first runs started.
+    """The records apart by what must never be averaged, in the order in which their first runs started; older last.
 
     Baselines are no group: each is attached to every group of its task and protocol, whatever model and device.
     """
@@ -120,8 +128,24 @@ def groups(records: Iterable[Record]) -> list[Group]:
     ordered = [parts[key] for key in sorted(parts, key=lambda key: (_first_start(parts[key]), key))]
     numbers: dict[str, int] = {}
     made = [_group(alike, _baselines(known[_task(alike[0]), alike[0]["protocol"]], numbers)) for alike in ordered]
+    latest: dict[tuple[str, ...], int] = defaultdict(int)
+    for group in made:
+        latest[what(group)] = max(latest[what(group)], group.protocol * bool(group.configurations))
+    made = [replace(group, older=group.protocol < latest[what(group)]) for group in made]
+    made.sort(key=lambda group: group.older)  # the others keep their order
     times = Counter(group.subject for group in made)
     return [replace(group, twin=times[group.subject] > 1) for group in made]
+
+
+def current(groups: Iterable[Group]) -> list[Group]:
+    """Those that no later protocol has replaced."""
+    return [group for group in groups if not group.older]
+
+
+def what(group: Group) -> tuple[str, ...]:
+    """Task and model as specified, and whether costs are measured: what a later protocol measures again."""
+    record = group.records[0]
+    return _task(record), str(record["model"].get("spec") or record["model"]["name"]), str(group.costs)
 
 
 def methods(groups: Iterable[Group]) -> set[str]:
@@ -130,8 +154,8 @@ def methods(groups: Iterable[Group]) -> set[str]:
 
 
 def scored(groups: Iterable[Group]) -> list[Group]:
-    """Those in which something was tested: neither of costs alone, nor without a score."""
-    return [group for group in groups if group.configurations and not group.costs]
+    """Those in which something was tested, by the latest protocol: neither of costs alone, nor without a score."""
+    return [group for group in current(groups) if group.configurations and not group.costs]
 
 
 def _group(records: Sequence[Record], baselines: tuple[Baseline, ...]) -> Group:

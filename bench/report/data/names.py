@@ -22,26 +22,26 @@ def slugs(groups: Sequence[Group]) -> list[str]:
 def headings(groups: Sequence[Group]) -> list[str]:
     """A column's heading for each group: its task's name, and more only where that is not enough."""
     return _shortest([
-        (g.task, g.variant, g.subject, f"{g.subject}, {g.device}", f"{g.subject}, {_protocol(g)}",
-         f"{g.variant}, {g.model}, {g.device}, {_protocol(g)}", g.specs.rstrip("."))
-        for g in groups
+        (f"{g.task}{end}", f"{g.variant}{end}", f"{g.subject}{end}", f"{g.subject}, {g.device}{end}",
+         f"{g.variant}, {g.model}, {g.device}{end}", g.specs.rstrip("."))
+        for g, end in zip(groups, _protocols(groups), strict=True)
     ])  # fmt: skip
 
 
 def titles(groups: Sequence[Group]) -> list[str]:
     """A panel's title for each group: task and model, or what of the task differs; where devices differ, the device."""
     device = len({group.device for group in groups}) > 1
-    options = [(g.subject, f"{g.variant}, {g.model}") for g in groups]
-    ends = [f", {g.device}" * device for g in groups]
     return _shortest([
-        (f"{short}{end}", f"{long}{end}", f"{short}{end}, {_protocol(g)}", f"{long}{end}, {_protocol(g)}",
+        (f"{g.subject}{f', {g.device}' * device}{end}", f"{g.variant}, {g.model}{f', {g.device}' * device}{end}",
          g.specs.rstrip("."))
-        for (short, long), end, g in zip(options, ends, groups, strict=True)
+        for g, end in zip(groups, _protocols(groups), strict=True)
     ])  # fmt: skip
 
 
-def _protocol(group: Group) -> str:
-    return f"protocol {group.records[0]['protocol']}"
+def _protocols(groups: Sequence[Group]) -> list[str]:
+    """The end of each one's name: nothing for those of the latest protocol, ", protocol 1" for others."""
+    latest = max((group.protocol for group in groups), default=0)
+    return [f", protocol {group.protocol}" * (group.protocol < latest) for group in groups]
 
 
 def _slug(*parts: str) -> str:

@@ -25,12 +25,15 @@ class Trial:
         params: what was searched, by name.
         status: how it ended; only an "ok" one can be chosen.
         score: mean over the tuning seeds of the best validation score; so far, where it was pruned.
+        best_in: of draws with other validation samples and tuning seeds, the share in which it is best; None where
+            that is not known.
     """
 
     number: int
     params: Mapping[str, Any]
     status: str
     score: float | None
+    best_in: float | None = None
 
     @property
     def completed(self) -> bool:
@@ -69,7 +72,10 @@ class Search:
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """In the order of their numbers."""
-        made = [Trial(t["number"], t.get("params") or {}, t["status"], t.get("score")) for t in self.trail["trials"]]
+        made = [
+            Trial(t["number"], t.get("params") or {}, t["status"], t.get("score"), t.get("best_in"))
+            for t in self.trail["trials"]
+        ]
         return tuple(sorted(made, key=lambda trial: trial.number))
 
     @property

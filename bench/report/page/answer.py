@@ -27,15 +27,15 @@ def answer(groups: Sequence[Group]) -> list[str]:
     """A few sentences a task.
 
     Args:
-        groups: with configurations; of several devices or protocols those that most have.
+        groups: with configurations; of several devices those that most have.
     """
-    kept = differences.comparable(groups)
+    kept = differences.by_protocol(groups)
     return [f"{name}: {' '.join(_of_task(group))}" for group, name in zip(kept, headings(kept), strict=True)]
 
 
 def in_brief(groups: Sequence[Group]) -> list[str]:
     """A task in a sentence or two: what has the highest mean; then the old task, or how much rank is enough."""
-    kept = differences.comparable(groups)
+    kept = differences.by_protocol(groups)
     named = zip(kept, headings(kept), strict=True)
     return [" ".join([f"{name}: {_leader(g)}", _retained(g) or _enough(g)]).rstrip() for g, name in named]
 

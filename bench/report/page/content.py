@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.report.data import flags
-from bench.report.data.groups import Group, scored
+from bench.report.data.groups import Group, current, scored
 from bench.report.data.measured import Record
 from bench.report.data.names import titles
 from bench.report.figures.drawn import Drawn
@@ -70,7 +70,7 @@ class Content:
     @property
     def costs(self) -> list[Group]:
         """The groups of which only costs are known."""
-        return [group for group in self.groups if group.costs and group.configurations]
+        return [group for group in current(self.groups) if group.costs and group.configurations]
 
 
 def content(
@@ -87,7 +87,7 @@ def content(
     """
     shown = scored(groups)
     visible = [group for group in groups if group.costs or _visible(group, shown)]
-    costs = [group for group in groups if group.costs and group.configurations]
+    costs = [group for group in current(groups) if group.costs and group.configurations]
     said = answer(shown) if shown else [of_costs(costs)] if costs else [NOTHING] * bool(groups)
     return Content(
         title=title,

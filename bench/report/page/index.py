@@ -11,7 +11,7 @@ from typing import Any
 from bench.records import Records, write_atomically
 from bench.report import style
 from bench.report.data.chance import chance
-from bench.report.data.groups import Group, groups, methods, scored
+from bench.report.data.groups import Group, current, groups, methods, scored
 from bench.report.data.measured import Configuration
 from bench.report.data.names import titles
 from bench.report.page.answer import in_brief, of_costs
@@ -62,7 +62,7 @@ def entry(folder: Path) -> Entry:
     Args:
         folder: results/<study>/<scale>.
     """
-    parts = groups(Records(folder).all())
+    parts = current(groups(Records(folder).all()))
     shown = scored(parts)
     study, scale = folder.parent.name, folder.name
     with style.looks(methods(parts)):

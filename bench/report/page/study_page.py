@@ -98,6 +98,11 @@ def _section(group: Group, found: Content) -> Iterator[str]:
     drawn = [figure for figure in found.drawn if figure.group is group]
     yield f"## {found.names[group]}"
     yield group.specs
+    if group.older:
+        yield (
+            f"Older records, of protocol {group.protocol}, in no figure or table above: a later protocol has measured "
+            "this again, and the two are not to be compared."
+        )
     finals = [record for record in group.records if record["phase"] == "final"]
     if not group.configurations:
         yield f"{_state(group, finals)}: there is nothing to draw."

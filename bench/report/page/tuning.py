@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from bench.records import STATUSES
@@ -66,7 +66,7 @@ def _table(found: Sequence[Search], metric: str) -> str:
     """A row a search and hyper-parameter; what holds for the whole search stands in its first row."""
     heading = (
         "tuned", "hyper-parameter", "searched", "default", "chosen", "validation: default", "validation: chosen",
-        "trials", "gain of tuning on test",
+        "chosen again", "trials", "gain of tuning on test",
     )  # fmt: skip
     return table(heading, [row for search in found for row in _rows(search, metric)])
 
@@ -77,7 +77,8 @@ def _rows(search: Search, metric: str) -> Iterator[tuple[str, ...]]:
     scores = [f"{t.score:.3f}" if t and t.score is not None else _MISSING for t in (before, chosen)]
     if before and before.status != "ok":
         scores[0] += f" ({before.status.replace('_', ' ')})"
-    whole = (*scores, _statuses([search]), cell(_gain(search, metric)))
+    again = f"{chosen.best_in:.0%}" if chosen and chosen.best_in is not None else _MISSING
+    whole = (*scores, again, _statuses([search]), cell(_gain(search, metric)))
     for number, name in enumerate(names or [_MISSING]):
         found = _value(chosen.params.get(name)) if chosen else _MISSING
         found += " (edge of space)" if chosen and name in _edges(search) else ""
@@ -122,6 +123,12 @@ def _gains(found: Sequence[Search], group: Group) -> Iterator[str]:
     gains = {search: gain(search, group.metric) for search in found}
     changed = {s: g.estimate for s, g in gains.items() if g.estimate and not g.reason}
     kept = sum(bool(g.estimate and g.reason) for g in gains.values())
+    if shares := [s.chosen.best_in for s in found if s.chosen and s.chosen.best_in is not None]:
+        ends = f"{min(shares):.0%} to {max(shares):.0%}" if len(shares) > 1 else f"{shares[0]:.0%}"
+        yield (
+            f"With other validation samples and tuning seeds (bootstrap) the same values would be chosen again in {ends}"
+            f"{f', {median(shares):.0%} in the median search' if len(shares) > 2 else ''}."
+        )
     if kept:
         yield f"The default configuration was chosen in {kept} of {len(found)} searches."
     if not changed:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report import style
-from bench.report.data.groups import Group
+from bench.report.data.groups import Group, current
 from bench.report.data.measured import Configuration
 from bench.report.data.wording import memory_how
 from bench.report.style import count
@@ -23,7 +23,7 @@ Groups = Sequence[Group]
 def gathered(groups: Groups) -> list[tuple[Group, ...]]:
     """Groups of costs by what is alike but the network (task, device, precision), from small networks to large."""
     parts: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
-    for group in groups:
+    for group in current(groups):
         if group.costs and group.configurations:
             record = group.records[0]
             parts[record["task"].get("spec"), group.device, record["protocol"]].append(group)

@@ -54,6 +54,7 @@ class Squad(Spec):
     family: ClassVar[str] = "text"
     output: ClassVar[str] = "tokens"
     metric: ClassVar[str] = "f1"
+    judged_by: ClassVar[str] = "loss"
     shows: ClassVar[tuple[str, ...]] = ("path",)
 
     def __post_init__(self) -> None:
