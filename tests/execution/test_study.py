@@ -53,7 +53,8 @@ def test_equal_budgets_and_one_test_per_seed(records):
     assert first["tuning"]["shared_from"] is None
     assert shared["tuning"]["shared_from"] == "LoRA(rank=2, at=('q', 'v'))"
     assert first["tuning"]["budget"] == len(first["tuning"]["trials"]) == 2
-    best = max(trial["score"] for trial in first["tuning"]["trials"])
+    assert first["tuning"]["on"] == "val/loss"
+    best = min(trial["score"] for trial in first["tuning"]["trials"])
     chosen = first["tuning"]["chosen"]
     assert first["tuning"]["trials"][chosen["number"]]["score"] == best
     assert first["training"]["lr"] == chosen["params"]["lr"]

@@ -115,7 +115,7 @@ def test_values_go_where_they_belong():
 
 def searched(*runs, study=None, **tune):
     """Trials of a linear probe's learning rate with made-up records: rate, score, loss, and how it ended."""
-    options = {"trials": 3, "pruner": "none", "over": ("lr",)} | tune
+    options = {"trials": 3, "pruner": "none", "over": ("lr",), "on": "val/top1"} | tune
     study = replace(STUDY, methods=(LinearProbe(),), tune=Tune(**options))
     trials = Trials(study, Cell(STUDY.tasks[0], VIT, LinearProbe()))
     numbers, made = {}, []

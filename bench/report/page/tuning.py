@@ -126,7 +126,7 @@ def _gains(found: Sequence[Search], group: Group) -> Iterator[str]:
     if shares := [s.chosen.best_in for s in found if s.chosen and s.chosen.best_in is not None]:
         ends = f"{min(shares):.0%} to {max(shares):.0%}" if len(shares) > 1 else f"{shares[0]:.0%}"
         yield (
-            f"With other validation samples and tuning seeds (bootstrap) the same values would be chosen again in {ends}"
+            f"With other validation samples and tuning seeds (bootstrap) the same values are chosen again in {ends}"
             f"{f', {median(shares):.0%} in the median search' if len(shares) > 2 else ''}."
         )
     if kept:
