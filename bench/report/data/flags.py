@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.records.protocol import PROTOCOL, changed
 from bench.report.data.chance import one_class
+from bench.report.data.convergence import Convergence, convergence, floor
 from bench.report.data.differences import FULL, key, whole
 from bench.report.data.groups import Group, current, scored, what
 from bench.report.data.measured import Configuration, Record
@@ -17,14 +18,15 @@ _PHASES = {"tune": "tuning", "default": "default-configuration", "sweep": "grid"
 _ENDS = {"diverged": "diverged", "out_of_memory": "ran out of memory", "failed": "failed"}
 
 
-def of_configuration(configuration: Configuration) -> list[str]:
-    """Of one row: "edge" of the space, "shared" tuning, "one seed"."""
+def of_configuration(configuration: Configuration, learned: Mapping[Configuration, Convergence]) -> list[str]:
+    """Of one row: "edge" of the space, "shared" tuning, "one seed", "still improving when it stopped"."""
     tuning = configuration.runs[0].get("tuning") or {}
     edge = tuning.get("edge")
     names = [name for name in edge if isinstance(name, str)] if isinstance(edge, list) else []
     found = [f"edge: {', '.join(names)}"] if names else ["edge"] if edge is True else []
     found += ["shared tuning"] * bool(tuning.get("shared_from"))
-    return found + ["one seed"] * (len(configuration.runs) == 1)
+    found += ["one seed"] * (len(configuration.runs) == 1)
+    return found + [said for each in (learned.get(configuration),) if each and (said := each.said)]
 
 
 def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _waited(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _of_group(group: Group) -> Iterator[str]:
-    edges = [c.label for c in group.configurations if any(flag.startswith("edge") for flag in of_configuration(c))]
+    edges = [c.label for c in group.configurations if any(flag.startswith("edge") for flag in of_configuration(c, {}))]
     if edges:
         few = len(edges) < len(group.configurations) or len(edges) == 1
         who = ", ".join(edges) if few else f"all {len(edges)} configurations"
@@ -110,6 +112,22 @@ def _of_group(group: Group) -> Iterator[str]:
         yield "one configuration alone, with nothing to compare it with."
     elif not group.of(FULL):
         yield "no full fine-tuning to compare with."
+    yield from _unfinished(group)
     yield from (f"{said}." for c in group.configurations if (said := one_class(group, c)))
     if group.undefined:
         yield f"the score is not defined for {', '.join(c.label for c in group.undefined)}."
+
+
+def _unfinished(group: Group) -> Iterator[str]:
+    """Which configurations still improved when they stopped."""
+    known = convergence(group)
+    late = {c: each for c, each in known.items() if each.improving}
+    if not late:
+        return
+    number, every = sum(each.improving for each in late.values()), sum(each.runs for each in known.values())
+    named = ", ".join(f"{c.label} ({each.improving} of {each.runs})" for c, each in late.items())
+    yield (
+        f"still improving when it stopped: {number} of {every} runs, {named}. Their last quarter of epochs raised the "
+        f"best validation score by more than the noise floor ({floor(group):.3f}): there methods are compared by how "
+        "fast they learn, not by how far they get."
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.records import write_atomically
 from bench.report import style
 from bench.report.data import differences, flags
+from bench.report.data.convergence import convergence
 from bench.report.data.groups import Group, scored
 from bench.report.data.measured import Configuration, on_test
 from bench.report.data.names import headings
@@ -43,6 +44,7 @@ def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
     extra = {group: beside(group) for group in groups}
     metrics = dict.fromkeys(metric for found in extra.values() for metric in found)
     for group, name in zip(groups, headings(groups), strict=True):
+        learned = convergence(group)
         for c in group.configurations:
             low, high = c.score.interval or (None, None)
             rows.append({
@@ -54,7 +56,8 @@ def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
                 **_retained(c),
                 "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
                 "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
-                "learning rate": c.runs[0]["training"].get("lr"), "flags": "; ".join(flags.of_configuration(c)),
+                "learning rate": c.runs[0]["training"].get("lr"),
+                "flags": "; ".join(flags.of_configuration(c, learned)),
                 "specification": c.runs[0]["method"]["spec"],
             })  # fmt: skip
     return pd.DataFrame(rows)
