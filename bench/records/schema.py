@@ -215,12 +215,17 @@ LAYERS = table(each=table(each=listed(number())))
 FOUND = {
     "retention": table({"cka": number(), "classes": COUNT, "majority": SCORES, "fit": table(each=plain)}),
     "update": table({"epsilon": number(0, 1), "top": COUNT, "roles": LAYERS}),
+    "robustness": table(
+        {"samples": COUNT, "clean": SCORES, "corruptions": table(each=table(each=SCORES))}
+        | {"calibration": table({"bins": COUNT, "temperature": AMOUNT, "before": SCORES, "after": SCORES})}
+        | {"interpolation": table(each=table(each=SCORES))}
+    ),
 }
 RECORD = table(
     {
         **{"protocol": whole(0, 10**6), "run_id": run_name, "study": text, "scale": text, "phase": one_of(*PHASES)},
         **{part: table(NAMES, needed=("name",)) for part in ("task", "model")},
-        "retained": table(NAMES, needed=("name",)),
+        **{"retained": table(NAMES, needed=("name",)), "shifts": text},
         "method": table(NAMES, needed=("name", "spec")),
         "training": table({"lr": AMOUNT, "precision": text, "batch_size": COUNT, "epochs": COUNT}),
         "seed": whole(-(2**63), 2**63 - 1),

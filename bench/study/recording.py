@@ -21,7 +21,7 @@ DONE = ("ok", "pruned", "diverged")
 """Statuses that a second try on the same device would only repeat; the others are tried again."""
 
 
-_RARE = ("retention", "update")
+_RARE = ("retention", "update", "robustness")
 """What few studies measure: left out of the records of the others."""
 
 
@@ -33,6 +33,7 @@ def identity(run: Run, *, protocol: int = PROTOCOL) -> str:
     """
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
     said = {**({"trial": run.trial} if run.trial else {}), **({"retained": repr(run.retained)} if run.retained else {})}
+    said |= {"shifts": repr(run.shifts)} if run.shifts else {}
     spec = {**{kind: repr(part) for kind, part in parts.items()}, "seed": run.seed, "test": run.test, **said}
     return run_id({"protocol": protocol, **spec})
 
@@ -72,9 +73,10 @@ def retire_older(records: Records, cells: Iterable[Cell]) -> None:
 
 
 def describe(run: Run) -> Record:
-    """Task, model, method and, if any, the old task, as a record names them."""
+    """Task, model, method and, if any, the old task and the shifts, as a record names them."""
     return {
         **({"retained": description(run.retained)} if run.retained else {}),
+        **({"shifts": repr(run.shifts)} if run.shifts else {}),
         "task": description(run.task),
         "model": {"spec": repr(run.model), "name": run.model.name},
         "method": {"spec": repr(run.method), "name": type(run.method).__name__, "config": run.method.config},

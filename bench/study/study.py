@@ -14,8 +14,9 @@ from bench.errors import BadInput, unknown
 from bench.methods import Method
 from bench.study.scales import SCALES, declaring, own_seeds, own_tuning
 from bench.study.tune import Tune, configured
-from bench.tasks import Task
+from bench.tasks import Corruptible, Task
 from bench.training.recipe import Training
+from bench.training.shifts import Shifts
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Study:
         costs: where given, nothing is tuned, trained or tested: only what each cell costs is measured.
         retained: an old task; what a network trained on the study's tasks still knows of it is measured in the final
             runs (`bench.training.retention`). Nothing is chosen by it.
+        shifts: where given, the final runs' test part is measured again where data shift
+            (`bench.training.robustness`). Nothing is chosen by it.
         sweep: whether every other value of a grid is tested too, on the final seeds, in runs of a phase of their own,
             "sweep". Nothing is chosen by them, and they are no configurations of any other figure.
     """
@@ -84,6 +87,7 @@ class Study:
     tune: Tune = field(default_factory=own_tuning)
     costs: Costs | None = None
     retained: Task | None = None
+    shifts: Shifts | None = None
     sweep: bool = False
 
     def __post_init__(self) -> None:
@@ -117,6 +121,8 @@ class Study:
             self.tune.check(cell.task, self.tune.representative(cell.method), self.training)
         for task in self.tasks:
             self._check_apart(task)
+            if self.shifts and not isinstance(task, Corruptible):
+                raise BadInput(f"shifts={self.shifts!r}: {task!r} knows no corruptions; give a classification task")
             if self.retained and (task.family, task.output) != (self.retained.family, "pooled"):
                 raise BadInput(f"retained={self.retained!r}: give a classification task of the family of {task!r}")
 

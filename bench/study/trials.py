@@ -251,7 +251,7 @@ class Trials:
         others += [("default", run) for run in default] if self.method == cell.method else []
         for phase, run in others:
             if all(run != known for _, known in kept):
-                kept.append((phase, run))
+                kept.append((phase, replace(run, shifts=None)))  # what is not chosen is not examined so long
         return kept
 
     def planned(self, cell: Cell) -> int:
@@ -261,9 +261,10 @@ class Trials:
 
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
         """A cell's reported runs with certain values; inference is timed with the first seed."""
-        (method, training), old = configured(cell.method, self.study.training, params), self.study.retained
+        method, training = configured(cell.method, self.study.training, params)
+        asked: dict[str, Any] = {"retained": self.study.retained, "shifts": self.study.shifts}
         return [
-            Run(cell.task, cell.model, method, training, seed, retained=old, timed=number == 0)
+            Run(cell.task, cell.model, method, training, seed, **asked, timed=number == 0)
             for number, seed in enumerate(self.study.seeds)
         ]
 

@@ -20,6 +20,7 @@ from bench.errors import unknown
 from bench.spec import parse
 from bench.tasks.contract import (
     Baseline,
+    Corruptible,
     Data,
     Example,
     Found,
@@ -68,6 +69,7 @@ __all__ = [
     "TASKS",
     "USUAL",
     "Baseline",
+    "Corruptible",
     "Data",
     "Example",
     "Found",

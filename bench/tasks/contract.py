@@ -174,6 +174,20 @@ class Shows(Protocol):
         ...
 
 
+@runtime_checkable
+class Corruptible(Protocol):
+    """A task whose samples can be made worse, to see what a network does where data shift."""
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Their names; each has severities 1 to 5."""
+        ...
+
+    def corrupted(self, split: Any, inputs: Any, index: Tensor, name: str, severity: int) -> Split:
+        """Samples `index` of a split (made for `inputs`) at one severity of one corruption; at 0 as they are."""
+        ...
+
+
 class Task(Protocol):
     """What is learned: data, head, loss and metrics. A specification (`bench.spec.Spec`)."""
 

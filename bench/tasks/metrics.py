@@ -10,6 +10,9 @@ from torch import Tensor
 
 from bench.records.outcomes import Outcomes, collected
 
+BINS = 15
+"""Of equal width, of the calibration error."""
+
 
 def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     """Top-1 accuracy, macro F1, cross-entropy and expected calibration error (15 bins; arXiv:1706.04599, eq. 3).
@@ -25,7 +28,7 @@ def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]
         "top1": (outputs.argmax(1) == targets).double().mean().item(),
         "macro_f1": tm.multiclass_f1_score(outputs, targets, classes, average="macro").item(),
         "loss": F.cross_entropy(outputs, targets).item(),
-        "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=15).item(),
+        "ece": tm.multiclass_calibration_error(outputs.softmax(1), targets, classes, n_bins=BINS).item(),
     }
 
 
@@ -45,6 +48,26 @@ def classification_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -
 def regression_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -> Outcomes:
     """Predicted and true number of every sample, (N)."""
     return collected("numbers", ids, {"target": targets.numpy(), "predicted": outputs.numpy()})
+
+
+def calibration(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """How far probabilities can be trusted; all three are better where they are lower.
+
+    "ece": Σ_b n_b/n · |right share − mean confidence| of the predicted class over `BINS` bins of equal width
+    (arXiv:1706.04599, eq. 3). "brier": mean of Σ_k (p_k − y_k)² (Brier 1950), from 0 to 2. "nll": mean cross-entropy.
+
+    Args:
+        outputs: logits (N, classes).
+        targets: class indices (N).
+    """
+    from torchmetrics.functional import classification as tm
+
+    shares, classes = outputs.softmax(1), outputs.shape[1]
+    return {
+        "ece": tm.multiclass_calibration_error(shares.float(), targets, classes, n_bins=BINS).item(),
+        "brier": (shares - F.one_hot(targets, classes)).square().sum(1).mean().item(),
+        "nll": F.cross_entropy(outputs, targets).item(),
+    }
 
 
 def regression_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:

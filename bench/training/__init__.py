@@ -4,7 +4,8 @@
 - run: what a run is; network, optimiser and step of one, assembled. device: where it runs.
 - loop: training, validation, the one test; what a run found (`Outcome`).
 - inference: latency and size of what was trained.
-- retention: what a network still knows of an old task. update: what training did to its weights.
+- examination: what is measured of a tested network. retention: what it still knows of an old task. update: what
+  training did to its weights. robustness: what it does where data shift; shifts: which are asked for.
 - memory_forecast: the memory of a run, estimated before it is run.
 - gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
 - optimizers: as people run them, by the bytes that they take.

@@ -19,11 +19,9 @@ from bench.models.prefix import FrozenPrefix, frozen_prefix
 from bench.records.outcomes import encode
 from bench.tasks import Data, Example, PerSample, Shows, Split
 from bench.tasks.precomputed import Precomputed
-from bench.training import inference
+from bench.training.examination import examine
 from bench.training.recipe import Part, schedule, set_mode
-from bench.training.retention import retained
 from bench.training.run import Network, Ready, Run, ready
-from bench.training.update import of_update
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -43,6 +41,7 @@ class Outcome:
         outcomes: what became of every sample of "test" and, at the epoch that was kept, of "val", encoded.
         retention: of a run with an old task, beside its metrics: `bench.training.retention.Retention.about`.
         update: of such a run, what training did to the weights: `bench.training.update.of_update`.
+        robustness: of a run with shifts: `bench.training.robustness.measured`.
     """
 
     status: str = "ok"
@@ -62,6 +61,7 @@ class Outcome:
     checkpoint: dict[str, int] = field(default_factory=dict)
     retention: dict[str, Any] = field(default_factory=dict)
     update: dict[str, Any] = field(default_factory=dict)
+    robustness: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
     outcomes: dict[str, Any] = field(default_factory=dict)
@@ -115,24 +115,8 @@ def train(
     outcome.time["samples_per_second"] = loop.seen / max(outcome.time["train"], 1e-9)
     outcome.time |= {"total": time.perf_counter() - clocks[0], "cpu": time.process_time() - clocks[1]}
     if run.test and outcome.status == "ok":
-        after(run, parts.backbone, parts.network, outcome, device=device)
+        examine(run, parts.backbone, parts.network, data, outcome, device=device)
     return outcome
-
-
-def after(run: Run, backbone: Backbone, network: Network, outcome: Outcome, *, device: str) -> None:
-    """What is measured of a tested network: what it costs and, where there is an old task, what is left of that."""
-    outcome.checkpoint = inference.stored(network)
-    if run.timed:
-        outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)
-    if run.retained is None:
-        return
-    outcome.update = of_update(run.model, backbone, seed=run.seed, output=run.task.output)
-    try:
-        found = retained(run, backbone, device=device, precision=outcome.precision)
-        outcome.metrics |= found.metrics
-        outcome.retention = found.about
-    except ValueError as error:  # features that no head can be fitted to: the run itself went well
-        outcome.provenance["retained_failed"] = str(error)
 
 
 def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Ready, Data]:

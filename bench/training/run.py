@@ -13,6 +13,7 @@ from bench.methods import Method
 from bench.models import Backbone, adapt, checkpoint
 from bench.tasks import Task
 from bench.training.recipe import Step, Training, optimizer, precision
+from bench.training.shifts import Shifts
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Run:
     test: bool = True
     trial: str = ""
     retained: Task | None = None
+    shifts: Shifts | None = None
     timed: bool = True
 
 

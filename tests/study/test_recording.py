@@ -16,6 +16,7 @@ from bench.study.recording import identity
 from bench.tasks import TASKS
 from bench.training.recipe import Training
 from bench.training.run import Run
+from bench.training.shifts import Shifts
 from tests.support.tiny_study import STUDY
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -31,7 +32,8 @@ def run_of(record: dict) -> Run:
     known = {field.name for field in fields(Training)}
     said = {key: value for key, value in record["training"].items() if key in known} | {"precision": "auto"}
     retained = record.get("retained") and parse(record["retained"]["spec"], known=TASKS, kind="task")
-    return Run(task, model, method, Training(**said), record["seed"], retained=retained or None)
+    shifts = record.get("shifts") and parse(record["shifts"], known={"Shifts": Shifts}, kind="shifts")
+    return Run(task, model, method, Training(**said), record["seed"], retained=retained or None, shifts=shifts or None)
 
 
 @pytest.mark.parametrize("study", STUDIES)

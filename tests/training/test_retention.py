@@ -113,7 +113,8 @@ def test_curves_are_read_at_one_score_and_never_beyond_what_was_measured() -> No
         return [Point(10.0**at, new, {"refitted": old}, False, 1) for at, (new, old) in enumerate(pairs)]
 
     steep, flat, high = points((0.5, 0.9), (0.7, 0.7)), points((0.5, 0.8), (0.6, 0.6)), points((0.65, 0.5), (0.8, 0.4))
-    assert matched([steep, flat, high], "refitted") == (0.6, [pytest.approx(0.8), 0.6, None])
+    broken = points((0.65, 0.9), (0.7, 0.8), (0.3, 0.1))  # a rate too high: it falls past the level, to no use
+    assert matched([steep, flat, high, broken], "refitted") == (0.6, [pytest.approx(0.8), 0.6, None, None])
 
 
 def test_a_sweep_needs_a_grid() -> None:

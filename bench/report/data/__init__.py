@@ -5,7 +5,7 @@
 - flags: what to know before believing. wording: sentences that figures and pages share.
 - convergence: what still improved when it stopped.
 - searches, gains, expected_best: what was tuned, and what that brought.
-- retention: what became of an old task. chance: what guessing scores.
+- retention: what became of an old task. robustness: what was found where data shift. chance: what guessing scores.
 - budgets: which configurations train about as many parameters.
 - published: memory against published figures.
 - display: names from data, made safe for pages and terminals.

@@ -103,17 +103,20 @@ def matched(curves: Sequence[Sequence[Point]], way: str) -> tuple[float, list[fl
         way: of `WAYS`.
 
     Returns:
-        The score on the new task, and for each curve the lowest old score at it; None where it has none there.
+        The score on the new task, and for each curve the old score at it; None where it does not rise past it.
     """
     level = min(max(point.new for point in points) for points in curves)
     return level, [_at(points, level, way) for points in curves]
 
 
 def _at(points: Sequence[Point], level: float, way: str) -> float | None:
-    """Where the curve passes the level for the first time from low rates on: the least training that reaches it."""
+    """Where the curve first rises past the level, from low rates on: the least training that reaches it.
+
+    Not where it falls past it again: at a rate too high for the new task, the old one is lost for nothing.
+    """
     known = [point for point in points if way in point.old]
     for low, high in pairwise(known):
-        if min(low.new, high.new) <= level <= max(low.new, high.new):
+        if low.new <= level <= high.new:
             share = (level - low.new) / (high.new - low.new) if high.new != low.new else 0.0
             return low.old[way] + share * (high.old[way] - low.old[way])
     return None

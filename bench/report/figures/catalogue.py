@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.report import style
 from bench.report.data import differences, retention, tradeoffs
+from bench.report.data import robustness as shifted
 from bench.report.data.groups import Group, methods, scored
 from bench.report.data.names import slugs
 from bench.report.figures import (
@@ -27,6 +28,7 @@ from bench.report.figures import (
     pareto,
     placements,
     profiles,
+    robustness,
     samples,
     scatter,
 )
@@ -163,6 +165,18 @@ OF_STUDY = (
         "What is left of the old task along each method's learning rates: how far the features drift, and what a head "
         "that is fitted again can still read.",
         retention.has_rates,
+    ),
+    StudyKind(
+        "accuracy_vs_severity",
+        robustness.against_severity,
+        "What is left as data shift: the mean over corruptions at each severity.",
+        shifted.has_shifts,
+    ),
+    StudyKind(
+        "weights_between",
+        robustness.along_weights,
+        "Means of the weights before and after training: what they gain under corruptions, and what they cost without.",
+        shifted.has_means,
     ),
     StudyKind(
         "differences",

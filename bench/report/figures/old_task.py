@@ -55,7 +55,7 @@ def by_rate(groups: Sequence[Group]) -> Canvas:
 
 def _seeds(groups: Sequence[Group]) -> str:
     counts = [p.seeds for group in groups for c in group.configurations for p in retention.curve(group, c)]
-    return f"Means over {wording.span(counts)} seeds, without intervals."
+    return f"Means over {wording.span(counts)} seed{'s' * (max(counts) > 1)}, without intervals."
 
 
 def _panel(ax: Axes, group: Group, way: str, *, first: bool, last: bool) -> None:

@@ -77,8 +77,8 @@ def _matched(group: Group, ways: list[str]) -> Iterator[str]:
     level = next(iter(read.values()))[0]
     yield (
         f"**At matched score on {group.task}**, {level:.3f}, the highest that every method that adapts the backbone "
-        "reaches at one of its rates: the old task where each curve first passes it, on a straight line between "
-        "neighbouring rates; – where even the lowest rate lies above it."
+        "reaches at one of its rates: the old task where each curve first rises past it, on a straight line "
+        "between neighbouring rates; – where even the lowest rate lies above it."
     )
     rows = [
         [c.label, *(MISSING if value is None else f"{value:.3f}" for value in values)]

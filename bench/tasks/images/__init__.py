@@ -1,5 +1,5 @@
 """Pictures with a class.
 
 - task: Images, ImageFolder. sets: the declared ones. class_folders: the reader of one's own.
-- decode: pictures to arrays.
+- decode: pictures to arrays. corruptions: pictures made worse, for studies of robustness.
 """

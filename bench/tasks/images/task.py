@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Data, shuffled
 from bench.tasks.folder_listing import below
 from bench.tasks.images.class_folders import folder_pool
+from bench.tasks.images.corruptions import CORRUPTIONS, corrupted
 from bench.tasks.images.decode import decoded
 from bench.tasks.images.sets import IMAGE_SETS
 from bench.tasks.pictures import WHITE, colour
@@ -47,6 +49,18 @@ class _ImageTask(Classification):
         said = {**pool.removed, **({"pictures_skipped": skipped} if skipped else {})}
         return Data(train, val, test, provenance={"data_sha256": pool.sha256, **sizes, **said})
 
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """What can be done to the pictures: `bench.tasks.images.corruptions`."""
+        return tuple(CORRUPTIONS)
+
+    def corrupted(self, split: ImageSplit, inputs: Any, index: Tensor, name: str, severity: int) -> ImageSplit:
+        """Some pictures of a split at one severity, as they are at 0."""
+        some = split.some(index)
+        if severity:
+            some.pixels = corrupted(some.pixels, name, severity)
+        return some
+
 
 class ImageSplit:
     """Pictures in memory as bytes, normalised when fetched.
@@ -69,6 +83,12 @@ class ImageSplit:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def some(self, index: Tensor) -> ImageSplit:
+        """A part of them."""
+        found = copy.copy(self)
+        found.pixels, found.labels, found.ids = self.pixels[index], self.labels[index], self.ids[index.numpy()]
+        return found
 
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Tensor:
         """(n, 3, size, size), float32, normalised."""

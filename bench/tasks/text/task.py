@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
 from bench.tasks.baselines.tfidf import TfidfLogistic
@@ -16,9 +16,10 @@ from bench.tasks.classification import Classification, check_sizes
 from bench.tasks.contract import Baseline, Data
 from bench.tasks.folder_listing import below, is_folder, is_there
 from bench.tasks.pools import Pool, split
+from bench.tasks.text.corruptions import CORRUPTIONS
 from bench.tasks.text.csv_files import csv_pool
 from bench.tasks.text.sets import TEXT_SETS
-from bench.tasks.text.tokens import splits
+from bench.tasks.text.tokens import TextSplit, retold, splits
 
 HEADS = ("linear", "mlp")
 
@@ -53,6 +54,17 @@ class TextTask(Classification):
         thinned = self.train is not None or self.pool().default_train is not None
         words = (TfidfLogistic(), TfidfLogistic(texts="all")) if thinned else (TfidfLogistic(),)
         return (*super().baselines, *words)
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """What can be done to the texts: `bench.tasks.text.corruptions`."""
+        return tuple(CORRUPTIONS)
+
+    def corrupted(self, split: TextSplit, inputs: Any, index: Tensor, name: str, severity: int) -> TextSplit:
+        """Some texts of a split at one severity, as they are at 0."""
+        if not severity:
+            return split.some(index)
+        return retold(split.some(index), self.pool(), inputs, lambda text: CORRUPTIONS[name](text, severity))
 
     def head(self, width: int) -> nn.Module:
         """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""

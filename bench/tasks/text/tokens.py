@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,13 @@ class TextSplit:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def some(self, index: Tensor) -> TextSplit:
+        """A part of them."""
+        found = copy.copy(self)
+        found.rows, found.ids = self.rows[index.numpy()], self.ids[index.numpy()]
+        found.lengths, found.labels = self.lengths[index], self.labels[index]
+        return found
+
     def inputs(self, index: Tensor, view: Tensor | None = None) -> Any:
         """A `BatchEncoding`, as `padded` makes it."""
         return padded(self.tokens, self.rows[index.numpy()], self.tokenizer)
@@ -154,6 +162,24 @@ class TextSplit:
     def batches(self, size: int, order: Generator) -> list[Tensor]:
         """Texts of about equal length together."""
         return bucketed(self.lengths, size, order)
+
+
+def retold(split: TextSplit, pool: Pool, inputs: Any, change: Callable[[str], str]) -> TextSplit:
+    """The texts of a split, each changed, both of a pair: tokenised anew and not cached.
+
+    Args:
+        split: of `pool`.
+        pool: all texts.
+        inputs: the backbone's.
+        change: of one text.
+    """
+    known = [pool.read(int(i)) for i in split.ids]
+    texts = [tuple(map(change, text)) if isinstance(text, tuple) else change(text) for text in known]
+    labels = pool.labels[split.ids]
+    tokens = Tokens(**_tokenise(replace(pool, labels=labels, read=lambda i: texts[i]), inputs))
+    found = TextSplit(tokens, np.arange(len(texts)), labels, inputs.tokenizer)
+    found.ids = split.ids[found.rows]
+    return found
 
 
 def splits(pool: Pool, parts: Sequence[np.ndarray], inputs: Any) -> tuple[list[TextSplit], dict[str, Any]]:
