@@ -96,6 +96,8 @@ def line(run: Run, record: Record) -> str:
         return cost_line(record)
     metric = run.task.metric
     scores = [f"{part} {record['metrics'][part][metric]:.3f}" for part in ("val", "test") if part in record["metrics"]]
+    if record.get("trial") and "loss" in record["metrics"].get("val", {}):  # by which trials may be judged
+        scores.append(f"loss {record['metrics']['val']['loss']:.3f}")
     found = " ".join(scores) if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
     what = f"trial {record['trial']['number']}" if record.get("trial") else record["phase"]
     where = f"{run.task.name:8} {run.method!r:34} {what:8} seed {run.seed:<4}"

@@ -51,8 +51,9 @@ def curve(group: Group, configuration: Configuration) -> list[Point]:
     metric = str((configuration.runs[0].get("retained") or {}).get("metric"))
     runs: dict[float, list[Record]] = defaultdict(list)
     for record in (*configuration.runs, *swept(group, configuration)):
-        runs[float(record["training"]["lr"])].append(record)
-    chosen = float(configuration.runs[0]["training"]["lr"])
+        if (lr := record["training"].get("lr")) is not None:
+            runs[float(lr)].append(record)
+    chosen = configuration.runs[0]["training"].get("lr")
     points = []
     for rate, alike in sorted(runs.items()):
         old = {way: mean(known) for way in WAYS if (known := _scores(alike, way, metric))}

@@ -64,8 +64,11 @@ def _statuses(found: Sequence[Search]) -> str:
 
 def _table(found: Sequence[Search], metric: str) -> str:
     """A row a search and hyper-parameter; what holds for the whole search stands in its first row."""
+    judged = {search.metric for search in found}
+    by = f" {style.metric_name(*judged)}" if len(judged) == 1 else ""
     heading = (
-        "tuned", "hyper-parameter", "searched", "default", "chosen", "validation: default", "validation: chosen",
+        "tuned", "hyper-parameter", "searched", "default", "chosen", f"validation{by}: default",
+        f"validation{by}: chosen",
         "chosen again", "trials", "gain of tuning on test",
     )  # fmt: skip
     return table(heading, [row for search in found for row in _rows(search, metric)])
