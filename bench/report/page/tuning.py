@@ -30,15 +30,15 @@ def tuning_section(group: Group, figures: Sequence[str]) -> Iterator[str]:
     if not found:
         return
     yield "### Tuning"
-    yield _budget(found)
+    yield _budget(found, group.metric)
     yield _table(found, group.metric)
     yield " ".join(sentence for sentence in (*_gains(found, group), *_agreement(group)) if sentence)
     yield from figures
     yield too_few(group)
 
 
-def _budget(found: Sequence[Search]) -> str:
-    """What all searches were allowed, and what became of it."""
+def _budget(found: Sequence[Search], metric: str) -> str:
+    """What all searches were allowed, by what they were judged, and what became of it."""
     known = {search: wording.budget(search.trail) for search in found if search.trail.get("budget")}
     budgets = list(dict.fromkeys(known.values()))
     text = "; ".join(budgets)
@@ -48,7 +48,9 @@ def _budget(found: Sequence[Search]) -> str:
     seeds = listed(seed for search in known for seed in search.trail.get("seeds") or ())
     epochs = listed(search.trail.get("epochs") for search in known)
     parts = [f"{text} ({seeds})" if seeds else text, f"at most {epochs} epochs a trial" if epochs else ""]
-    parts.append(f"judged by {listed(search.trail.get('on') for search in found)}")
+    other = any(search.metric != metric for search in found)
+    kept = f" at each run's best epoch by val/{metric}" if other else ""
+    parts.append(f"judged by {listed(search.trail.get('on') for search in found)}{kept}")
     trials = sum(len(search.trials) for search in found)
     spent = sum(float(row.get("seconds") or 0.0) for search in found for row in search.trail["trials"])
     ended = f"{trials} trials in {len(found)} search{'es' * (len(found) != 1)} ({_statuses(found)})"
