@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.statements import Statement, prose, unheld, wrong
+from bench.cli import app
+from bench.report.statements import Statement, prose, rewrite, unheld, wrong
 from bench.study.study import loaded
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,40 @@ def test_a_sentence_falls_with_the_record_that_it_rests_on(tmp_path: Path) -> No
     first = [one for one in STATEMENTS if one.where == "README.md" and "highest mean" in one.text]
     found = list(wrong(first, root=ROOT, results=tmp_path))
     assert any("no longer hold" in line for line in found) and any("should say" in line for line in found)
+
+
+def test_a_document_is_given_the_numbers_of_the_records_and_else_stays_as_it_is(tmp_path: Path) -> None:
+    """Whatever numbers stand there: those of the records come back, to the byte."""
+    for one in sorted({one.where for one in STATEMENTS}):
+        copy = tmp_path / one
+        copy.parent.mkdir(exist_ok=True)
+        text = (ROOT / one).read_text(encoding="utf-8")
+        held = text
+        for number in (
+            ".809",
+            ".822 and .797",
+            ".732",
+            "67, 63, 60 and 60 %",
+            "112 min",
+            "100, 10 and 102 times",
+            ".373",
+        ):
+            held = held.replace(number, number.replace("0", "9").replace("1", "14"))
+        copy.write_text(held, encoding="utf-8")
+    spoilt = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert ".899 to" in spoilt
+    assert rewrite(STATEMENTS, root=tmp_path, results=RESULTS) == []
+    for one in {one.where for one in STATEMENTS}:
+        assert (tmp_path / one).read_text(encoding="utf-8") == (ROOT / one).read_text(encoding="utf-8"), one
+
+
+def test_the_command_says_what_does_not_hold(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    app(["statements"], standalone_mode=False)
+    assert f"all {len(STATEMENTS)} statements hold" in capsys.readouterr().out
+    (tmp_path / "rank-sweep/laptop/runs").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        app(["statements", "--results", str(tmp_path)])
+    assert "unknown" in capsys.readouterr().out
 
 
 def test_a_number_that_nobody_computed_is_found(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run. Here: figures.
 - listing: methods, models, tasks, count, check. costs: memory. published: memory against published figures.
-- comparison: compare, claims.
+- comparison: compare, claims, statements.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -15,8 +15,9 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,9 +45,9 @@ app = typer.Typer(
     "Start with `bench plan rank-sweep`, then `bench run rank-sweep`; read `results/rank-sweep/laptop/README.md`. "
     "Every command has examples: `bench COMMAND --help`.",
 )
-PANELS = {
+PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
-    "Look at results": (comparison.compare, comparison.claims, published.published),
+    "Look at results": (comparison.compare, comparison.claims, comparison.statements, published.published),
     "What can be compared": (listing.methods, listing.models, listing.tasks),
     "One method, before it runs": (listing.count, costs.memory, listing.check),
 }

@@ -1,4 +1,4 @@
-"""What the records say: `bench compare` and `bench claims`."""
+"""What the records say: `bench compare`, `bench claims` and `bench statements`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.services import RESULTS, Results
-from bench.cli.studies import Folder, claims_file, complete_method, complete_scale, complete_study
+from bench.cli.studies import (
+    CLAIMS,
+    STATEMENTS,
+    Folder,
+    complete_method,
+    complete_scale,
+    complete_study,
+    declared,
+)
 from bench.errors import BadInput, nearest, unknown
 
 if TYPE_CHECKING:
@@ -37,7 +45,7 @@ def claims(
     from bench.report.claims import VERDICTS, Evidence, judged, load
 
     at_scale(results, scale)
-    found = judged(load(claims_file(studies)), Evidence(_folder(results), scale))
+    found = judged(load(declared(CLAIMS, studies)), Evidence(_folder(results), scale))
     if as_json:
         keys = ("name", "statement", "source", "theirs", "rule")
         rows: list[dict[str, Any]] = [
@@ -54,6 +62,30 @@ def claims(
         print()
     counts = [sum(finding.verdict == verdict for _, finding in found) for verdict in VERDICTS]
     print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
+
+
+def statements(
+    write: Annotated[bool, typer.Option("--write", help="Put the numbers of the records into the documents.")] = False,
+    results: Results = RESULTS,
+    studies: Folder = None,
+) -> None:
+    """Hold the results that README.md and the studies state in words against the records.
+
+    The sentences stand in studies/statements.py, their numbers as queries. Where words no longer hold, mend them there
+    and in their document.
+
+    Example: `bench statements --write`
+    """
+    from bench.report.statements import rewrite, wrong
+    from bench.study.study import loaded
+
+    file = declared(STATEMENTS, studies)
+    known = loaded("studies.statements", file).STATEMENTS
+    root = file.absolute().parent.parent
+    found = list((rewrite if write else wrong)(known, root=root, results=_folder(results)))
+    print("\n".join(found) if found else f"all {len(known)} statements hold")
+    if found:
+        raise typer.Exit(1)
 
 
 def compare(

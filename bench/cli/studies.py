@@ -13,7 +13,7 @@ from bench.errors import BadInput, unknown
 
 HERE = Path("studies")
 CODE = Path(__file__).parents[1]
-CLAIMS = "claims.py"
+CLAIMS, STATEMENTS = "claims.py", "statements.py"
 
 Folder = Annotated[
     Path | None,
@@ -71,17 +71,17 @@ def find(name: str, named: Path | None) -> Path:
     return known[key]
 
 
-def claims_file(named: Path | None) -> Path:
-    """The file with the published claims.
+def declared(file: str, named: Path | None) -> Path:
+    """A file beside the studies that is none of them: the published claims, the statements.
 
     Raises:
         BadInput: none of the folders has one.
     """
     looked = folders(named)
     for folder in looked:
-        if (folder / CLAIMS).is_file():
-            return folder / CLAIMS
-    raise BadInput(f"no {CLAIMS} in {' or '.join(map(str, looked)) or 'any folder'}: name its folder with --studies")
+        if (folder / file).is_file():
+            return folder / file
+    raise BadInput(f"no {file} in {' or '.join(map(str, looked)) or 'any folder'}: name its folder with --studies")
 
 
 def question(path: Path) -> str:

@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 
 from bench.errors import BadInput
+from bench.records import write_atomically
 from bench.report.queries import Facts
+
+WIDTH = 120
+"""Of a line, in characters."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,17 @@ class Statement:
         """What it is computed from."""
         return Facts(results, self.study, self.scale)
 
+    def parts(self, facts: Facts) -> list[tuple[str, str | None]]:
+        """Words, and what stands behind them, in turn; None at the end."""
+        values, formatter = self.numbers(facts), Formatter()
+        found = []
+        for words, name, spec, _ in formatter.parse(self.text):
+            found.append((words, None if name is None else format(values[name], spec or "")))
+        return found
+
     def rendered(self, facts: Facts) -> str:
         """The sentence as it should stand in its document."""
-        return plain(self.text.format(**self.numbers(facts)))
+        return plain("".join(words + (value or "") for words, value in self.parts(facts)))
 
 
 def plain(text: str) -> str:
@@ -85,6 +99,67 @@ RESULT = re.compile(
 """What looks like a result."""
 DECLARED = re.compile(r"95\s?%|ten times that of full|1\.2 or 1\.1 points")
 """What does not: levels of intervals, a question's own words, a standard error."""
+
+
+def restated(text: str, parts: Sequence[tuple[str, str | None]]) -> str | None:
+    """A document with one sentence's numbers as they are now, its paragraph filled anew; None where it is not there.
+
+    Args:
+        text: of the whole file.
+        parts: of a statement.
+    """
+    pattern = "".join(_loose(words) + (r"([\s\S]{1,1500}?)" if value is not None else "") for words, value in parts)
+    found = re.search(pattern + r"(?=[\s*,;)(]|$)", text)  # the full stop of a sentence, not that of ".883"
+    if found is None:
+        return None
+    values = [value for _, value in parts if value is not None]
+    for group in range(len(values), 0, -1):
+        start, end = found.span(group)
+        text = text[:start] + values[group - 1] + text[end:]
+    return _filled(text, found.start())
+
+
+def _loose(words: str) -> str:
+    """A pattern for words as they stand in a file: over lines, in links, emphasised."""
+    each = [rf"\[?{re.escape(word)}(?:\]\([^)\s]*\))?" for word in words.split()]
+    inner = r"[\s*]+".join(each)
+    return r"[\s*]+" * words[:1].isspace() + inner + r"[\s*]+" * (words[-1:].isspace() and bool(each))
+
+
+def _filled(text: str, place: int) -> str:
+    """The paragraph or list item at a place, filled to the width of a line; a row of a table stays."""
+    lines, at = text.split("\n"), text[:place].count("\n")
+    first = at
+    while first and lines[first - 1].strip() and not lines[first].startswith("- "):
+        first -= 1
+    last = at + 1
+    while last < len(lines) and lines[last].strip() and not lines[last].startswith(("- ", '"""')):
+        last += 1
+    if not lines[first].startswith("|"):
+        indent = "  " * lines[first].startswith("- ")
+        block = " ".join(line.strip() for line in lines[first:last])
+        lines[first:last] = textwrap.wrap(
+            block, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        )
+    return "\n".join(lines)
+
+
+def rewrite(statements: Sequence[Statement], *, root: Path, results: Path) -> list[str]:
+    """Puts the numbers of all statements into their documents.
+
+    Returns:
+        What could not be: a sentence that is not there, words that are false of the records, or no records.
+    """
+    for one in statements:
+        file, facts = root / one.where, one.facts(results)
+        text = file.read_text(encoding="utf-8")
+        try:
+            changed = restated(text, one.parts(facts))
+        except BadInput:
+            continue  # `wrong` says so
+        if changed is not None and changed != text:
+            write_atomically(file, changed)
+    return list(wrong(statements, root=root, results=results))
 
 
 def unheld(file: Path, statements: Sequence[Statement], *, root: Path, results: Path) -> list[str]:

@@ -15,7 +15,16 @@ from typer.testing import CliRunner
 
 import bench
 from bench.cli import app
-from bench.cli.studies import claims_file, complete_method, complete_scale, complete_study, files, find, question
+from bench.cli.studies import (
+    CLAIMS,
+    complete_method,
+    complete_scale,
+    complete_study,
+    declared,
+    files,
+    find,
+    question,
+)
 from bench.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +64,7 @@ def elsewhere(tmp_path, monkeypatch):
 def test_outside_the_repository_the_shipped_studies_are_found(elsewhere):
     assert {"rank-sweep", "costs", "placement"} <= set(files())
     assert find("rank_sweep", None) == find("rank-sweep", None) == ROOT / "studies" / "rank_sweep.py"
-    assert "claims" not in files() and claims_file(None) == ROOT / "studies" / "claims.py"
+    assert "claims" not in files() and declared(CLAIMS, None) == ROOT / "studies" / "claims.py"
 
 
 def test_a_folder_that_is_named_is_the_only_one(elsewhere):
@@ -63,7 +72,7 @@ def test_a_folder_that_is_named_is_the_only_one(elsewhere):
     with pytest.raises(BadInput, match="unknown study 'rank-sweep'"):
         find("rank-sweep", elsewhere / "my")
     with pytest.raises(BadInput, match=r"no claims\.py in .*my: name its folder"):
-        claims_file(elsewhere / "my")
+        declared(CLAIMS, elsewhere / "my")
     with pytest.raises(BadInput, match="no such folder"):
         files(elsewhere / "nowhere")
 

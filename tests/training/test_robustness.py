@@ -15,6 +15,7 @@ from bench.report.data import robustness
 from bench.report.data.groups import groups
 from bench.report.figures.robustness import against_severity, along_weights
 from bench.report.page.robustness import robustness_section
+from bench.report.tables.tidy import tidy
 from bench.study import Tune
 from bench.study.recording import identity
 from bench.tasks import Corruptible, Detection, Images, Text
@@ -85,6 +86,8 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     parts = groups(records.all())
     assert robustness.has_shifts(parts) and robustness.has_means(parts)
     against_severity(parts), along_weights(parts)
+    table = tidy(records.all())
+    assert {"test noise 5", "test some", "test calibrated", "test weights 1, corrupted"} <= set(table["split"])
     said = "\n".join(robustness_section(parts[0]))
     assert "Brier" in said and "α = 1" in said and "contrast" in said
     assert execute(records, study)[1] == []

@@ -102,9 +102,26 @@ def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str,
         **{f"method.{key}": _cell(value) for key, value in (method.get("config") or {}).items()},
     }  # fmt: skip
     measured = record["metrics"] if record["status"] in ("ok", "pruned") else {}
+    measured = {**measured, **_shifted(record.get("robustness") or {})}
     cells = [(split, name, value) for split, values in measured.items() for name, value in values.items()]
     for split, name, value in cells or [(None, None, None)]:
         yield {**base, "split": split, "metric": name, "value": value}
+
+
+def _shifted(found: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """What was measured where data shift, as splits: "test noise 3", "test calibrated", "test weights 0.5"."""
+    by = {
+        f"test {name} {s}": each
+        for name, levels in (found.get("corruptions") or {}).items()
+        for s, each in levels.items()
+    }
+    when = found.get("calibration") or {}
+    by |= {
+        f"test {name}": when[key] for key, name in (("before", "as trained"), ("after", "calibrated")) if key in when
+    }
+    means = found.get("interpolation") or {}
+    by |= {f"test weights {alpha}, {kind}": one for alpha, each in means.items() for kind, one in each.items()}
+    return by | ({"test some": found["clean"]} if "clean" in found else {})
 
 
 def _costs(record: Mapping[str, Any]) -> dict[str, Any]:
