@@ -109,15 +109,18 @@ def compare(
     Examples: `bench compare "LoRA(rank=8)" FullFineTuning`, `bench compare BitFit "LoRA(rank=1)" --study rank-sweep`
     """
     from bench.report.compare import compared
+    from bench.report.data.groups import what
 
     pairs = [_fields(one), _fields(other)]
-    found = False
+    found = set[tuple[str, ...]]()
     parts = _groups(_folder(results), study, scale)
     for name, group in parts:
+        if group.older and (name, *what(group)) in found:
+            continue  # a later protocol has both
         first, second = (next((c for c in group.configurations if _is(c, *wanted)), None) for wanted in pairs)
         if first and second and first is not second:
             print(f"{name}: " + "\n".join(compared(group, first, second)) + "\n")
-            found = True
+            found.add((name, *what(group)))
     if not found:
         raise BadInput(f"no task has records of both {one} and {other} at scale {scale}; {_near((one, other), parts)}")
 
@@ -158,9 +161,9 @@ def _is(configuration: Any, name: str, fields: dict[str, Any]) -> bool:
 
 
 def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Group]]:
-    """Every group with scores, of one study or of all."""
+    """Every group with scores, of one study or of all; of a study those of older protocols last."""
     from bench.records import Records, at_scale
-    from bench.report.data.groups import groups, scored
+    from bench.report.data.groups import groups
 
     folders = at_scale(results, scale)
     if study is not None:
@@ -168,4 +171,5 @@ def _groups(results: Path, study: str | None, scale: str) -> list[tuple[str, Gro
         if name not in folders:
             raise unknown(f"study with records at scale {scale}", name, folders)
         folders = {name: folders[name]}
-    return [(name, group) for name, folder in folders.items() for group in scored(groups(Records(folder).all()))]
+    every = ((name, group) for name, folder in folders.items() for group in groups(Records(folder).all()))
+    return [(name, group) for name, group in every if group.configurations and not group.costs]

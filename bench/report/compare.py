@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bench.records import PROTOCOL
 from bench.report import style
 from bench.report.data import differences, wording
 from bench.report.data.chance import one_class
@@ -14,7 +15,8 @@ from bench.report.figures import axis
 
 def compared(group: Group, one: Configuration, other: Configuration) -> Iterator[str]:
     """Lines on one task: scores, difference, verdict, costs."""
-    yield f"{group.subject} ({group.device})"
+    old = f", protocol {group.protocol}" if group.protocol < PROTOCOL else ""
+    yield f"{group.subject} ({group.device}{old})"
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
     yield from (f"  Beware: {said}" for each in (one, other) if (said := one_class(group, each)))

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.execution import console
 from bench.records import PROTOCOL, Records
 from bench.report.claims import Contrast, Evidence, Pick
@@ -21,9 +23,9 @@ from bench.report.page.content import content
 from bench.report.page.study_page import write_page
 from bench.report.tables.across import across
 from bench.report.tables.tidy import tidy
-from tests.support.report_records import FULL, LORAS, PROBE, Case, other_task, record
+from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, Case, other_task, record
 
-CASES = [PROBE, FULL, LORAS[3]]
+CASES = [PROBE, FULL, LORAS[3], RIVALS[0]]
 SEEDS = (0, 1, 2)
 
 
@@ -36,7 +38,7 @@ def runs(cases: list[Case], protocol: int, *, up: float = 0.0, **changes: Any) -
 
 
 def halfway() -> list[dict[str, Any]]:
-    """Two tasks by protocol 1, of which one is measured again, so far with two methods of three."""
+    """Two tasks by protocol 1, of which one is measured again, so far with two methods of four."""
     old = [*runs(CASES, 1, **other_task("a")), *runs(CASES, 1, **other_task("b"))]
     return [*old, *runs(CASES[:2], PROTOCOL, up=0.05, **other_task("a"))]
 
@@ -44,7 +46,7 @@ def halfway() -> list[dict[str, Any]]:
 def test_what_is_measured_again_stands_first_and_the_older_is_in_no_answer() -> None:
     parts = groups(halfway())
     found = [(g.task, g.protocol, g.older, len(g.configurations)) for g in parts]
-    assert sorted(found[:2]) == [("a", 2, False, 2), ("b", 1, False, 3)] and found[2:] == [("a", 1, True, 3)]
+    assert sorted(found[:2]) == [("a", 2, False, 2), ("b", 1, False, 4)] and found[2:] == [("a", 1, True, 4)]
     shown = scored(parts)
     assert shown == current(parts) == parts[:2]
     assert set(titles(shown)) == {"a, vit", "b, vit, protocol 1"} and set(headings(shown)) == {"a", "b, protocol 1"}
@@ -75,7 +77,7 @@ def test_the_page_says_it_plainly(tmp_path: Path) -> None:
     page = write_page(tmp_path, content(every, groups(every), [], title="A study", question="")).read_text()
     assert "several protocols (1, 2)" in page and "What has changed since protocol 1:" in page
     assert "a is measured again by protocol 2" in page.replace("a, protocol 1 is", "a is")
-    assert "all there is of 1 of its 3 configurations" in page
+    assert "all there is of 2 of its 4 configurations" in page
     heads = [line for line in page.splitlines() if line.startswith("## ") and "vit" in line]
     assert heads[-1] == "## a, vit, protocol 1" and sorted(heads[:-1]) == ["## a, vit", "## b, vit, protocol 1"]
     last = page.partition(heads[-1])[2]
@@ -94,6 +96,18 @@ def test_where_all_are_old_that_is_said_once(tmp_path: Path) -> None:
     assert not any("protocol" in flag for flag in flags.of_study(now, groups(now)))
 
 
+def test_two_methods_are_compared_under_one_protocol(tmp_path: Path) -> None:
+    """Of what is measured again the new runs are compared; where they have not both methods yet, the old ones, said."""
+    for one in halfway():
+        Records(tmp_path / "rank-sweep" / "laptop").write(one)
+    asked = ["compare", "--results", str(tmp_path), "--study", "rank-sweep"]
+    new = CliRunner().invoke(app, [*asked, "LinearProbe", "FullFineTuning"]).output
+    assert new.count("a, vit (EPYC, 2 threads, bf16)") == 1 and "b, vit (EPYC, 2 threads, bf16, protocol 1)" in new
+    assert "a, vit (EPYC, 2 threads, bf16, protocol 1)" not in new
+    old = CliRunner().invoke(app, [*asked, "BitFit", "FullFineTuning"]).output
+    assert "a, vit (EPYC, 2 threads, bf16, protocol 1)" in old and "a, vit (EPYC, 2 threads, bf16)" not in old
+
+
 def test_a_run_that_only_tunes_replaces_nothing() -> None:
     tuning = record(PROBE, 1000, phase="tune", metrics={"val": {"top1": 0.8}}, tuning=None)
     parts = groups([*runs(CASES, 1), tuning])
@@ -106,7 +120,7 @@ def test_a_plan_says_that_old_records_spare_nothing() -> None:
         console.older(json.loads(json.dumps(runs(CASES, PROTOCOL))))
         assert shown.getvalue() == ""
         console.older(halfway())
-    assert "18 of 24 records here are of protocol 1" in shown.getvalue()
+    assert "24 of 30 records here are of protocol 1" in shown.getvalue()
 
 
 @pytest.mark.parametrize("protocol", [0, 3])
