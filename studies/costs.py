@@ -1,8 +1,8 @@
 """What does a method cost: memory of a training step, its time, latency once it is trained?
 
-Every method on vision transformers of three sizes, BERT of two, and a detector on ResNet-50. Weights and inputs are
-random and nothing is learned: what a step takes depends on shapes alone. Memory on a GPU (bf16, batches of 1 to 128) is
-estimated by counting the step's tensors; time and latency are of the device at hand.
+Every method on vision transformers of three sizes (memory of a fourth), BERT of two, and a detector on ResNet-50.
+Weights and inputs are random and nothing is learned: what a step takes depends on shapes alone. Memory on a GPU (bf16,
+batches of 1 to 128) is estimated by counting the step's tensors; time and latency are of the device at hand.
 
 `laptop`: memory estimated, **not measured on a GPU**; time on an AMD EPYC with two cores, both for one run at a time,
 in batches of 2 (records in results/costs/laptop; one record a cell). Pictures of 224 px, texts of 128 tokens, boxes at

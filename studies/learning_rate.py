@@ -94,7 +94,7 @@ def text(scale: str) -> Study:
 
 
 def detection(scale: str) -> Study:
-    """Boxes through a vision transformer; two ranks on a CPU, where a run takes three times as long."""
+    """Boxes through a vision transformer; two ranks on a CPU, where a run takes longer."""
     match scale:
         case "smoke":
             task = Detection("composited-digits", train=16, val=8, test=8)

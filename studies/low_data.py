@@ -100,7 +100,7 @@ def text(scale: str) -> Study:
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all families share, methods and grids, is said here.
 
-    The grid of `laptop` has three points a decade apart, the ends and the middle of each method's own range.
+    The grid of `laptop` has three rates a decade apart, the ends and the middle of each method's own range.
     """
     return Study(
         name=NAME,

@@ -53,7 +53,7 @@ def placements(per_block: int, *, width: int, blocks: int) -> dict[str, LoRA]:
     """LoRA at every placement of a transformer with `per_block` trainable parameters a block, or just below.
 
     A rank costs 2·width on each of q, k, v and o, and 5·width on each layer of an MLP four times as wide. A placement
-    in the last half of the blocks has twice the rank there, one in the last quarter four times.
+    in the last half of the blocks has double the rank there, one in the last quarter its fourfold.
 
     Args:
         per_block: parameters a block, if all blocks are adapted.

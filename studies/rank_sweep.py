@@ -94,8 +94,8 @@ def text(scale: str) -> Study:
 def detection(scale: str) -> Study:
     """Boxes through a vision transformer: FCOS on a simple pyramid.
 
-    A run on two CPU cores takes twice as long as one on pictures or text, so `laptop` has three ranks, one adapter,
-    tiles at half their resolution and six epochs, 96 steps: it compares how fast methods learn as much as how far.
+    A run on two CPU cores takes longer than one on pictures or text, so `laptop` has three ranks, one adapter, tiles at
+    half their resolution and six epochs, 96 steps: it compares how fast methods learn as much as how far.
     """
     match scale:
         case "smoke":

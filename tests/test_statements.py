@@ -20,7 +20,7 @@ ELSEWHERE = {"studies/claims.py", "studies/statements.py"}
 """Others' figures with their sources; templates."""
 DOCUMENTS = sorted(
     file
-    for file in (ROOT / "README.md", *(ROOT / "studies").glob("*.py"))
+    for file in (ROOT / "README.md", ROOT / "studies/README.md", *(ROOT / "studies").glob("*.py"))
     if str(file.relative_to(ROOT)) not in ELSEWHERE
 )
 

@@ -103,7 +103,7 @@ class Facts:
     @property
     def seeds(self) -> int:
         """The most final seeds that any configuration has."""
-        return max(len(c.runs) for group in self.groups for c in group.configurations)
+        return max((len(c.runs) for group in self.groups for c in group.configurations), default=0)
 
     @property
     def minutes(self) -> float:
@@ -167,3 +167,8 @@ def within(values: Iterable[float]) -> str:
     """ "3 to 9 %", of shares above 1"""
     known = [100 * (value - 1) for value in values]
     return f"{min(known):.0f} to {max(known):.0f} %"
+
+
+def worded(number: int) -> str:
+    """A small number as a word."""
+    return {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}.get(number, str(number))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
+from typing import TypeGuard
 
 from bench.errors import BadInput
 from bench.records import write_atomically
@@ -67,12 +68,18 @@ def plain(text: str) -> str:
 
 
 def prose(file: Path) -> str:
-    """What a document says: a page without code and pictures, or a module's docstring."""
+    """What a document says: a page without code and pictures, or all docstrings of a module."""
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".py":
-        return plain(ast.get_docstring(ast.parse(text)) or "")
+        said = [ast.literal_eval(node.value) for node in ast.walk(ast.parse(text)) if _is_text(node)]
+        return " ".join(map(plain, said))
     text = re.sub(r"(?ms)^```.*?^```|!\[[^\]]*\]\([^)]*\)", "", text)
     return plain(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text))
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
+    """Whether a statement is nothing but a text: a docstring of a module, function or value."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def wrong(statements: Sequence[Statement], *, root: Path, results: Path) -> Iterator[str]:
@@ -93,11 +100,11 @@ def wrong(statements: Sequence[Statement], *, root: Path, results: Path) -> Iter
 RESULT = re.compile(
     r"""(?<![\w.,])[+−-]?\.\d\d+           # .819
       | (?<![\w.,])\d[\d.,]*\s?(?:%|points?\b|times\b|[KMG]iB\b)   # 12 %, 3 points, 2 times, 121 MiB
-      | \b(?:one|two|three|four|five|six|seven|eight|nine|ten|twice|half)\s(?:points?|times)\b""",
+      | \b(?:one|two|three|four|five|six|seven|eight|nine|ten|half)\s(?:points?|times)\b|\btwice\sas\b""",
     re.X,
 )
 """What looks like a result."""
-DECLARED = re.compile(r"95\s?%|ten times that of full|1\.2 or 1\.1 points")
+DECLARED = re.compile(r"95\s?%|ten times that of full|an MLP four times as wide|1\.2 or 1\.1 points")
 """What does not: levels of intervals, a question's own words, a standard error."""
 
 

@@ -20,7 +20,7 @@ def old_task_section(group: Group) -> Iterator[str]:
     name = group.configurations[0].old_task
     yield f"### The old task: {name}"
     yield _lines(group, name)
-    heading = ["method", "learning rate", *(retention.WAYS[way] for way in ways), "macro F1, head fitted again", "CKA"]
+    heading = ["method", "learning rate", *(f"{retention.WAYS[way]} (macro F1)" for way in ways), "CKA"]
     yield table(heading, [_row(c, ways) for c in group.configurations])
     yield from _matched(group, ways)
     yield from _spectra(group)
@@ -53,14 +53,14 @@ def _fit(group: Group) -> str:
 
 def _row(c: Configuration, ways: list[str]) -> list[str]:
     found = [_mean(c, way) for way in ways]
-    macro = [(run["metrics"].get("refitted") or {}).get("macro_f1") for run in c.runs]
     alike = [(run.get("retention") or {}).get("cka") for run in c.runs]
     rate = c.runs[0]["training"].get("lr")
-    return [c.label, f"{rate:.3g}" if rate else "", *found, _of(macro), _of(alike)]
+    return [c.label, f"{rate:.3g}" if rate else "", *found, _of(alike)]
 
 
 def _mean(c: Configuration, way: str) -> str:
-    return _of(list(c.on_old_task(way).values()))
+    macro = [value for run in c.runs if (value := (run["metrics"].get(way) or {}).get("macro_f1")) is not None]
+    return _of(list(c.on_old_task(way).values())) + (f" ({mean(macro):.3f})" if macro else "")
 
 
 def _of(values: list[Any]) -> str:
