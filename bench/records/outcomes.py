@@ -187,7 +187,10 @@ def decode(stored: Mapping[str, Any]) -> Outcomes:
     kind = str(stored.get("kind"))
     if kind not in COLUMNS or stored.get("encoding") != ENCODING:
         raise ValueError("is of an unknown kind or encoding")
-    ids = np.cumsum(_unpacked(stored, "ids").astype(np.int64))
+    differences = _unpacked(stored, "ids")
+    if differences.dtype.kind != "u":
+        raise ValueError("has ids that are not whole numbers")
+    ids = np.cumsum(differences.astype(np.int64))
     columns = {name: _unpacked(stored, name) for name in COLUMNS[kind]}
     found = Outcomes(kind, ids, columns)
     _check(found)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.records.outcomes import Outcomes
 
 DRAWS = 1000
-FEWER = 100
+FEWER = 500
 """Of scores that are no means over samples (box AP, correlations): each draw makes them anew."""
 
 

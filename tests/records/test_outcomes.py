@@ -144,6 +144,7 @@ def test_a_record_keeps_the_test_part_and_the_kept_epoch_of_validation() -> None
         (lambda stored: stored["nll"].update(shape=[MOST, MOST]), "without shape or data"),
         (lambda stored: stored["nll"].update(shape=[True]), "without shape or data"),
         (lambda stored: stored["ids"].update(stored["label"]), "not ascending"),
+        (lambda stored: stored["ids"].update(stored["nll"]), "not whole numbers"),
         (lambda stored: stored["label"].update(stored["nll"]), "another type or shape"),
     ],
 )
