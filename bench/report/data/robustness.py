@@ -46,25 +46,32 @@ def severities(group: Group) -> list[int]:
     return sorted(levels)
 
 
-def at_severity(c: Configuration, severity: int, names: Sequence[str] = ()) -> Estimate | None:
-    """The headline metric at a severity, mean over corruptions, a value a seed; 0 is the same samples as they are.
+def at_severity(c: Configuration, severity: int, names: Sequence[str] = (), *, metric: str = "") -> Estimate | None:
+    """A metric at a severity, mean over corruptions, a value a seed; 0 is the same samples as they are.
 
     Args:
         names: only these corruptions.
+        metric: the headline one without.
     """
-    values = []
+    metric, values = metric or c.metric, []
     for run in found(c):
         by = [each for name, each in run["corruptions"].items() if not names or name in names]
         scores = [run["clean"]] if severity == 0 else [each[str(severity)] for each in by if str(severity) in each]
-        known = [float(score[c.metric]) for score in scores if score.get(c.metric) is not None]
+        known = [float(score[metric]) for score in scores if score.get(metric) is not None]
         values += [mean(known)] * bool(known)
-    return Estimate(tuple(values), *extent(c.metric)) if values else None
+    return Estimate(tuple(values), *extent(metric)) if values else None
 
 
-def corrupted(c: Configuration, group: Group, names: Sequence[str] = ()) -> float | None:
+def corrupted(c: Configuration, group: Group, names: Sequence[str] = (), *, metric: str = "") -> float | None:
     """Mean over severities and corruptions."""
-    known = [each.mean for s in severities(group) if (each := at_severity(c, s, names))]
+    known = [each.mean for s in severities(group) if (each := at_severity(c, s, names, metric=metric))]
     return mean(known) if known else None
+
+
+def majority(group: Group) -> float | None:
+    """The majority class's score on the whole test part."""
+    known = [baseline.score.mean for baseline in group.baselines if baseline.label == "majority class"]
+    return known[0] if known else None
 
 
 def calibration(c: Configuration, when: str, name: str) -> float | None:

@@ -90,10 +90,14 @@ def _severities(ax: Axes, group: Group) -> None:
             if e.interval:
                 ax.plot([x, x], e.interval, color=colour, linewidth=0.8, alpha=0.45, zorder=2, label="_")
     means = [e.mean for c in group.configurations for s in levels if (e := robustness.at_severity(c, s))]
-    guess = chance(group)
-    low, high = min([*means, *([guess] if guess else [])]), max(means)
-    if guess is not None:
-        ax.axhline(guess, color=style.CHANCE.colour, linewidth=0.9, linestyle=style.CHANCE.dash, label="chance")
+    without = (
+        ("chance", style.CHANCE, chance(group)),
+        ("majority class", style.baseline_look(0), robustness.majority(group)),
+    )
+    lines = [(name, look, score) for name, look, score in without if score is not None]
+    low, high = min([*means, *(score for _, _, score in lines)]), max(means)
+    for name, look, score in lines:
+        ax.axhline(score, color=look.colour, linewidth=0.9, linestyle=look.dash, label=name, zorder=1.1)
     margin = 0.12 * (high - low) or 0.05
     ax.set_ylim(max(0.0, low - margin), min(1.0, high + margin))
     ax.set_xticks(levels)

@@ -19,15 +19,19 @@ def robustness_section(group: Group) -> Iterator[str]:
     yield "### Where data shift"
     yield (
         f"Means over seeds on {samples:,} samples of the test part, each corruption over severities "
-        f"{', '.join(map(str, levels))}; what is kept: the mean under all corruptions over the score as they are."
+        f"{', '.join(map(str, levels))}; what is kept: the mean under all corruptions over the score as they are, what "
+        "guessing would keep included."
     )
     rows = []
     for c in known:
         clean, worse = robustness.at_severity(c, 0), robustness.corrupted(c, group)
         each = [robustness.corrupted(c, group, [name]) for name in names]
         share = f"{100 * worse / clean.mean:.0f} %" if clean and worse is not None and clean.mean else MISSING
-        rows.append([c.label, _of(clean.mean if clean else None), _of(worse), share, *map(_of, each)])
-    yield table(["method", "as they are", "all corruptions", "kept", *names], rows)
+        f1 = robustness.at_severity(c, 0, metric="macro_f1"), robustness.corrupted(c, group, metric="macro_f1")
+        pair = (clean.mean if clean else None, f1[0].mean if f1[0] else None), (worse, f1[1])
+        rows.append([c.label, *(_of(score) + f" ({_of(macro)})" * (macro is not None) for score, macro in pair), share,
+                     *map(_of, each)])  # fmt: skip
+    yield table(["method", "as they are (macro F1)", "all corruptions (macro F1)", "kept", *names], rows)
     yield (
         "Calibration on the whole test part, before → after one temperature T fitted to validation "
         "(arXiv:1706.04599); lower is better. ECE: expected calibration error, 15 bins of equal width; Brier: mean "
