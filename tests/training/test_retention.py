@@ -16,6 +16,7 @@ from bench.report.data.retention import Point, curve, matched
 from bench.report.figures.forgetting import has_old_task, learning_vs_forgetting
 from bench.report.figures.old_task import by_rate
 from bench.report.page.old_task import old_task_section
+from bench.report.style import drawing
 from bench.report.tables import dataframes
 from bench.study import Study
 from bench.study.recording import identity, usable
@@ -26,6 +27,7 @@ from bench.training.method_checks import VIT
 from bench.training.recipe import Training
 from bench.training.retention import retained
 from bench.training.run import Run
+from tests.support.report_records import overlaps
 from tests.support.tiny_study import STUDY, execute, learned
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -94,7 +96,8 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     parts = groups(records.all())
     assert has_old_task(parts)
     learning_vs_forgetting(parts)
-    by_rate(parts)
+    with drawing():
+        assert overlaps(by_rate(parts).figure) == []
     full = next(c for c in parts[0].configurations if c.name == "FullFineTuning")
     assert [point.chosen for point in curve(parts[0], full)].count(True) == 1 and len(curve(parts[0], full)) > 1
     said = "\n".join(old_task_section(parts[0]))

@@ -15,6 +15,7 @@ from bench.report.data import robustness
 from bench.report.data.groups import groups
 from bench.report.figures.robustness import against_severity, along_weights
 from bench.report.page.robustness import robustness_section
+from bench.report.style import drawing
 from bench.report.tables.tidy import tidy
 from bench.study import Tune
 from bench.study.recording import identity
@@ -26,6 +27,7 @@ from bench.training.recipe import Training
 from bench.training.robustness import temperature
 from bench.training.run import Run
 from bench.training.shifts import Shifts
+from tests.support.report_records import overlaps
 from tests.support.tiny_study import STUDY, execute
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -85,7 +87,9 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     assert not any("robustness" in record for record in records.all() if record["phase"] != "final")
     parts = groups(records.all())
     assert robustness.has_shifts(parts) and robustness.has_means(parts)
-    against_severity(parts), along_weights(parts)
+    with drawing():
+        for draw in (against_severity, along_weights):
+            assert overlaps(draw(parts).figure) == []
     table = tidy(records.all())
     assert {"test noise 5", "test some", "test calibrated", "test weights 1, corrupted"} <= set(table["split"])
     said = "\n".join(robustness_section(parts[0]))

@@ -25,9 +25,11 @@ def against_severity(groups: Sequence[Group]) -> Canvas:
     """A panel a task, a line a method."""
     shown = robustness.shown(groups)
     canvas, panels, below, across = _canvas("Scores where data shift", shown)
+    cut = False
     for ax, group in zip(panels, shown, strict=False):
-        _severities(ax, group)
+        cut |= _severities(ax, group)
     _finish(canvas, panels, below, across, shown, [
+        wording.seeds(shown[0]), "Intervals that meet the edge of a panel go on beyond it." * cut,
         "Mean over the task's corruptions at each severity; 0: the same samples as they are.",
         " ".join(f"{g.task}: {', '.join(robustness.corruptions(g))}." for g in shown),
     ])  # fmt: skip
@@ -41,9 +43,9 @@ def along_weights(groups: Sequence[Group]) -> Canvas:
     for ax, group in zip(panels, shown, strict=False):
         _weights(ax, group)
     _finish(canvas, panels, below, across, shown, [
+        f"Means over {wording.span(len(c.runs) for g in shown for c in g.configurations)} seeds, without intervals.",
         "θ = (1 − α)·before + α·tuned, of the backbone, under the head as trained. From the small mark (the smallest "
-        "α) to the large one (α = 1). Without intervals. Methods that add modules of their own, or train no backbone, "
-        "have none.",
+        "α) to the large one (α = 1). Methods that add modules of their own, or train no backbone, have none.",
     ])  # fmt: skip
     return canvas
 
@@ -71,12 +73,13 @@ def _finish(
     below.legend(handles=handles.values(), loc="upper left", ncols=across, fontsize=8.5, borderaxespad=0.0)
     counts = [run["samples"] for g in shown for c in g.configurations for run in robustness.found(c)]
     canvas.finish([
-        wording.seeds(shown[0]), *notes, f"{wording.span(counts)} samples of the test part; nothing is chosen by them.",
+        *notes, f"{wording.span(counts)} samples of the test part; nothing is chosen by them.",
         differences.left_out(shown), shown[0].device + ".",
     ])  # fmt: skip
 
 
-def _severities(ax: Axes, group: Group) -> None:
+def _severities(ax: Axes, group: Group) -> bool:
+    """The lines of one task; returns whether intervals go on beyond the panel."""
     levels = [0, *robustness.severities(group)]
     colours = style.searched([c.name for c in group.configurations])
     middle = (len(colours) - 1) / 2
@@ -89,7 +92,8 @@ def _severities(ax: Axes, group: Group) -> None:
         for x, e in known:
             if e.interval:
                 ax.plot([x, x], e.interval, color=colour, linewidth=0.8, alpha=0.45, zorder=2, label="_")
-    means = [e.mean for c in group.configurations for s in levels if (e := robustness.at_severity(c, s))]
+    every = [e for c in group.configurations for s in levels if (e := robustness.at_severity(c, s))]
+    means = [e.mean for e in every]
     without = (
         ("chance", style.CHANCE, chance(group)),
         ("majority class", style.baseline_look(0), robustness.majority(group)),
@@ -103,6 +107,7 @@ def _severities(ax: Axes, group: Group) -> None:
     ax.set_xticks(levels)
     ax.grid(visible=False, axis="x")
     _name(ax, group, "severity", axis.score_name(group))
+    return any(not ax.get_ylim()[0] <= end <= ax.get_ylim()[1] for e in every for end in e.interval or ())
 
 
 def _weights(ax: Axes, group: Group) -> None:
