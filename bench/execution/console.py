@@ -94,10 +94,12 @@ def budget(study: Study) -> None:
     searched = sorted(
         {name for cell in study.cells() for name in tune.space(cell.task, tune.representative(cell.method))}
     )
+    others = len(tune.default_seeds(study.seeds))
+    defaults = f", where these are others {others} with the default ones" if others else ""
     print(
         f"each method: {tune.trials} trials ({tune.sampler}{pruned}) over {', '.join(searched)} on {tuned} tuning "
-        f"seed{'s' * (tuned > 1)}, then {len(study.seeds)} fresh seeds with the chosen values and as many with the "
-        f"default ones; {study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
+        f"seed{'s' * (tuned > 1)}, then {len(study.seeds)} fresh seeds with the chosen values{defaults}; "
+        f"{study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
     )
     if shared := ", ".join(f"{name} = {value}" for name, value in tune.share.items()):
         print(f"tuned at {shared} and shared over it")

@@ -248,7 +248,8 @@ class Trials:
         kept = [("final", run) for run in (self.finals(cell, chosen.params) if chosen else default)]
         grid = self.study.tune.grid(cell.task, self.method) if self.study.sweep else []
         others = [("sweep", run) for values in grid for run in self.finals(cell, values)]
-        others += [("default", run) for run in default] if self.method == cell.method else []
+        seeds = self.study.tune.default_seeds(self.study.seeds) if self.method == cell.method else ()
+        others += [("default", run) for run in default if run.seed in seeds]
         for phase, run in others:
             if all(run != known for _, known in kept):
                 kept.append((phase, replace(run, shifts=None)))  # what is not chosen is not examined so long
@@ -257,7 +258,8 @@ class Trials:
     def planned(self, cell: Cell) -> int:
         """How many runs a cell is tested with at most, while nothing is chosen yet."""
         others = self.study.tune.trials - 1 if self.study.sweep else 0
-        return (1 + others + (self.method == cell.method)) * len(self.study.seeds)
+        defaults = self.study.tune.default_seeds(self.study.seeds) if self.method == cell.method else ()
+        return (1 + others) * len(self.study.seeds) + len(defaults)
 
     def finals(self, cell: Cell, params: dict[str, Any]) -> list[Run]:
         """A cell's reported runs with certain values; inference is timed with the first seed."""

@@ -48,6 +48,8 @@ class Tune:
         share: fields over which the chosen values are shared. {"rank": 8} tunes `LoRA(rank=8)` and uses its values at
             every rank, as alpha/rank scaling is meant to allow (arXiv:2106.09685, section 4.1).
         spaces: by a method's name, ranges in place of those that it or the task declares, and further ones.
+        untuned: whether the default configuration is tested too, where another is chosen, so that it is seen what
+            tuning gains; on all final seeds, or on the first so many.
     """
 
     trials: int = 10
@@ -59,6 +61,7 @@ class Tune:
     seeds: tuple[int, ...] = (1000,)
     share: Mapping[str, Any] = field(default_factory=dict)
     spaces: Mapping[str, Space] = field(default_factory=dict)
+    untuned: bool | int = True
 
     def __post_init__(self) -> None:
         if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
@@ -74,6 +77,8 @@ class Tune:
             raise unknown("pruner", str(self.pruner), PRUNERS)
         if not isinstance(self.on, str) or (self.on and not self.on.startswith("val/")):
             raise BadInput(f"on {self.on!r}: nothing is chosen on anything but validation; write 'val/<metric>'")
+        if not isinstance(self.untuned, int) or self.untuned < 0:
+            raise BadInput(f"untuned {self.untuned!r}: True, False, or a whole number of final seeds")
         if not isinstance(self.share, Mapping):
             raise BadInput(f"share {self.share!r}: name fields with their values, as {{'rank': 8}}")
         told = isinstance(self.spaces, Mapping) and all(isinstance(one, Mapping) for one in self.spaces.values())
@@ -84,6 +89,10 @@ class Tune:
     def independent(self) -> bool:
         """Whether a trial depends on no other, so that any number may run at once with the same result."""
         return self.pruner == "none" and self.sampler in ("grid", "random", "qmc")
+
+    def default_seeds(self, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        """The final seeds on which the default configuration is tested too."""
+        return seeds if self.untuned is True else seeds[: int(self.untuned)]
 
     def representative(self, method: Method) -> Method:
         """The method that is tuned in the place of `method`; most often itself."""

@@ -116,7 +116,7 @@ def test_values_go_where_they_belong():
 def searched(*runs, study=None, **tune):
     """Trials of a linear probe's learning rate with made-up records: rate, score, loss, and how it ended."""
     options = {"trials": 3, "pruner": "none", "over": ("lr",), "on": "val/top1"} | tune
-    study = replace(STUDY, methods=(LinearProbe(),), tune=Tune(**options))
+    study = study or replace(STUDY, methods=(LinearProbe(),), tune=Tune(**options))
     trials = Trials(study, Cell(STUDY.tasks[0], VIT, LinearProbe()))
     numbers, made = {}, []
     for lr, score, loss, *status in runs:
@@ -179,3 +179,21 @@ def test_a_search_is_named_after_all_that_its_trials_depend_on():
     assert len(names) == 12, "a batch of one is none, and trials that depend on no other need none"
     shared = of_cells(replace(tuned(), seeds=(5, 6, 7), name="other"), "cpu")
     assert {trials.name for trials in shared.values()} <= names, "final seeds and the study's name change no trial"
+
+
+@pytest.mark.parametrize(("untuned", "seeds"), [(True, (5, 7, 9)), (2, (5, 7)), (1, (5,)), (False, ()), (4, (5, 7, 9))])
+def test_the_default_configuration_is_tested_on_as_many_seeds_as_are_asked_for(untuned, seeds):
+    assert Tune(untuned=untuned).default_seeds((5, 7, 9)) == seeds
+    options = {"trials": 2, "pruner": "none", "over": ("lr",), "on": "val/top1", "untuned": untuned}
+    study = replace(STUDY, methods=(LinearProbe(),), seeds=(5, 7, 9), tune=Tune(**options))
+    trials = searched((1e-2, 0.5, 1.0), (2e-2, 0.9, 0.5), study=study)
+    tested = trials.tested(trials.cell)
+    assert [run.seed for phase, run in tested if phase == "default"] == list(seeds)
+    assert [run.seed for phase, run in tested if phase == "final"] == [5, 7, 9]
+    assert trials.planned(trials.cell) == len(tested)
+
+
+def test_odd_numbers_of_seeds_for_the_default_configuration_are_refused():
+    for odd in (-1, 1.5, "2"):
+        with pytest.raises(BadInput, match="untuned"):
+            Tune(untuned=odd)
