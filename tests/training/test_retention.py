@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from bench.methods import FullFineTuning, LinearProbe
 from bench.records import Records
 from bench.report.claims import Contrast, Evidence, Pick
 from bench.report.data.groups import groups
-from bench.report.data.retention import Point, curve, matched
+from bench.report.data.retention import Point, beyond, curve, matched
 from bench.report.figures.forgetting import has_old_task, learning_vs_forgetting
 from bench.report.figures.old_task import by_rate
 from bench.report.page.old_task import old_task_section
@@ -27,7 +28,7 @@ from bench.training.method_checks import VIT
 from bench.training.recipe import Training
 from bench.training.retention import retained
 from bench.training.run import Run
-from tests.support.report_records import overlaps
+from tests.support.report_records import FULL, LORAS, Case, overlaps, record
 from tests.support.tiny_study import STUDY, execute, learned
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -118,6 +119,27 @@ def test_curves_are_read_at_one_score_and_never_beyond_what_was_measured() -> No
     steep, flat, high = points((0.5, 0.9), (0.7, 0.7)), points((0.5, 0.8), (0.6, 0.6)), points((0.65, 0.5), (0.8, 0.4))
     broken = points((0.65, 0.9), (0.7, 0.8), (0.3, 0.1))  # a rate too high: it falls past the level, to no use
     assert matched([steep, flat, high, broken], "refitted") == (0.6, [pytest.approx(0.8), 0.6, None, None])
+
+
+def test_methods_are_compared_seed_by_seed_at_the_score_that_both_reach() -> None:
+    old = {"spec": "Text('old')", "name": "old", "family": "text", "metric": "top1"}
+
+    def runs(case: Case, points: list[tuple[float, float, float]]) -> list[dict[str, Any]]:
+        made = []
+        for seed, off in enumerate((0.0, 0.02)):
+            for phase, (rate, new, kept) in zip(("final", "sweep"), points, strict=True):
+                metrics = {"test": {"top1": new}, "refitted": {"top1": kept - off}, "untouched": {"top1": 0.9}}
+                metrics["retained"] = {"top1": 0.5}
+                training = {"lr": rate, "epochs": 3, "precision": "bf16"}
+                made.append(record(case, seed, phase=phase, metrics=metrics, retained=old, training=training))
+        return made
+
+    lora = runs(LORAS[3], [(2e-3, 0.7, 0.8), (1e-3, 0.5, 0.9)])
+    (group,) = groups([*lora, *runs(FULL, [(2e-5, 0.6, 0.7), (1e-5, 0.5, 0.8)])])
+    one, other = (next(c for c in group.configurations if c.name == name) for name in ("LoRA", "FullFineTuning"))
+    found = beyond(group, one, other, "refitted")  # at .6: .85 less .70, on both seeds
+    assert found is not None and found.pairs == 2 and found.mean == pytest.approx(0.15)
+    assert "+0.150" in "\n".join(old_task_section(group))
 
 
 def test_a_sweep_needs_a_grid() -> None:

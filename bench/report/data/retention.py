@@ -9,9 +9,12 @@ from itertools import pairwise
 from statistics import mean
 from typing import Any
 
+import numpy as np
+
 from bench.report.data import differences
 from bench.report.data.groups import Group
-from bench.report.data.measured import Configuration, Record
+from bench.report.data.measured import Configuration, Record, bound
+from bench.stats import Difference, mean_difference
 
 WAYS = {
     "retained": "old head",
@@ -46,12 +49,12 @@ def ways(group: Group) -> list[str]:
     return [way for way in WAYS if any(c.on_old_task(way) for c in group.configurations)]
 
 
-def curve(group: Group, configuration: Configuration) -> list[Point]:
-    """A configuration at every rate that was tested on the final seeds, in their order."""
+def curve(group: Group, configuration: Configuration, *, seed: int | None = None) -> list[Point]:
+    """A configuration at every rate that was tested on the final seeds, or on one of them, in their order."""
     metric = str((configuration.runs[0].get("retained") or {}).get("metric"))
     runs: dict[float, list[Record]] = defaultdict(list)
     for record in (*configuration.runs, *swept(group, configuration)):
-        if (lr := record["training"].get("lr")) is not None:
+        if (lr := record["training"].get("lr")) is not None and seed in (None, record["seed"]):
             runs[float(lr)].append(record)
     chosen = configuration.runs[0]["training"].get("lr")
     points = []
@@ -108,6 +111,22 @@ def matched(curves: Sequence[Sequence[Point]], way: str) -> tuple[float, list[fl
     """
     level = min(max(point.new for point in points) for points in curves)
     return level, [_at(points, level, way) for points in curves]
+
+
+def beyond(group: Group, one: Configuration, other: Configuration, way: str) -> Difference | None:
+    """The old task's score of one less another's, each seed at the highest score on the new task that both reach.
+
+    Returns:
+        Paired by seed; None where there is no seed on which both curves rise past that score.
+    """
+    values = []
+    for seed in sorted({run["seed"] for run in one.runs} & {run["seed"] for run in other.runs}):
+        curves = [curve(group, c, seed=seed) for c in (one, other)]
+        if all(len(points) > 1 for points in curves):
+            mine, theirs = matched(curves, way)[1]
+            values += [mine - theirs] if mine is not None and theirs is not None else []
+    most = bound(str((one.runs[0].get("retained") or {}).get("metric")))
+    return mean_difference(values, np.random.default_rng(0), bound=most) if values else None
 
 
 def _at(points: Sequence[Point], level: float, way: str) -> float | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
-from bench.report.data import retention
+from bench.report.data import differences, retention
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
 from bench.report.tables.markdown import MISSING, table
+from bench.stats import Difference
 
 
 def old_task_section(group: Group) -> Iterator[str]:
@@ -30,7 +31,8 @@ def _lines(group: Group, name: str) -> str:
     facts = retention.facts(group)
     before = mean(group.configurations[0].untouched.values())
     said = [f"before training {before:.3f}"]
-    said += [f"chance {facts['chance']:.3f}"] * ("chance" in facts)
+    if "chance" in facts:
+        said.append(f"chance {facts['chance']:.3f}")
     if "majority" in facts:
         macro = f" (macro F1 {facts['majority_f1']:.3f})" if "majority_f1" in facts else ""
         said.append(f"majority class {facts['majority']:.3f}{macro}")
@@ -85,6 +87,31 @@ def _matched(group: Group, ways: list[str]) -> Iterator[str]:
         for c, *values in zip(curves, *(found for _, found in read.values()), strict=True)
     ]
     yield table(["method", *(retention.WAYS[way] for way in ways)], rows)
+    yield from _less_full(group, list(curves), ways)
+
+
+def _less_full(group: Group, adapting: list[Configuration], ways: list[str]) -> Iterator[str]:
+    """Differences from full fine-tuning, each pair at a score of its own."""
+    full = differences.full(group)
+    if full is None or full not in adapting:
+        return
+    yield (
+        "**Less full fine-tuning**, each seed at the highest score on the new task that both reach: the mean "
+        "difference on the old task with its 95% interval, paired by seed, over the seeds on which both curves rise "
+        "past that score."
+    )
+    rows = [
+        [c.label, *(_difference(retention.beyond(group, c, full, way)) for way in ways)]
+        for c in adapting if c is not full
+    ]  # fmt: skip
+    yield table(["method", *(retention.WAYS[way] for way in ways)], rows)
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return MISSING
+    interval = f"{found.interval[0]:+.3f} to {found.interval[1]:+.3f}, " if found.interval else ""
+    return f"{found.mean:+.3f} ({interval}{found.pairs} seed{'s' * (found.pairs > 1)})"
 
 
 _SPECTRA = {
