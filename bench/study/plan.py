@@ -20,6 +20,7 @@ from bench.records import Records
 from bench.study.recording import identity, usable
 from bench.study.study import Cell, Study
 from bench.study.trials import of_cells
+from bench.tasks import Corruptible
 from bench.training.memory_forecast import Forecast, forecast_once
 from bench.training.recipe import Training, set_mode
 from bench.training.run import Run, assemble, ready
@@ -219,6 +220,7 @@ class Speed:
         sizes: of train, validation and test, in what goes through the network.
         views: versions of each training sample.
         training: epochs and batch size.
+        examined: samples that go through a tested network once more: an old task's, shifted ones.
     """
 
     step: float
@@ -227,6 +229,7 @@ class Speed:
     sizes: tuple[int, ...]
     views: int
     training: Training
+    examined: int = 0
 
     @staticmethod
     def measure(study: Study, cell: Cell, *, device: str) -> Speed:
@@ -251,16 +254,25 @@ class Speed:
         forward_time = median_seconds(forward, device=device, repeats=3)
         prefix = frozen_prefix(parts.backbone)
         cached = prefix is not None and prefix.whole
-        return Speed(step_time, forward_time, cached, sizes, split.views, run.training)
+        return Speed(step_time, forward_time, cached, sizes, split.views, run.training, _examined(study, cell, sizes))
 
     def run(self, *, test: bool) -> float:
         """Seconds of one run: training and evaluation."""
         train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
-        tested = self.forward * held_out * test
+        tested = self.forward * (held_out + math.ceil(self.examined / self.training.batch_size)) * test
         if self.cached:
             return OVERHEAD + tested + self.forward * (min(self.views, self.training.epochs) * train + val)
         steps = self.training.epoch_steps or train
         return OVERHEAD + tested + self.training.epochs * (self.step * steps + self.forward * val)
+
+
+def _examined(study: Study, cell: Cell, sizes: tuple[int, ...]) -> int:
+    """Samples that go through a tested network beside the test part, at most."""
+    old, task = study.retained.sizes() if study.retained else (0, 0, 0), cell.task
+    shifted = 0
+    if study.shifts is not None and isinstance(task, Corruptible):
+        shifted = study.shifts.passes(corruptions=len(task.corruptions), val=sizes[1], test=sizes[2])
+    return old[0] + old[2] + shifted
 
 
 def hours_minutes(seconds: float) -> str:

@@ -31,3 +31,14 @@ class Shifts(Spec):
             raise BadInput(f"severities {self.severities!r}, at {self.at}: corruptions have severities 1 to 5")
         if not all(0 <= alpha <= 1 for alpha in self.alphas):
             raise BadInput(f"alphas {self.alphas!r}: weights of a mean lie from 0 to 1")
+
+    def passes(self, *, corruptions: int, val: int, test: int) -> int:
+        """Samples that go through the network, at most, beside those that every run is scored on.
+
+        Args:
+            corruptions: how many the task knows.
+            val, test: sizes of these parts.
+        """
+        some = min(self.samples or test, test)
+        shifted = 1 + corruptions * len(self.severities) + len(self.alphas) * (1 + corruptions)
+        return some * shifted + val + test

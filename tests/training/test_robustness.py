@@ -105,6 +105,11 @@ def test_only_tasks_whose_samples_can_be_made_worse_are_taken() -> None:
         replace(STUDY, tasks=(boxes,), methods=(LinearProbe(),), tune=Tune(trials=2, pruner="none"), shifts=ASKED)
 
 
+def test_what_is_examined_counts_in_a_plan() -> None:
+    assert ASKED.passes(corruptions=5, val=20, test=30) == 30 * (1 + 5 * 2 + 2 * 6) + 20 + 30
+    assert Shifts(samples=0).passes(corruptions=2, val=10, test=100) == 100 * (1 + 2 * 5 + 5 * 3) + 110
+
+
 @pytest.mark.parametrize("wrong", [{"samples": -1}, {"severities": (0, 1)}, {"at": 6}, {"alphas": (1.5,)}])
 def test_shifts_that_do_not_exist_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):
