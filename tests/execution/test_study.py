@@ -58,6 +58,7 @@ def test_equal_budgets_and_one_test_per_seed(records):
     chosen = first["tuning"]["chosen"]
     assert first["tuning"]["trials"][chosen["number"]]["score"] == best
     assert first["training"]["lr"] == chosen["params"]["lr"]
+    assert sum(trial["best_in"] for trial in first["tuning"]["trials"]) == pytest.approx(1), "how often it would be"
     assert all(bool(r["inference"]) == (r["seed"] == 0) for r in finals), "timed once for all seeds"
 
 

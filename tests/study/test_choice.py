@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.execution.runner import Runner
 from bench.records.outcomes import Outcomes, collected
 from bench.study.choice import chosen_again
 from bench.tasks.detection.metrics import box_outcomes
 from tests.records.test_outcomes import found_boxes
-from tests.support.tiny_study import execute, tuned
 
 
 def losses(values: np.ndarray, ids: np.ndarray | None = None) -> Outcomes:
@@ -55,15 +53,3 @@ def test_boxes_are_drawn_by_picture_and_other_samples_are_not_compared() -> None
     one = losses(np.ones(4))
     assert chosen_again([[one], [losses(np.ones(4), np.arange(4) + 1)]], "loss", lower=True) is None
     assert chosen_again([], "loss", lower=True) is None
-
-
-@pytest.mark.usefixtures("own_cache", "one_thread")
-def test_the_tuning_trail_says_how_often_each_trial_would_be_chosen(records) -> None:
-    finals, _ = execute(records, tuned(trials=3, seeds=(1000, 1001), on=""))
-    tuning = finals[0]["tuning"]
-    assert tuning["on"] == "val/loss" and tuning["seeds"] == [1000, 1001]
-    assert sum(trial["best_in"] for trial in tuning["trials"]) == pytest.approx(1)
-    best = min(tuning["trials"], key=lambda trial: trial["score"])
-    assert tuning["chosen"]["number"] == best["number"] and best["score"] == best["loss"]
-    again = Runner(tuned(trials=3, seeds=(1000, 1001), on=""), "smoke", records)()
-    assert [one["best_in"] for one in again[0]["tuning"]["trials"]] == [one["best_in"] for one in tuning["trials"]]
