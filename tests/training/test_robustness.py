@@ -16,6 +16,7 @@ from bench.report.data.groups import groups
 from bench.report.figures.robustness import against_severity, along_weights
 from bench.report.page.robustness import robustness_section
 from bench.report.style import drawing
+from bench.report.tables import dataframes
 from bench.report.tables.tidy import tidy
 from bench.study import Tune
 from bench.study.recording import identity
@@ -90,6 +91,7 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     with drawing():
         for draw in (against_severity, along_weights):
             assert overlaps(draw(parts).figure) == []
+    assert dataframes.results(parts)["under corruptions"].notna().all()
     table = tidy(records.all())
     assert {"test noise 5", "test some", "test calibrated", "test weights 1, corrupted"} <= set(table["split"])
     said = "\n".join(robustness_section(parts[0]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.records import write_atomically
 from bench.report import style
-from bench.report.data import differences, flags
+from bench.report.data import differences, flags, robustness
 from bench.report.data.convergence import convergence
 from bench.report.data.groups import Group, scored
 from bench.report.data.measured import Configuration, on_test
@@ -53,7 +53,7 @@ def results(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
                 **{style.metric_name(m): _also(c, m, digits) if m in extra[group] else None for m in metrics},
                 "seeds": len(c.runs),
                 "backbone parameters": c.backbone, "head parameters": c.head, "PPT": _ppt(c),
-                **_retained(c),
+                **_retained(c), **_shifted(c, group),
                 "memory MiB": _rounded(c.memory / 2**20 if c.memory else None, 1),
                 "train seconds": _rounded(c.seconds.mean if c.seconds else None, 2),
                 "learning rate": c.runs[0]["training"].get("lr"),
@@ -160,6 +160,17 @@ def _retained(of: Configuration) -> dict[str, float]:
     pair = {"after": of.retained, "before": of.untouched}
     pair |= {f"after, {WAYS[way]}": known for way in WAYS if way != "retained" and (known := of.on_old_task(way))}
     return {f"{of.old_task} {when}": round(mean(values.values()), 4) for when, values in pair.items()}
+
+
+def _shifted(of: Configuration, group: Group) -> dict[str, float | None]:
+    """Under corruptions, and calibration before and after a temperature, where these were measured."""
+    if not robustness.found(of):
+        return {}
+    figures = {
+        f"{name}, {said}": _rounded(robustness.calibration(of, when, key))
+        for key, name in robustness.NAMES.items() for when, said in (("before", "as trained"), ("after", "calibrated"))
+    }  # fmt: skip
+    return {"under corruptions": _rounded(robustness.corrupted(of, group)), **figures}
 
 
 def _ppt(of: Configuration) -> float | None:
