@@ -20,8 +20,8 @@ from bench.report.page.study_page import asked
 from bench.report.tables.markdown import cell, table
 
 _MAIN = (
-    "learning_vs_forgetting", "accuracy_vs_samples", "placements", "overview", "accuracy_vs_parameters",
-    "memory_breakdown", "learning_rate",
+    "old_task_by_rate", "learning_vs_forgetting", "accuracy_vs_severity", "accuracy_vs_samples", "placements",
+    "overview", "accuracy_vs_parameters", "memory_breakdown", "learning_rate",
 )  # fmt: skip
 """Figures that show what a study is about, the most telling first."""
 ABOUT = (
