@@ -20,33 +20,39 @@ def compared(group: Group, one: Configuration, other: Configuration) -> Iterator
     score = axis.score_name(group)
     yield f"  {score}: {one.label} {_score(one)}, {other.label} {_score(other)}"
     yield from (f"  Beware: {said}" for each in (one, other) if (said := one_class(group, each)))
-    yield from (f"  {line}" for line in _difference(group, one, other))
+    yield from (f"  {line}" for line in _difference(group.metric, one, other))
+    if group.metric != "loss" and (one.on_test("loss").keys() & other.on_test("loss").keys()):
+        yield from (f"  NLL. {line}" for line in _difference("loss", one, other))
     for text in _costs(one, other):
         yield f"  {text}"
 
 
 def _score(of: Configuration) -> str:
-    interval, seeds = of.score.interval, len(of.score.values)
-    sure = f" ({interval[0]:.3f} to {interval[1]:.3f}, {seeds} seeds)" if interval else " (one seed)"
+    interval, crossed = of.score.interval, of.score.crossed
+    size = f"{len(of.score.values)} seeds" + (f" × {crossed.samples:,} samples" if crossed else "")
+    sure = f" ({interval[0]:.3f} to {interval[1]:.3f}, {size})" if interval else " (one seed)"
     return f"{of.score.mean:.3f}{sure}"
 
 
-def _difference(group: Group, one: Configuration, other: Configuration) -> Iterator[str]:
+def _difference(metric: str, one: Configuration, other: Configuration) -> Iterator[str]:
     """The paired difference with its interval; what it says; the permutation test beside it."""
-    found = differences.difference(one, other)
+    found = differences.on_metric(one, other, metric)
     if found is None:
         yield "Difference: none, as they share no seed"
         return
-    less = " (positive: lower, which is better)" if differences.sign(group.metric) < 0 else ""
+    less = " (positive: lower, which is better)" if differences.sign(metric) < 0 else ""
     if found.interval is None:
         yield f"Difference{less}: {found.mean:+.3f}. Verdict: {differences.Comparison(one, found).said}"
         return
     low, high = found.interval
-    interval = f"95% interval {low:+.3f} to {high:+.3f}, paired over {found.pairs} seeds"
+    interval = f"95% interval {low:+.3f} to {high:+.3f}, paired over {found.size}"
     yield f"Difference{less}: {found.mean:+.3f}, {interval}"
     verdict = differences.Comparison(one, found)
     better = verdict.verdict in (differences.BETTER, differences.WORSE)
     said = f"{(one if found.mean > 0 else other).label} is {differences.BETTER}" if better else verdict.said
+    if found.samples:
+        yield f"Verdict: {said}; p = {found.p:.2g}, over seeds and samples"
+        return
     least = f" (the smallest that {found.pairs} pairs can give)" if found.p <= 2 / 2**found.pairs else ""
     yield f"Verdict: {said}; permutation p = {found.p:.2g}{least}"
 

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from bench.stats.crossed import Mean
 from bench.stats.intervals import clipped, mean_interval
 
 EXACT = 16
@@ -18,14 +19,15 @@ _ROUNDING = 1e-9  # scores are shares of some samples: what differs by less is t
 
 @dataclass(frozen=True)
 class Difference:
-    """One method less another, paired by seed.
+    """One method less another, paired by seed, and by test sample where these are known.
 
     Args:
         mean: of the differences.
-        interval: Student's, 95 %; None for one pair.
-        p: of a two-sided sign-flip test: the smallest that n pairs can give is 2 / 2ⁿ.
+        interval: 95 %, over seeds and samples (`bench.stats.crossed`), or Student's over seeds; None for one pair.
+        p: of the same model; of seeds alone of a two-sided sign-flip test, which with n pairs is at least 2 / 2ⁿ.
         pairs: how many.
         bound: the largest difference that can be, which `interval` is cut at; infinite where none is known.
+        samples: how many test samples a seed, where the interval covers these too.
     """
 
     mean: float
@@ -33,6 +35,13 @@ class Difference:
     p: float
     pairs: int
     bound: float = math.inf
+    samples: int | None = None
+
+    @property
+    def size(self) -> str:
+        """What the interval covers: "3 seeds × 2,024 samples"; of seeds alone "3 seeds"."""
+        seeds = f"{self.pairs} seed{'s' * (self.pairs != 1)}"
+        return f"{seeds} × {self.samples:,} samples" if self.samples else seeds
 
     @property
     def seen(self) -> bool:
@@ -81,6 +90,12 @@ def mean_difference(
     array = np.asarray(differences, dtype=float)
     interval = clipped(mean_interval(array), -bound, bound)
     return Difference(float(array.mean()), interval, sign_flip_test(array, rng), len(array), bound)
+
+
+def crossed_difference(found: Mean, *, bound: float = math.inf) -> Difference:
+    """The same from a model of seeds and samples."""
+    interval = clipped(found.interval(), -bound, bound)
+    return Difference(found.mean, interval, found.p, found.seeds, bound, found.samples)
 
 
 def sign_flip_test(

@@ -9,5 +9,6 @@
 - budgets: which configurations train about as many parameters.
 - published: memory against published figures.
 - display: names from data, made safe for pages and terminals.
+- paired_outcomes: what single test samples say of one configuration, and of two.
 - matched_boxes: which predictions of a detector find a true box.
 """

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration, bound, tested
+from bench.report.data.paired_outcomes import of_difference
 from bench.report.data.wording import span
 from bench.report.style import LOWER_IS_BETTER
-from bench.stats import Difference, holm, mean_difference
+from bench.stats import Difference, crossed_difference, holm, mean_difference
 
 FULL = "FullFineTuning"
 BETTER, WORSE = "significantly better", "significantly worse"
@@ -93,12 +94,18 @@ def full(group: Group) -> Configuration | None:
 
 
 def difference(one: Configuration, other: Configuration) -> Difference | None:
-    """one − other on the seeds that both have; positive is better."""
-    found = one.beyond(other)
-    if found is None:
-        return None
-    values = [sign(one.metric) * value for value in found.values]
-    return mean_difference(values, np.random.default_rng(0), bound=bound(one.metric))
+    """one − other, paired by seed and, where records keep outcomes, by test sample; positive is better."""
+    return on_metric(one, other, one.metric)
+
+
+def on_metric(one: Configuration, other: Configuration, metric: str) -> Difference | None:
+    """The same of any metric on test, such as "loss" (NLL); None where no seed has it of both."""
+    crossed = of_difference(one.runs, other.runs, metric, sign(metric))
+    if crossed is not None:
+        return crossed_difference(crossed, bound=bound(metric))
+    mine, theirs = one.on_test(metric), other.on_test(metric)
+    values = [sign(metric) * (value - theirs[seed]) for seed, value in mine.items() if seed in theirs]
+    return mean_difference(values, np.random.default_rng(0), bound=bound(metric)) if values else None
 
 
 def kept(one: Configuration, other: Configuration, way: str = "retained") -> Difference | None:

@@ -9,24 +9,27 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
+from bench.report.data.paired_outcomes import of_one
 from bench.report.style import extent, look
-from bench.stats import clipped, mean_interval
+from bench.stats import Mean, clipped, mean_interval
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its 95% interval; no interval for a single seed.
+    """A mean over seeds with its 95% interval, over test samples too where these are kept; none for a single seed.
 
     Args:
         values: one a seed.
         low, high: between what every value must lie, so that the interval is cut there.
+        crossed: the same over seeds and test samples, where the records keep outcomes.
     """
 
     values: tuple[float, ...]
     low: float = -math.inf
     high: float = math.inf
+    crossed: Mean | None = None
 
     @property
     def mean(self) -> float:
@@ -35,7 +38,9 @@ class Estimate:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """Student's, which holds the mean as often as it says with the few seeds of a study."""
+        """Over seeds and samples; else Student's over seeds, which holds the mean as often as it says with few."""
+        if self.crossed is not None:
+            return clipped(self.crossed.interval(), self.low, self.high)
         return clipped(mean_interval(self.values), self.low, self.high)
 
 
@@ -88,12 +93,17 @@ class Configuration:
     @cached_property
     def score(self) -> Estimate:
         """The headline metric on test, a value a seed."""
-        return _score(self.runs, self.metric)
+        values = tuple(self.by_seed.values())
+        return Estimate(values, *extent(self.metric), crossed=of_one(self.runs, self.metric))
 
     @property
     def by_seed(self) -> dict[int, float]:
         """The headline metric on test of every seed."""
         return _by_seed(self.runs, self.metric)
+
+    def on_test(self, metric: str) -> dict[int, float]:
+        """Any metric on test, by the seeds for which it is defined."""
+        return _by_seed([run for run in self.runs if run["metrics"]["test"].get(metric) is not None], metric)
 
     def beyond(self, other: Configuration | Baseline) -> Estimate | None:
         """By how much it scores higher than another or a baseline, paired by seed; None where they share no seed."""

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 
 ABOUT_DIFFERENCES = (
-    "Positive: better than full fine-tuning. The verdict is by Student's 95% interval, one by one: of twenty, one "
+    "Positive: better than full fine-tuning. The verdict is by the 95% interval, one by one: of twenty, one "
     "leaves 0 out by chance; undecided: one seed, seeds that agree to the last sample, or an interval as wide as can "
-    "be. p: permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); Holm's holds for all rows of a "
+    "be. Over: what the interval covers, seeds × test samples where records keep these (crossed random effects), else "
+    "seeds alone (Student's). NLL: the cross-entropy on test, judged alike. p: of the same model; of seeds alone by "
+    "permutation of signs, which of n pairs is never below 2/2ⁿ (of three .25); Holm's holds for all rows of a "
     "task together. With few seeds the p cannot be significant, the interval can."
 )
 ABOUT_PPT = (
@@ -71,16 +73,26 @@ def comparisons(groups: Sequence[Group], *, digits: int = 4) -> pd.DataFrame:
     for group, name in zip(groups, headings(groups), strict=True):
         base = differences.full(group)
         for one in differences.against(group, base) if base else []:
-            if one.difference is None:
+            if base is None or (found := one.difference) is None:
                 continue
-            low, high = one.difference.interval or (None, None)
+            low, high = found.interval or (None, None)
             rows.append({
-                "task": name, "method": one.configuration.label, "difference": round(one.difference.mean, digits),
-                "low": _rounded(low, digits), "high": _rounded(high, digits), "pairs": one.difference.pairs,
-                "p": round(one.difference.p, 4), "p (Holm)": _rounded(one.corrected),
-                "verdict": one.said,
+                "task": name, "method": one.configuration.label, "difference": round(found.mean, digits),
+                "low": _rounded(low, digits), "high": _rounded(high, digits), "pairs": found.pairs, "over": found.size,
+                "p": round(found.p, 4), "p (Holm)": _rounded(one.corrected), "verdict": one.said,
+                **_of_loss(one.configuration, base, digits),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _of_loss(one: Configuration, base: Configuration, digits: int) -> dict[str, Any]:
+    """The same of the cross-entropy, which tells apart what accuracy does not; positive: lower, which is better."""
+    found = differences.on_metric(one, base, "loss") if one.metric != "loss" else None
+    low, high = (found.interval if found else None) or (None, None)
+    return {
+        "NLL lower by": _rounded(found.mean if found else None, digits), "NLL low": _rounded(low, digits),
+        "NLL high": _rounded(high, digits), "NLL verdict": differences.verdict(found) if found else None,
+    }  # fmt: skip
 
 
 def measured_costs(groups: Sequence[Group]) -> pd.DataFrame:
