@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.report.claims import VERDICTS, Evidence, judged, load
+from bench.report.claims import Evidence, judged, load
 from bench.report.data.differences import BETTER, SAME, WORSE
 from bench.report.queries import (
     FULL,
@@ -23,6 +23,7 @@ from bench.report.queries import (
     short,
     worded,
 )
+from bench.report.rules import VERDICTS
 from bench.report.sentences import against_best, against_full, chosen_rates, drifted, minutes
 from bench.report.statements import Statement
 from bench.study import loaded
@@ -212,7 +213,8 @@ STATEMENTS = (
     Statement(
         "studies/README.md",
         "rank-sweep",
-        "at the laptop scale {confirmed} of the {all} claims are confirmed, {refuted} are refuted, and {inconclusive} "
+        "at the laptop scale {confirmed} of the {all} claims are confirmed, {refuted} are refuted, "
+        "{no better} no better, and {inconclusive} "
         "are inconclusive.",
         lambda f: verdicts(f),
     ),

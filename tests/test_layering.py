@@ -32,7 +32,9 @@ ORDER = (
 )
 VOCABULARY = ("spec", "space", "sites", "errors")  # in this order too
 WITHIN = {  # packages of several parts, from top to bottom
-    "report": ("sentences", "statements", "queries", "claims compare", "page", "figures", "tables", "data", "style"),
+    "report": (
+        "sentences", "statements", "queries", "claims compare", "rules", "page", "figures", "tables", "data", "style",
+    ),
     "tasks": (
         "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
         "contract pools caches", "folder_listing pictures class_names", "data_notes",

@@ -21,6 +21,7 @@ from bench.cli.studies import (
 from bench.errors import BadInput, nearest, unknown
 
 if TYPE_CHECKING:
+    from bench.report.claims import Claim, Finding
     from bench.report.data.groups import Group
 
 Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.", autocompletion=complete_scale)]
@@ -32,36 +33,54 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     studies: Folder = None,
 ) -> None:
-    """Hold published claims against the records: CONFIRMED, REFUTED or INCONCLUSIVE at this scale.
+    """Hold published claims against the records: CONFIRMED, REFUTED, NO BETTER or INCONCLUSIVE.
 
     The claims, with their sources and the rules that decide, stand in studies/claims.py.
 
     Example: `bench claims --json`
     """
     import json
-    import textwrap
 
     from bench.records import at_scale
-    from bench.report.claims import VERDICTS, Evidence, judged, load
+    from bench.report.claims import Evidence, judged, load
+    from bench.report.rules import VERDICTS
 
     at_scale(results, scale)
-    found = judged(load(declared(CLAIMS, studies)), Evidence(_folder(results), scale))
+    evidence = Evidence(_folder(results), scale)
+    found = judged(load(declared(CLAIMS, studies)), evidence)
     if as_json:
-        keys = ("name", "statement", "source", "theirs", "rule")
+        keys = ("name", "statement", "source", "theirs", "rule", "effect", "counter")
         rows: list[dict[str, Any]] = [
-            {**{key: getattr(claim, key) for key in keys}, "verdict": finding.verdict, "ours": finding.ours}
+            {
+                **{key: getattr(claim, key) for key in keys},
+                "verdict": finding.verdict,
+                "ours": finding.ours,
+                "runs": len(finding.runs),
+            }
             for claim, finding in found
         ]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for claim, finding in found:
-        print(f"{finding.verdict:<13} {claim.statement}")
-        said = (("source", claim.source), ("theirs", claim.theirs), ("ours", finding.ours), ("rule", claim.rule))
-        for name, text in said:
-            print(textwrap.fill(text, 116, initial_indent=f"{'':14}{name + ':':<8}", subsequent_indent=" " * 22))
-        print()
+        _print_claim(claim, finding, evidence.behind(finding))
     counts = [sum(finding.verdict == verdict for _, finding in found) for verdict in VERDICTS]
     print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
+
+
+def _print_claim(claim: Claim, finding: Finding, runs: str) -> None:
+    """One claim: verdict, statement, and what stands behind it."""
+    import textwrap
+
+    print(f"{finding.verdict:<13} {claim.statement}")
+    said = {
+        **{"source": claim.source, "theirs": claim.theirs, "ours": finding.ours, "rule": claim.rule},
+        **{"counter": claim.counter, "runs": runs},
+    }
+    for name, text in said.items():
+        if text:
+            head = f"{'':14}{name + ':':<9}"
+            print(textwrap.fill(text, 116, initial_indent=head, subsequent_indent=" " * len(head)))
+    print()
 
 
 def statements(

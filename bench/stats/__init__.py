@@ -8,7 +8,7 @@
 """
 
 from bench.stats.aggregate import iqm, normalised, optimality_gap, performance_profile, probability_of_improvement
-from bench.stats.crossed import Mean, crossed, over_tasks, pooled_variance, pseudo_values
+from bench.stats.crossed import Mean, crossed, over_tasks, pooled_variance, pseudo_values, seeds_alone
 from bench.stats.fronts import hypervolume, pareto_front, ppt, saturation_rank
 from bench.stats.intervals import clipped, mean_interval, noise_floor, stratified_bootstrap, stratified_interval
 from bench.stats.paired import Difference, crossed_difference, has_width, holm, mean_difference, paired, sign_flip_test
@@ -43,6 +43,7 @@ __all__ = [
     "probability_of_improvement",
     "pseudo_values",
     "saturation_rank",
+    "seeds_alone",
     "sign_flip_test",
     "stable_rank",
     "stratified_bootstrap",

@@ -96,6 +96,14 @@ def crossed(
     )
 
 
+def seeds_alone(values: Sequence[float]) -> Mean | None:
+    """Student's, of a number a seed, where samples are not known; None of fewer than two."""
+    if len(values) < 2:
+        return None
+    part = float(np.var(values, ddof=1)) / len(values)
+    return Mean(float(np.mean(values)), part, len(values) - 1.0, part, 0.0, len(values), 0)
+
+
 def _covariance(
     values: Array, known: NDArray[np.bool_], means: Array, ends: tuple[float, float] | None
 ) -> tuple[float, float, float]:

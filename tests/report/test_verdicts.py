@@ -15,14 +15,15 @@ import bench
 from bench.cli import app
 from bench.errors import BadInput
 from bench.records import Records
-from bench.report import claims
-from bench.report.claims import Contrast, Evidence, Pick, at_least, beats, within
+from bench.report import claims, rules
+from bench.report.claims import Contrast, Evidence, Pick
 from bench.report.compare import compared
 from bench.report.data import differences, flags, tradeoffs
 from bench.report.data.groups import Group, groups, scored
 from bench.report.figures import heatmaps, placements, profiles
 from bench.report.page import summary
 from bench.report.page.answer import answer
+from bench.report.rules import at_least, beats, within
 from bench.report.tables import dataframes
 from bench.stats import mean_difference, mean_interval, stratified_interval
 from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, failed, keep, other_task, record
@@ -145,11 +146,18 @@ def test_rules_decide_on_intervals(rule: Any, confirmed: Any, refuted: Any, neit
     assert [rule(ends) for ends in (confirmed, refuted, neither)] == ["CONFIRMED", "REFUTED", "INCONCLUSIVE"]
 
 
+def test_no_better_by_more_than_a_point_is_an_answer() -> None:
+    assert beats((-0.01, 0.009)) == "NO BETTER"
+    assert rules.together(["CONFIRMED", "NO BETTER"]) == "NO BETTER"
+    assert rules.together(["INCONCLUSIVE", "NO BETTER"]) == "INCONCLUSIVE"
+    assert rules.together([]) == "INCONCLUSIVE"
+
+
 def test_a_contrast_averages_tasks_and_says_where_records_lack(tmp_path: Path) -> None:
     for name in ("a", "b"):
         keep(tmp_path / "s" / "laptop", [LORA_8, FULL], **other_task(name))
     contrast = Contrast("s", Pick("LoRA", {"rank": 8}), Pick("FullFineTuning"))
-    interval, said, each = contrast.found(Evidence(tmp_path, "laptop"))
+    interval, said, each, *_ = contrast.found(Evidence(tmp_path, "laptop"))
     assert interval is not None
     assert "over 2 tasks" in said
     assert len(each) == 2
@@ -159,9 +167,9 @@ def test_a_contrast_averages_tasks_and_says_where_records_lack(tmp_path: Path) -
 
 def test_the_claims_are_answered_from_the_committed_records_and_without_any(tmp_path: Path) -> None:
     declared = claims.load(ROOT / "studies" / "claims.py")
-    assert len({claim.name for claim in declared}) == len(declared) >= 11
+    assert len({claim.name for claim in declared}) == len(declared) >= 20
     answers = claims.judged(declared, Evidence(ROOT / "results", "laptop"))
-    assert {finding.verdict for _, finding in answers} <= set(claims.VERDICTS)
+    assert {finding.verdict for _, finding in answers} <= set(rules.VERDICTS)
     assert next(f for claim, f in answers if claim.name == "memory").verdict == "CONFIRMED"
     nothing = claims.judged(declared, Evidence(tmp_path, "laptop"))
     assert {finding.verdict for _, finding in nothing} == {"INCONCLUSIVE"}
@@ -194,7 +202,9 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
         CliRunner().invoke(app, ["compare", "BitFit", "LoRA", "--study", "rank-swep", *where], catch_exceptions=False)
     rows = json.loads(CliRunner().invoke(app, ["claims", "--json", *where]).stdout)
-    assert {"verdict", "ours", "theirs", "source", "rule", "statement", "name"} == set(rows[0])
+    assert {"verdict", "ours", "theirs", "source", "rule", "statement", "name", "effect", "counter", "runs"} == set(
+        rows[0]
+    )
 
 
 def test_records_as_a_frame(tmp_path: Path) -> None:
@@ -281,7 +291,7 @@ def test_intervals_end_where_scores_do() -> None:
     assert loss.decided, "of a loss nothing is known of what can be"
 
 
-def test_tasks_that_cancel_confirm_nothing(tmp_path: Path) -> None:
+def test_the_mean_over_tasks_decides_and_every_task_is_said(tmp_path: Path) -> None:
     for name, gain in (("a", 0.05), ("b", -0.05)):
         for case, more in ((LORA_8, gain), (FULL, 0.0)):
             for seed in (0, 1, 2):
@@ -290,7 +300,12 @@ def test_tasks_that_cancel_confirm_nothing(tmp_path: Path) -> None:
                 Records(tmp_path / "s" / "laptop").write(record(case, seed, metrics=scores, **other_task(name)))
     contrast = Contrast("s", Pick("LoRA"), Pick("FullFineTuning"))
     assert within(0.01)(contrast.found(Evidence(tmp_path, "laptop")).interval) == "CONFIRMED"  # type: ignore[arg-type]
-    assert claims.differences(within(0.01), contrast)(Evidence(tmp_path, "laptop")).verdict == "INCONCLUSIVE"
+    found = claims.differences(within(0.01), contrast)(Evidence(tmp_path, "laptop"))
+    assert found.verdict == "CONFIRMED"  # a veto of single tasks made this undecidable at any number of seeds
+    assert "+5.0" in found.ours
+    assert "-5.0" in found.ours
+    assert len(found.runs) == 12
+    assert Evidence(tmp_path, "laptop").sharing(found.runs) == {"s": 12}
 
 
 def test_blocks_of_both_kinds_stand_in_one_column(tmp_path: Path) -> None:

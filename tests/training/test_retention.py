@@ -107,7 +107,7 @@ def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     assert table.loc["linear probe", "digits after"] == table.loc["linear probe", "digits before"]
     score = lambda configuration: configuration.retained  # noqa: E731
     contrast = Contrast("tiny", Pick("LinearProbe"), Pick("FullFineTuning"), score=score)
-    interval, said, _ = contrast.found(Evidence(tmp_path, "smoke"))
+    interval, said, *_ = contrast.found(Evidence(tmp_path, "smoke"))
     assert interval is not None and "linear probe − full fine-tuning" in said
     assert execute(records, study)[1] == []
 
