@@ -33,7 +33,8 @@ ORDER = (
 VOCABULARY = ("spec", "space", "sites", "errors")  # in this order too
 WITHIN = {  # packages of several parts, from top to bottom
     "report": (
-        "sentences", "statements", "queries", "claims compare", "rules", "page", "figures", "tables", "data", "style",
+        "sentences", "statements", "queries", "power", "claims compare", "rules",
+        "page", "figures", "tables", "data", "style",
     ),
     "tasks": (
         "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",

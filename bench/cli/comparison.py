@@ -17,54 +17,93 @@ from bench.cli.studies import (
     complete_scale,
     complete_study,
     declared,
+    files,
 )
 from bench.errors import BadInput, nearest, unknown
 
 if TYPE_CHECKING:
     from bench.report.claims import Claim, Finding
     from bench.report.data.groups import Group
+    from bench.report.power import Size
 
 Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.", autocompletion=complete_scale)]
+
+ALL_SAMPLES = 2_000
+"""Assumed of a test part that a study does not cut: about what the sets of the registry hold."""
 
 
 def claims(
     scale: Scale = "laptop",
     results: Results = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Print what each rule can decide at the size that studies plan at --scale.")
+    ] = False,
     studies: Folder = None,
 ) -> None:
     """Hold published claims against the records: CONFIRMED, REFUTED, NO BETTER or INCONCLUSIVE.
 
     The claims, with their sources and the rules that decide, stand in studies/claims.py.
 
-    Example: `bench claims --json`
+    Examples: `bench claims --json`, `bench claims --power --scale full`
     """
-    import json
 
     from bench.records import at_scale
     from bench.report.claims import Evidence, judged, load
     from bench.report.rules import VERDICTS
 
+    if power:
+        _print_power(scale, results, studies)
+        return
     at_scale(results, scale)
     evidence = Evidence(_folder(results), scale)
     found = judged(load(declared(CLAIMS, studies)), evidence)
     if as_json:
-        keys = ("name", "statement", "source", "theirs", "rule", "effect", "counter")
-        rows: list[dict[str, Any]] = [
-            {
-                **{key: getattr(claim, key) for key in keys},
-                "verdict": finding.verdict,
-                "ours": finding.ours,
-                "runs": len(finding.runs),
-            }
-            for claim, finding in found
-        ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        _print_json(found)
         return
     for claim, finding in found:
         _print_claim(claim, finding, evidence.behind(finding))
     counts = [sum(finding.verdict == verdict for _, finding in found) for verdict in VERDICTS]
     print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
+
+
+def _print_json(found: Sequence[tuple[Claim, Finding]]) -> None:
+    """Every claim with its answer, for scripts."""
+    import json
+
+    keys = ("name", "statement", "source", "theirs", "rule", "effect", "counter")
+    rows: list[dict[str, Any]] = [
+        {key: getattr(claim, key) for key in keys}
+        | {"verdict": finding.verdict, "ours": finding.ours, "runs": len(finding.runs)}
+        for claim, finding in found
+    ]
+    print(json.dumps(rows, indent=2, ensure_ascii=False))
+
+
+def _print_power(scale: str, results: Path, studies: Path | None) -> None:
+    """Of each claim, from the sizes that the studies declare and variances of the committed records."""
+    from bench.report.claims import Evidence, load
+    from bench.report.power import lines
+
+    planned, evidence = _planned(scale, studies), Evidence(_folder(results), "laptop")
+    for claim in load(declared(CLAIMS, studies)):
+        print(claim.name)
+        for line in lines(claim, planned, evidence):
+            print(f"  {line}")
+
+
+def _planned(scale: str, studies: Path | None) -> dict[str, Size]:
+    """By study: seeds, the mean of its classification tasks' test parts, and how many of these there are."""
+    from bench.report.power import Size
+    from bench.study.study import load
+
+    found = {}
+    for name, file in files(studies).items():
+        parts = [part for part in load(file, scale) if part.family != "detection" and not part.costs]
+        tests = [int(getattr(task, "test", None) or ALL_SAMPLES) for part in parts for task in part.tasks]
+        if tests:
+            found[name] = Size(min(len(part.seeds) for part in parts), sum(tests) // len(tests), len(tests))
+    return found
 
 
 def _print_claim(claim: Claim, finding: Finding, runs: str) -> None:

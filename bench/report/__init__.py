@@ -2,7 +2,8 @@
 
 - data: what is said, computed from the records. figures, tables, page: how it is shown; a new one of each goes there.
 - style: colours, markers and names of methods and metrics, the same everywhere.
-- claims: published claims against the records. rules: what decides on them. compare: two methods beside each other.
+- claims: published claims against the records. rules: what decides on them. power: how likely they do.
+- compare: two methods beside each other.
 - statements: sentences of the documentation that are held to the records. queries, sentences: what they are made of.
 """
 
