@@ -161,6 +161,7 @@ CLAIMS = (
         GREATER,
         differences(beats, Contrast("placement", lora_at(*MLP), lora_at(*ATTENTION))),
         effect=0.01,
+        assumed=True,
     ),
     Claim(
         "all-linear",
@@ -170,6 +171,7 @@ CLAIMS = (
         NO_WORSE,
         differences(at_least(POINT), Contrast("placement", lora_at(*ALL), lora_at(*ATTENTION))),
         effect=0.0,
+        assumed=True,
     ),
     Claim(
         "ten-times-the-rate",
@@ -206,6 +208,7 @@ CLAIMS = (
         "confirmed if the whole interval lies above −2.5 points, the distance of the source, refuted if below that",
         differences(at_least(2.5 * POINT), Contrast("low-data", Pick("BitFit"), LORA)),
         effect=-0.015,
+        assumed=True,
     ),
     Claim(
         "layer-norm",
@@ -215,6 +218,7 @@ CLAIMS = (
         NO_WORSE,
         differences(at_least(POINT), Contrast("low-data", Pick("LayerNormTuning"), LORA)),
         effect=0.0,
+        assumed=True,
     ),
     Claim(
         "plain-adapter",
@@ -228,6 +232,7 @@ CLAIMS = (
             Contrast("rank-sweep", Pick("Pfeiffer"), Pick("LoRA", {"rank": 8})),
         ),
         effect=0.0,
+        assumed=True,
     ),
     Claim(
         "forgets-less",
@@ -245,6 +250,7 @@ CLAIMS = (
             Contrast("forgetting", Pick("LoRA", {"rank": 8, "at": list(ALL)}), FULL, score=refitted),
         ),
         effect=0.02,
+        assumed=True,
         counter="Shuttleworth et al. 2024 (arXiv:2410.21228); peft's method_comparison, see theirs",
     ),
     Claim(

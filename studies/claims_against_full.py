@@ -58,6 +58,7 @@ CLAIMS = (
         f"against r = 8 on q and v: {GREATER}",
         differences(beats, Contrast("rank-sweep", FULL, Pick("LoRA", {"rank": 8, "at": ["q", "v"]}))),
         effect=0.02,
+        assumed=True,
         counter="Schulman and Thinking Machines Lab 2025; Hu et al. 2021, the claim matches-full",
     ),
     Claim(
@@ -68,6 +69,7 @@ CLAIMS = (
         NO_WORSE,
         differences(at_least(POINT), Contrast("placement", lora_at(*ALL), FULL)),
         effect=0.0,
+        assumed=True,
         counter="Biderman et al. 2024 (arXiv:2405.09673) with all layers too",
     ),
     Claim(
@@ -78,6 +80,7 @@ CLAIMS = (
         GREATER,
         differences(beats, Contrast("placement", lora_at(*ALL), lora_at(*MLP))),
         effect=0.01,
+        assumed=True,
         counter="Schulman and Thinking Machines Lab 2025: attention adds nothing to the MLP",
     ),
     Claim(
@@ -111,6 +114,7 @@ CLAIMS = (
             ),
         ),
         effect=0.0,
+        assumed=True,
     ),
     Claim(
         "enough-data",
@@ -120,6 +124,7 @@ CLAIMS = (
         f"at more than ten samples a class: {CLOSE}",
         differences(within(POINT), Contrast("low-data", LORA, FULL, enough)),
         effect=0.0,
+        assumed=True,
         counter="Biderman et al. 2024 (arXiv:2405.09673)",
     ),
     Claim(
@@ -130,6 +135,7 @@ CLAIMS = (
         NO_WORSE,
         differences(at_least(POINT), Contrast("low-data", Pick("BitFit"), FULL)),
         effect=0.0,
+        assumed=True,
     ),
     Claim(
         "adapter-matches-full",
@@ -166,5 +172,6 @@ CLAIMS = (
         f"accuracy on corrupted samples, α = .5 against α = 1: {GREATER}",
         differences(beats, Contrast("robustness", FULL, FULL, score=of_means("0.5"), against=of_means("1"))),
         effect=0.04,
+        assumed=True,
     ),
 )

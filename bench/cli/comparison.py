@@ -39,6 +39,9 @@ def claims(
     power: Annotated[
         bool, typer.Option("--power", help="Print what each rule can decide at the size that studies plan at --scale.")
     ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw all verdicts as a forest plot into this folder.", show_default=False)
+    ] = None,
     studies: Folder = None,
 ) -> None:
     """Hold published claims against the records: CONFIRMED, REFUTED, NO BETTER or INCONCLUSIVE.
@@ -58,6 +61,8 @@ def claims(
     at_scale(results, scale)
     evidence = Evidence(_folder(results), scale)
     found = judged(load(declared(CLAIMS, studies)), evidence)
+    if figure:
+        _draw(found, scale, figure)
     if as_json:
         _print_json(found)
         return
@@ -67,11 +72,27 @@ def claims(
     print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
 
 
+def _draw(found: Sequence[tuple[Claim, Finding]], scale: str, folder: Path) -> None:
+    """claims.png, .svg and .pdf."""
+    from bench.report.figures.verdicts import Row, forest
+
+    rows = [
+        Row(
+            claim.name, finding.verdict, 100 * effect, (100 * low, 100 * high),
+            None if claim.effect is None or claim.assumed else 100 * claim.effect,
+        )
+        for claim, finding in found for effect, (low, high) in finding.effects
+    ]  # fmt: skip
+    if not rows:
+        raise BadInput(f"no claim has records at scale {scale}: run a study first, e.g. bench run rank-sweep")
+    forest(rows, f"scale {scale}").save(folder, "claims")
+
+
 def _print_json(found: Sequence[tuple[Claim, Finding]]) -> None:
     """Every claim with its answer, for scripts."""
     import json
 
-    keys = ("name", "statement", "source", "theirs", "rule", "effect", "counter")
+    keys = ("name", "statement", "source", "theirs", "rule", "effect", "assumed", "counter")
     rows: list[dict[str, Any]] = [
         {key: getattr(claim, key) for key in keys}
         | {"verdict": finding.verdict, "ours": finding.ours, "runs": len(finding.runs)}

@@ -52,6 +52,7 @@ class Claim:
         decide: the rule itself, on the evidence.
         effect: the difference that the source states, as a share (.02 are two points), at which power is computed;
             None where the rule is not on a difference.
+        assumed: whether the source states no such difference, and `effect` is ours, for power alone.
         counter: who found otherwise.
     """
 
@@ -62,6 +63,7 @@ class Claim:
     rule: str
     decide: Callable[[Evidence], Finding]
     effect: float | None = None
+    assumed: bool = False
     counter: str = ""
 
 

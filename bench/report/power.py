@@ -105,7 +105,7 @@ def lines(claim: Claim, planned: dict[str, Size], evidence: Evidence) -> list[st
         takes = f"{more.seeds} seeds × {more.samples:,} samples" if more else f"more than {MOST} seeds"
         found.append(
             f"{contrast.study}: {chance:.2f} to confirm, {any_verdict:.2f} to decide, if the difference is "
-            f"{100 * claim.effect:+.1f} points, with {size.seeds} seeds × {size.samples:,} samples × {size.tasks} "
+            f"{100 * claim.effect:+.1f} points{' (assumed)' * claim.assumed}, with {size.seeds} seeds × {size.samples:,} samples × {size.tasks} "
             f"tasks; .8 takes {takes} (variances {of.source})"
         )
     return found
