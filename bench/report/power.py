@@ -103,9 +103,10 @@ def lines(claim: Claim, planned: dict[str, Size], evidence: Evidence) -> list[st
         chance, any_verdict = (power(claim.decide.rule, claim.effect, size, of, verdict=v) for v in ("CONFIRMED", None))
         more = needed(claim.decide.rule, claim.effect, size, of)
         takes = f"{more.seeds} seeds × {more.samples:,} samples" if more else f"more than {MOST} seeds"
+        assumed = " (assumed)" * claim.assumed
         found.append(
             f"{contrast.study}: {chance:.2f} to confirm, {any_verdict:.2f} to decide, if the difference is "
-            f"{100 * claim.effect:+.1f} points{' (assumed)' * claim.assumed}, with {size.seeds} seeds × {size.samples:,} samples × {size.tasks} "
-            f"tasks; .8 takes {takes} (variances {of.source})"
+            f"{100 * claim.effect:+.1f} points{assumed}, with {size.seeds} seeds × {size.samples:,} samples × "
+            f"{size.tasks} tasks; .8 takes {takes} (variances {of.source})"
         )
     return found

@@ -202,9 +202,19 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="did you mean 'rank-sweep'"):
         CliRunner().invoke(app, ["compare", "BitFit", "LoRA", "--study", "rank-swep", *where], catch_exceptions=False)
     rows = json.loads(CliRunner().invoke(app, ["claims", "--json", *where]).stdout)
-    assert {"verdict", "ours", "theirs", "source", "rule", "statement", "name", "effect", "counter", "runs"} == set(
-        rows[0]
-    )
+    assert {
+        "verdict",
+        "ours",
+        "theirs",
+        "source",
+        "rule",
+        "statement",
+        "name",
+        "effect",
+        "assumed",
+        "counter",
+        "runs",
+    } == set(rows[0])
 
 
 def test_records_as_a_frame(tmp_path: Path) -> None:

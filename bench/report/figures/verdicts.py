@@ -58,7 +58,7 @@ def forest(rows: Sequence[Row], subject: str) -> Canvas:
     ax.set_xlabel("difference in points of accuracy, 95% interval", fontsize=style.pt(9))
     canvas.finish([
         "Black circle: confirmed. Grey square: no better by more than a point. Cross: refuted. White circle: "
-        "inconclusive. Upright bar: the effect claimed, where the source states one. Grey band: a point either way. Arrow: goes on. Claims whose "
-        "rule is not on a difference, or without records, are left out.",
+        "inconclusive. Upright bar: the effect claimed, where the source states one. Grey band: a point either way. "
+        "Arrow: goes on. Claims whose rule is not on a difference, or without records, are left out.",
     ])  # fmt: skip
     return canvas
