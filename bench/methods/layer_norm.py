@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,9 @@ def _normalises(module: nn.Module, shape: tuple[int, ...]) -> bool:
     x = 10 * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     channels = 1 if len(shape) == 4 else -1
     bent = x.clone()
-    bent.select(channels, 0)[0] += 7.0
+    bent.select(channels, 0)[0] += 7.0 * math.sqrt(
+        x.shape[channels]
+    )  # the wider, the less one channel moves the others
     try:
         with torch.no_grad():
             y, longer, other = (twin(each) for each in (x, 3 * x, bent))

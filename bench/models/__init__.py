@@ -4,7 +4,9 @@
   to add a class of block, an entry there. roles: the sites of a network by these tables. trace: which modules run.
 - coverage: how much of a network a method reaches. matrix: which kind of method works on which network.
 - timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. feature_maps: maps.
-- weights, text_weights, hub: where weights come from. text_shapes: text models without files.
+- language_models: texts with the head over the vocabulary; language_loss: their loss without all logits at once.
+- weights, text_weights, hub: where weights come from. text_shapes: text models without files; shipped_shapes: those
+  that people name.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
 - checkpointing: blocks computed again in the backward pass.
 """
@@ -21,8 +23,9 @@ from bench.errors import unknown
 from bench.models.backbone import Backbone, Broken, NeedsValues, adapt, count
 from bench.models.checkpointing import checkpoint
 from bench.models.huggingface import HuggingFace
-from bench.models.text_shapes import SHAPES
-from bench.models.text_weights import TEXT_ASSETS
+from bench.models.shipped_shapes import TOWERS
+from bench.models.text_shapes import SHAPES, shape_of
+from bench.models.text_weights import TEXT_ASSETS, is_local
 from bench.models.timm_models import Timm
 from bench.models.torchvision_models import DETECTORS, Torchvision
 from bench.models.weights import ASSET_OF, NAMED
@@ -65,7 +68,8 @@ def resolve(text: str) -> Timm | HuggingFace | Torchvision:
     """A model specification, "Timm('resnet50', image_size=96)", or just a name.
 
     A bare name is one of timm or a detector of torchvision ("fcos_resnet50_fpn"), else of a text model: an asset or
-    shape ("minilm-l6"), a local folder, or a name on the Hugging Face hub with its owner ("FacebookAI/roberta-base").
+    shape ("minilm-l6", "Llama-3.2-3B"), a local folder or config.json, or a name on the Hugging Face hub with its owner
+    ("FacebookAI/roberta-base").
 
     Raises:
         BadInput: no such model (did you mean).
@@ -77,6 +81,10 @@ def resolve(text: str) -> Timm | HuggingFace | Torchvision:
         return Timm(text)
     if text in DETECTORS:
         return Torchvision(text)
-    if text in SHAPES or "/" in text or Path(text).is_dir():
+    if text in TOWERS:
+        return Timm(TOWERS[text])
+    if is_local(text):
         return HuggingFace(text)
-    raise unknown("model", text, [*timm.list_models(), *DETECTORS, *SHAPES])
+    if (shape := shape_of(text)) or "/" in text:
+        return HuggingFace(text if "/" in text else shape or text)
+    raise unknown("model", text, [*timm.list_models(), *DETECTORS, *SHAPES, *(n.rpartition("/")[2] for n in SHAPES)])

@@ -38,6 +38,15 @@ LLAMA = {
     "mlp": "mlp",
 }
 
+T5_ENCODER = {
+    **{f"layer.0.SelfAttention.{each}": each for each in "qkvo"},
+    "layer.1.DenseReluDense.wi": "up",
+    "layer.1.DenseReluDense.wi_0": "up",
+    "layer.1.DenseReluDense.wi_1": "up",
+    "layer.1.DenseReluDense.wo": "down",
+    "layer.1.DenseReluDense": "mlp",
+}
+CROSS = {f"encoder_attn.{each}_proj": each for each in "qkv"} | {"encoder_attn.out_proj": "o"}
 BART = {**QKV_APART, "self_attn.out_proj": "o", "fc1": "up", "fc2": "down", "fc1 > fc2": "mlp"}
 
 BLOCKS: dict[str, dict[str, str]] = {
@@ -126,6 +135,7 @@ BLOCKS: dict[str, dict[str, str]] = {
     "modeling_qwen2.Qwen2DecoderLayer": LLAMA,
     "modeling_qwen3.Qwen3DecoderLayer": LLAMA,
     "modeling_gemma.GemmaDecoderLayer": LLAMA,
+    "modeling_granite.GraniteDecoderLayer": LLAMA,
     "modeling_smollm3.SmolLM3DecoderLayer": LLAMA,
     "modeling_gemma2.Gemma2DecoderLayer": LLAMA,
     "modeling_gemma3.Gemma3DecoderLayer": LLAMA,
@@ -147,16 +157,33 @@ BLOCKS: dict[str, dict[str, str]] = {
     "modeling_opt.OPTDecoderLayer": BART,
     "modeling_bart.BartEncoderLayer": BART,
     "modeling_mbart.MBartEncoderLayer": BART,
-    "modeling_t5.T5Block": {
-        "layer.0.SelfAttention.q": "q",
-        "layer.0.SelfAttention.k": "k",
-        "layer.0.SelfAttention.v": "v",
-        "layer.0.SelfAttention.o": "o",
-        "layer.1.DenseReluDense.wi": "up",
-        "layer.1.DenseReluDense.wi_0": "up",
-        "layer.1.DenseReluDense.wi_1": "up",
-        "layer.1.DenseReluDense.wo": "down",
-        "layer.1.DenseReluDense": "mlp",
+    "modeling_bart.BartDecoderLayer": {**BART, **CROSS},
+    "modeling_mbart.MBartDecoderLayer": {**BART, **CROSS},
+    "modeling_t5.T5Block": {  # a decoder's has attention to the encoder's output between attention and MLP
+        **T5_ENCODER,
+        **{f"layer.1.EncDecAttention.{each}": each for each in "qkvo"},
+        **{key.replace("layer.1", "layer.2"): role for key, role in T5_ENCODER.items() if "Dense" in key},
+    },
+    "modeling_gpt_bigcode.GPTBigCodeBlock": {  # one key and one value for all heads (arXiv:1911.02150)
+        "attn.c_attn": QKV,
+        "attn.c_proj": "o",
+        "mlp.c_fc": "up",
+        "mlp.c_proj": "down",
+        "mlp": "mlp",
+    },
+    "modeling_gpt_neox.GPTNeoXLayer": {  # rows of q, k and v alternate, head by head
+        "attention.query_key_value": "qkv",
+        "attention.dense": "o",
+        "mlp.dense_h_to_4h": "up",
+        "mlp.dense_4h_to_h": "down",
+        "mlp": "mlp",
+    },
+    "modeling_falcon.FalconDecoderLayer": {
+        "self_attention.query_key_value": "qkv",
+        "self_attention.dense": "o",
+        "mlp.dense_h_to_4h": "up",
+        "mlp.dense_4h_to_h": "down",
+        "mlp": "mlp",
     },
 }
 

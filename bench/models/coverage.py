@@ -54,6 +54,7 @@ def _layers(module: nn.Module, sites: tuple[Site, ...], method: Any, base: set[s
 def _weights(module: nn.Module, base: set[str]) -> dict[str, int]:
     """Path → size of the weight of every layer of the network's own: matrices, kernels, experts; no embeddings."""
     found = {}
+    over_words = getattr(module, "output_embedding", None)  # of a language model: an embedding, read the other way
     for path, each in module.named_modules():
         composite = any(f"{path}.{n}".lstrip(".") in base for c, m in each.named_children() for n in _names(c, m))
         own = [
@@ -61,7 +62,7 @@ def _weights(module: nn.Module, base: set[str]) -> dict[str, int]:
             for n, p in each.named_parameters(recurse=False)
             if p.ndim > 1 and f"{path}.{n}" in base and p.shape[0] > 1
         ]
-        if own and not composite and not isinstance(each, nn.Embedding):
+        if own and not composite and not isinstance(each, nn.Embedding) and each is not over_words:
             found[path] = sum(p.numel() for p in own)
     return found
 

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from bench.errors import BadInput, unknown
-from bench.models import text_weights
+from bench.models import language_models, text_weights
 from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
+from bench.models.language_models import LanguageNetwork
 from bench.models.roles import sites
 from bench.models.text_network import TextNetwork
 from bench.models.text_weights import TEXT_ASSETS, Files
@@ -114,32 +115,32 @@ class HuggingFace(Spec):
         Args:
             device: where it goes.
             seed: of random weights.
-            output: "pooled" for one vector a text, "tokens" for one a token.
+            output: "pooled" for one vector a text, "tokens" for one a token; "loss: float32" for a loss of tokens.
             kernels: of which type of device the network takes them; by default of `device`.
 
         Raises:
             BadInput: files that cannot be had, a tokenizer without fast implementation or padding, or no text model.
         """
-        if output not in ("pooled", "tokens"):
-            raise unknown("output", output, ("pooled", "tokens"))
+        _check_output(output)
         meta, random = device == "meta", device == "meta" or self.weights == "random"
         files = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=meta)
         _check_text(files)
         _prepare_tokenizer(files)
         self._configure(files.config)
+        whole = language_models.library_class(files) if output.startswith(language_models.OUTPUT) else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            body = text_weights.network(files, random=random, revision=self.revision, device=device if meta else None)
+            place = "meta" if meta else None
+            body = text_weights.network(files, random=random, revision=self.revision, device=place, whole=whole)
         _prepare_network(body, kernels or device, counted=meta and not kernels, silent=not self.dropout)
         inputs = TextInputs(files.tokenizer, self._length(files, body))
-        module = TextNetwork(body, pool=self._pool(files.config) if output == "pooled" else "")
+        module = self._module(files, body, output)
         module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
         for_every_method(module, asked=bool(self.dropout))
         example = partial(_examples, inputs, module)
-        found = _measured(module, seen(module, example, name=self.name), files.config.hidden_size)
         return Backbone(
             module=module,
-            sites=(*found, Site("features", "features", depth(found))),
+            sites=_measured(module, seen(module, example, name=self.name), files.config.hidden_size),
             width=module.features.width,
             inputs=inputs,
             example=example,
@@ -152,12 +153,13 @@ class HuggingFace(Spec):
         config.use_cache = False  # of keys and values, for generation
         silence_configuration(config, dropout=self.dropout)
 
-    def _pool(self, config: Any) -> str:
-        from transformers.models.auto import modeling_auto as auto
+    def _module(self, files: Files, body: nn.Module, output: str) -> TextNetwork | LanguageNetwork:
+        if output.startswith(language_models.OUTPUT):
+            return LanguageNetwork(body, loss=output.removeprefix(language_models.OUTPUT))
+        return TextNetwork(body, pool=self._pool(files.config) if output == "pooled" else "")
 
-        kind = config.model_type
-        decoder = kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-        decoder = decoder and not config.is_encoder_decoder  # of those only the encoder is here
+    def _pool(self, config: Any) -> str:
+        decoder = language_models.is_decoder(config)
         if decoder and self.pool == "token":
             raise BadInput(f"pool='token': the first token of {self.name}, a decoder, sees none of the others")
         return self.pool or ("last" if decoder else "mean")
@@ -167,6 +169,7 @@ class HuggingFace(Spec):
         limits: list[Any] = [files.tokenizer.model_max_length]
         with contextlib.suppress(AttributeError, NotImplementedError):  # XLNet's: "no sequence length limit"
             limits.append(files.config.max_position_embeddings)
+        limits.append(getattr(files.config, "n_positions", None))  # T5's: what it was trained with
         for name, module in body.named_modules():
             if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
                 limits.append(len(module.weight) - module.padding_idx - 1)  # type: ignore[arg-type, operator]
@@ -182,6 +185,11 @@ class HuggingFace(Spec):
             bytewise = "" if files.tokenizer_is_own else " (texts as bytes)"
             return {"weights": "random" + bytewise, "weights_sha256": None}
         return text_weights.provenance(files, self.revision)
+
+
+def _check_output(output: str) -> None:
+    if output not in ("pooled", "tokens") and not output.startswith(language_models.OUTPUT):
+        raise unknown("output", output, ("pooled", "tokens"))
 
 
 def _check_text(files: Files) -> None:
@@ -237,14 +245,20 @@ def _linears_for_conv1d(model: nn.Module) -> None:
             model.set_submodule(path, linear)
 
 
-def _measured(module: TextNetwork, pass_: Seen | None, declared: int) -> tuple[Site, ...]:
+def _measured(module: TextNetwork | LanguageNetwork, pass_: Seen | None, declared: int) -> tuple[Site, ...]:
     """The sites; the features get the width of what comes out, which need not be that of the hidden states."""
+    found = sites(module, pass_.called if pass_ else None)
+    if isinstance(module, LanguageNetwork):
+        return found
     module.features.width = pass_.width if pass_ else declared
-    return sites(module, pass_.called if pass_ else None)
+    return (*found, Site("features", "features", depth(found)))
 
 
 def _examples(inputs: TextInputs, module: nn.Module, n: int, length: int = 16) -> Any:
-    return _random_texts(inputs, n, length, next(module.parameters()).device)
+    made = _random_texts(inputs, n, length, next(module.parameters()).device)
+    if isinstance(module, LanguageNetwork):
+        made["labels"] = made["input_ids"].clone()
+    return made
 
 
 def _random_texts(inputs: TextInputs, n: int, length: int, device: torch.device) -> Any:

@@ -31,32 +31,11 @@ class TextNetwork(nn.Module):
         Returns:
             (N, width), or (N, L, width) where nothing is pooled.
         """
-        mask = inputs["attention_mask"]
-        # A text of no tokens keeps its first padding token: nothing to attend to would make it NaN.
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
-        given: dict[str, Tensor] = {**inputs, "attention_mask": mask}
-        hidden: Tensor = (self._on_shapes(given) if mask.is_meta else self.body(**given)).last_hidden_state
+        given = with_first_token(inputs)
+        mask = given["attention_mask"]
+        hidden: Tensor = (on_shapes(self.body, given) if mask.is_meta else self.body(**given)).last_hidden_state
         features: Tensor = self.features(self._pooled(hidden, mask))
         return features
-
-    def _on_shapes(self, given: dict[str, Tensor]) -> Any:
-        """What the body gives on tensors without values.
-
-        transformers asks a mask whether it hides anything, unless it is made ready: without values none can answer. A
-        body that takes no such mask (BLOOM, Mamba) has it as it is, or none. OPT would count positions from it.
-        """
-        mask = given["attention_mask"]
-        if "position_ids" in inspect.signature(self.body.forward).parameters:
-            given = {**given, "position_ids": mask.cumsum(1) - 1}
-        made_ready = {**given, "attention_mask": mask.bool()[:, None, None]}
-        without = {key: each for key, each in given.items() if key != "attention_mask"}
-        failed: list[Exception] = []
-        for inputs in (made_ready, given, without):
-            try:
-                return self.body(**inputs)
-            except Exception as error:
-                failed.append(error)
-        raise failed[-1]
 
     def _pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         match self.pool:
@@ -69,3 +48,32 @@ class TextNetwork(nn.Module):
             case "token":
                 return hidden[:, 0]
         return hidden
+
+
+def with_first_token(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inputs; a text of no tokens keeps its first padding token: nothing to attend to would make it NaN."""
+    mask = inputs["attention_mask"]
+    return {**inputs, "attention_mask": torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)}
+
+
+def on_shapes(body: nn.Module, given: dict[str, Tensor]) -> Any:
+    """What a network of transformers gives on tensors without values.
+
+    transformers asks a mask whether it hides anything, unless it is made ready: without values none can answer. A
+    body that takes no such mask (BLOOM, Mamba) has it as it is, or none. OPT would count positions from it.
+    """
+    mask = given["attention_mask"]
+    takes, ready = inspect.signature(body.forward).parameters, mask.bool()[:, None, None]
+    if "position_ids" in takes:
+        given = {**given, "position_ids": mask.cumsum(1) - 1}
+    if "labels" in given and "decoder_attention_mask" in takes:
+        given = {**given, "decoder_attention_mask": ready}
+    made_ready = {**given, "attention_mask": ready}
+    without = {key: each for key, each in given.items() if key != "attention_mask"}
+    failed: list[Exception] = []
+    for inputs in (made_ready, given, without):
+        try:
+            return body(**inputs)
+        except Exception as error:
+            failed.append(error)
+    raise failed[-1]

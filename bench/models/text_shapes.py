@@ -1,23 +1,13 @@
-"""Shapes of text models, to count or to test without files, and a tokenizer that needs none."""
+"""Shapes of text models, to count, to estimate or to test without files, and a tokenizer that needs none."""
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Any
 
-_DEBERTA_V3 = {
-    "relative_attention": True,
-    "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm",
-    "share_att_key": True,
-    "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False,
-    "max_relative_positions": -1,
-    "type_vocab_size": 0,
-    "layer_norm_eps": 1e-7,
-}
-_ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
-_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
-_MINILM = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
+from bench.models.shipped_shapes import DEBERTA_V3, OWNERS, SHIPPED, TUNED, Shapes
+
 # Large initial weights, so that attention and MLP are far from linear; 260 tokens are those of `byte_tokenizer`.
 _TEST = {
     "vocab_size": 260,
@@ -32,43 +22,22 @@ _TEST = {
     "eos_token_id": 2,
 }
 _GROUPED = {"num_key_value_heads": 2, "head_dim": 16}
-_T5 = _TEST | {"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 64, "n_positions": 256}
+_T5 = _TEST | {
+    "d_model": 32,
+    "num_layers": 2,
+    "num_heads": 4,
+    "d_kv": 8,
+    "d_ff": 64,
+    "n_positions": 256,
+    "decoder_start_token_id": 0,
+}
 
-SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert-base-uncased": ("bert", {}),
-    "bert-large-uncased": ("bert", _LARGE),
-    "roberta-base": ("roberta", _ROBERTA),
-    "roberta-large": ("roberta", _ROBERTA | _LARGE),
-    "distilbert-base-uncased": ("distilbert", {}),
-    "google/electra-small-discriminator": ("electra", {}),
-    "microsoft/deberta-v3-base": (
-        "deberta-v2",
-        _DEBERTA_V3
-        | {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-    ),
-    "answerdotai/ModernBERT-base": ("modernbert", {}),
-    "gpt2": ("gpt2", {}),
-    "HuggingFaceTB/SmolLM2-135M": (
-        "llama",
-        {
-            "vocab_size": 49152,
-            "hidden_size": 576,
-            "num_hidden_layers": 30,
-            "num_attention_heads": 9,
-            "num_key_value_heads": 3,
-            "intermediate_size": 1536,
-            "max_position_embeddings": 8192,
-        },
-    ),
-    "gpt3-175b": ("gpt2", {"n_embd": 12288, "n_layer": 96, "n_head": 96, "n_positions": 2048}),
-    "minilm-l6": ("bert", _MINILM | {"num_hidden_layers": 6}),
-    "bge-small": ("bert", _MINILM | {"num_hidden_layers": 12}),
-    "paraphrase-l3": ("bert", _MINILM | {"num_hidden_layers": 3}),
+SMALL: Shapes = {
     "test-bert": ("bert", _TEST),
     "test-roberta": ("roberta", _TEST | {"type_vocab_size": 1}),
     "test-distilbert": ("distilbert", _TEST | {"hidden_dim": 64}),
     "test-electra": ("electra", _TEST | {"embedding_size": 16}),
-    "test-deberta-v2": ("deberta-v2", _TEST | _DEBERTA_V3 | {"position_buckets": 16}),
+    "test-deberta-v2": ("deberta-v2", _TEST | DEBERTA_V3 | {"position_buckets": 16}),
     "test-modernbert": (
         "modernbert",
         _TEST | {"local_attention": 16, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
@@ -90,10 +59,43 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
         _TEST | {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64},
     ),
 }
+"""Made up here, for tests and to try families: random weights only."""
+
+SHAPES: Shapes = SHIPPED | SMALL
 """Name → model type in transformers, and where it differs from that type's default configuration."""
 
-ONLY_HERE = ("gpt3-175b", *(name for name in SHAPES if name.startswith(("test-", "tiny-"))))
+ONLY_HERE = ("gpt3-175b", *SMALL)
 """Shapes that no hub has weights for: GPT-3's is table 2.1 of Brown et al. 2020 (arXiv:2005.14165)."""
+
+_OWNED = {f"{owner}/{name}".lower(): name for owner, names in OWNERS.items() for name in names}
+_SHORT = {name.rpartition("/")[2].lower(): name for name in SHAPES}
+"""Names without their owner, in small letters."""
+
+
+def shape_of(name: str) -> str | None:
+    """The shape that a name means: "meta-llama/Llama-3.2-3B", "Llama-3.2-3B", "meta-llama/Llama-3.2-3B-Instruct".
+
+    Returns:
+        The name in `SHAPES`; None where none of that name is shipped. Another owner's model is another model.
+    """
+    if name in SHAPES:
+        return name
+    wanted = name.lower()
+    base = re.sub(rf"-({'|'.join(TUNED)})(?=-|$)", "", wanted)
+    for each in (wanted, base, base.removesuffix("-hf") + "-hf", base + "-pt"):
+        if each in _OWNED:
+            return _OWNED[each]
+        found = _SHORT.get(each.rpartition("/")[2])
+        if found and ("/" not in each or found.lower() == each):
+            return found
+    return None
+
+
+def nearest_shapes(name: str, n: int = 3) -> list[str]:
+    """The shipped shapes whose names are most like another."""
+    short = name.rpartition("/")[2].lower()
+    found = difflib.get_close_matches(short, [each for each in _SHORT if _SHORT[each] in SHIPPED], n=n, cutoff=0.5)
+    return [_SHORT[each] for each in found]
 
 
 def configuration(name: str, *, pad: int) -> Any:

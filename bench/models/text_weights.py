@@ -17,10 +17,16 @@ from bench import assets
 from bench.assets.digests import digest
 from bench.errors import BadInput
 from bench.models.hub import go_offline_if_need_be
-from bench.models.text_shapes import ONLY_HERE, SHAPES, byte_tokenizer, configuration
+from bench.models.text_shapes import ONLY_HERE, byte_tokenizer, configuration, nearest_shapes, shape_of
 
 TEXT_ASSETS = {"minilm-l6": "minilm-l6", "bge-small": "bge-small", "paraphrase-l3": "minilm-l6"}
 """Asset with weights → asset with its tokenizer."""
+
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt")
+"""Files of which a folder with a tokenizer has one."""
+
+
+NO_CODE = "name a model whose architecture transformers has itself"
 
 
 @dataclass(frozen=True)
@@ -59,27 +65,84 @@ def find(name: str, *, weights: str, revision: str, meta: bool) -> Files:
         tokenizer = _tokenizer(assets.fetch(TEXT_ASSETS[name]))
         bare = not (folder / "config.json").exists()
         return Files(name, _shape(name, tokenizer) if bare else _config(folder), tokenizer, folder)
-    if weights != "hub" and Path(name).is_dir():
-        return Files(name, _config(Path(name)), _tokenizer(Path(name)), Path(name))
+    if weights != "hub" and is_local(name):
+        return _local(name, bare=meta or weights == "random")
     if name in ONLY_HERE and weights != "random" and not meta:
         raise BadInput(f"no pretrained weights exist for {name!r}: use weights='random', or another model")
-    if name not in SHAPES or not (meta or name in ONLY_HERE):
+    shape = shape_of(name)
+    if shape is None or not (meta or name in ONLY_HERE):
         try:
             return Files(name, _config(name, revision), _tokenizer(name, revision))
         except BadInput:
-            if weights != "random" or name not in SHAPES:
+            if weights != "random" or shape is None:
                 raise
     tokenizer = byte_tokenizer()
-    return Files(name, _shape(name, tokenizer), tokenizer, tokenizer_is_own=False)
+    return Files(name, _shape(shape, tokenizer), tokenizer, tokenizer_is_own=False)
 
 
-def network(files: Files, *, random: bool, revision: str = "", device: str | None = None) -> nn.Module:
+def is_local(name: str) -> bool:
+    """Whether a name is that of a folder, or of a configuration in JSON, on this machine."""
+    path = Path(name).expanduser()
+    return path.is_dir() or (path.suffix == ".json" and path.is_file())
+
+
+def _local(name: str, *, bare: bool) -> Files:
+    """A folder as `save_pretrained` leaves it, or, where weights are not wanted, just a config.json."""
+    path = Path(name).expanduser()
+    folder = path if path.is_dir() else path.parent
+    config = _config(path if path.name != "config.json" else folder)
+    if bare and not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
+        tokenizer = byte_tokenizer()
+        if config.pad_token_id is not None:  # RoBERTa counts positions from it
+            config.pad_token_id = tokenizer.pad_token_id
+        return Files(name, config, tokenizer, folder, tokenizer_is_own=False)
+    return Files(name, config, _tokenizer(folder), folder)
+
+
+def network(
+    files: Files, *, random: bool, revision: str = "", device: str | None = None, whole: Any = None
+) -> nn.Module:
     """The bare network of `files.config`, in float32, without pooler, heads and decoder.
+
+    Args:
+        files: configuration, tokenizer and place of the weights.
+        random: weights from torch's generator.
+        revision: branch, tag or commit on the hub.
+        device: where random weights are made; by default on the CPU.
+        whole: the class of transformers that makes all of it, with decoder and head, where that is wanted.
 
     Raises:
         BadInput: no weights, or they are not those of this network.
     """
-    from transformers import MODEL_MAPPING, AutoModel
+    from transformers import AutoModel
+
+    config = files.config
+    maker, options = (whole, {}) if whole else (AutoModel, _bare(files))
+    shipped = files.place if files.name in TEXT_ASSETS and not random else None
+    graph = next(shipped.glob("*.onnx"), None) if shipped else None
+    with quiet():
+        if random or graph:
+            with torch.device(device or "cpu"):
+                model: nn.Module = maker.from_config(config, dtype=torch.float32, **options)
+            if graph:
+                model.load_state_dict(bert_from_onnx(graph), strict=True)
+            return model if whole else _encoder(model)
+        with _told(files.name):
+            model, report = maker.from_pretrained(
+                files.place or files.name,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **_where(files.place or files.name, revision),
+                **options,
+            )
+    _check_whole(files.name, model, report)
+    return model if whole else _encoder(model)
+
+
+def _bare(files: Files) -> dict[str, Any]:
+    """What to make the bare network with: no pooler."""
+    from transformers import MODEL_MAPPING
 
     config = files.config
     if type(config) not in MODEL_MAPPING:
@@ -89,27 +152,7 @@ def network(files: Files, *, random: bool, revision: str = "", device: str | Non
         cls = cls[0]
         config.architectures = config.architectures or [cls.__name__]
     pooler = "add_pooling_layer" in inspect.signature(cls).parameters
-    options: dict[str, Any] = {"add_pooling_layer": False} if pooler else {}
-    shipped = files.place if files.name in TEXT_ASSETS and not random else None
-    graph = next(shipped.glob("*.onnx"), None) if shipped else None
-    with quiet():
-        if random or graph:
-            with torch.device(device or "cpu"):
-                model: nn.Module = AutoModel.from_config(config, dtype=torch.float32, **options)
-            if graph:
-                model.load_state_dict(bert_from_onnx(graph), strict=True)
-            return _encoder(model)
-        with _told(files.name):
-            model, report = AutoModel.from_pretrained(
-                files.place or files.name,
-                config=config,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **_where(files.place or files.name, revision),
-                **options,
-            )
-    _check_whole(files.name, model, report)
-    return _encoder(model)
+    return {"add_pooling_layer": False} if pooler else {}
 
 
 def _encoder(model: Any) -> nn.Module:
@@ -197,7 +240,11 @@ def _config(place: str | Path, revision: str = "") -> Any:
     from transformers import AutoConfig
 
     with _told(str(place)), quiet():
-        return AutoConfig.from_pretrained(place, **_where(place, revision))
+        config: Any = AutoConfig.from_pretrained(place, **_where(place, revision))
+    own = (getattr(config, "auto_map", None) or {}).get("AutoConfig", "").rpartition(".")[2]
+    if own and own != type(config).__name__:  # its code makes another network than transformers does of these fields
+        raise BadInput(f"{str(place)!r} has code of its own ({own}), which is never run: {NO_CODE}")
+    return config
 
 
 def _tokenizer(place: str | Path, revision: str = "") -> Any:
@@ -221,13 +268,18 @@ def _told(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if Path(name).is_dir():
-            raise BadInput(f"the folder {name} cannot be loaded: {reason}") from error
+        if "trust_remote_code" in str(error):
+            raise BadInput(f"{name!r} has code of its own, which is never run: {NO_CODE}") from error
+        if is_local(name):
+            kind = "folder" if Path(name).is_dir() else "file"
+            raise BadInput(f"the {kind} {name} cannot be loaded: {reason}") from error
         if go_offline_if_need_be():
             reason = "the hub cannot be reached, and it is not in the hub's cache"
+        near = nearest_shapes(name)
+        shapes = f"; shapes like it, to count and to estimate memory: {', '.join(near)}" if near else ""
         raise BadInput(
-            f"no text model {name!r}: {reason}; offline there are {', '.join(TEXT_ASSETS)}, any local folder, "
-            "or weights='random'"
+            f"no text model {name!r}: {reason}; offline there are {', '.join(TEXT_ASSETS)}, any local folder "
+            f"(for counts and memory its config.json is enough), or weights='random'{shapes}"
         ) from error
 
 

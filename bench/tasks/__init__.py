@@ -38,6 +38,7 @@ from bench.tasks.detection.task import Detection
 from bench.tasks.images.sets import IMAGE_SETS
 from bench.tasks.images.task import ImageFolder, Images
 from bench.tasks.text.glue import GLUE, Glue
+from bench.tasks.text.language import LanguageModelling
 from bench.tasks.text.sets import TEXT_SETS
 from bench.tasks.text.squad import Squad
 from bench.tasks.text.task import Text, TextCsv
@@ -49,6 +50,7 @@ TASKS: dict[str, type] = {
     "TextCsv": TextCsv,
     "Glue": Glue,
     "Squad": Squad,
+    "LanguageModelling": LanguageModelling,
     "Detection": Detection,
     "CocoFolder": CocoFolder,
     "VocFolder": VocFolder,
@@ -74,6 +76,7 @@ __all__ = [
     "Example",
     "Found",
     "Judged",
+    "LanguageModelling",
     "PerSample",
     "Shows",
     "Split",
@@ -90,7 +93,7 @@ def resolve(text: str) -> Task:
     Raises:
         BadInput: no such task or set (did you mean).
     """
-    if not text.rstrip().endswith(")") and text not in SETS:
+    if not text.rstrip().endswith(")") and text not in SETS and text != LanguageModelling.__name__:
         raise unknown("task", text, SETS)
     task: Any = parse(text, known=TASKS, kind="task") if text not in SETS else SETS[text](text)
     return task  # type: ignore[no-any-return]
@@ -107,6 +110,7 @@ def listing() -> list[tuple[str, str, str]]:
     return [
         *rows,
         ("Squad('folder')", "questions answered by a span of their context: SQuAD's JSON, or 'hub'", "spans"),
+        ("LanguageModelling()", "the next token: for bench memory and bench count, not to train", "tokens"),
         ("ImageFolder('path')", "your own pictures: path/train/<class>/… or path/<class>/…", "yours"),
         ("TextCsv('path.csv', text='text', label='label')", "your own texts, or pairs: text=('a', 'b')", "yours"),
         ("CocoFolder('path')", "your own pictures with boxes in COCO's format", "yours"),

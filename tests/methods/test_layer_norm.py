@@ -50,6 +50,7 @@ YES = [
     layers.SimpleNorm(8),
     layers.SimpleNorm2d(8),
     OwnNorm(8),
+    OwnNorm(8192),  # of the widest models
     Planes(8),
 ]
 NO = [

@@ -238,13 +238,12 @@ def test_features_of_tokens_take_feature_lora_and_are_never_cached():
 
 def test_unknown_blocks_say_what_they_are(saved):
     """Methods that need no blocks work there; the others are told which layers there are."""
-    from transformers import GPTNeoXConfig
+    from transformers import GPTJConfig
 
-    shape = {k: v for k, v in SHAPES["test-bert"][1].items() if k != "initializer_range"}
-    folder = saved(GPTNeoXConfig(**shape))
+    folder = saved(GPTJConfig(vocab_size=260, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=64))
     for method in (LinearProbe(), FullFineTuning(), BitFit(), FeatureLoRA(rank=2)):
         adapt(HuggingFace(folder).build(), method)
-    told = r"add it to BLOCKS .*GPTNeoXLayer with attention\.query_key_value, attention\.dense, mlp\.dense_h_to_4h"
+    told = r"add it to BLOCKS .*GPTJBlock with attn\.k_proj, attn\.v_proj, attn\.q_proj, attn\.out_proj, mlp\.fc_in"
     for method in (LoRA(rank=2), FeatureLoRA(rank=2, tune_last=1)):
         with pytest.raises(BadInput, match=told):
             adapt(HuggingFace(folder).build(), method)

@@ -5,4 +5,5 @@
 - tokens: texts as token ids. hub_sets: the Hugging Face hub. corruptions: typos and texts cut short.
 - glue, glue_sets: GLUE and its metrics. squad, squad_read, squad_windows: answers that are spans; squad_metrics: their
   metrics.
+- language: the next token, to count and to estimate memory, not to train.
 """
