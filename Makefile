@@ -21,7 +21,7 @@ WORKERS ?= auto
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
 	@echo
-	@echo 'usage: make TARGET [SCALE=smoke|laptop|full] [FAMILY=images|text|detection] [JOBS=n] [RESULTS=folder] [PYTHON=python3.12]'
+	@echo 'usage: make TARGET [SCALE=smoke|laptop|overnight|full] [FAMILY=images|text|detection] [JOBS=n] [RESULTS=folder] [PYTHON=python3.12]'
 	@echo
 	@awk -F ' *## ' '/^[a-z%-]+:.*## / { split($$1, t, ":"); gsub("%", "NAME", t[1]); \
 		printf "  %-12s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +29,10 @@ help: ## Say what there is (this text)
 	@echo 'Studies: $(STUDIES)'
 	@echo
 	@echo 'SCALE is the size of a study:'
-	@echo '  smoke   seconds; a tiny random network, nothing fetched; for tests'
-	@echo '  laptop  the default: real data and real pretrained weights, some 15 to 30 minutes a family on two CPU cores'
-	@echo '  full    one GPU; the figures one would publish'
+	@echo '  smoke      seconds; a tiny random network, nothing fetched; for tests'
+	@echo '  laptop     the default: real data and real pretrained weights, some 15 to 30 minutes a family on two CPU cores'
+	@echo '  overnight  two CPU cores, some nights: more tasks, seeds and epochs, in fp32, so that any CPU may add to it'
+	@echo '  full       one GPU; the figures one would publish'
 	@echo
 	@echo 'FAMILY runs one part of a study alone; without it all parts run, images first.'
 	@echo

@@ -36,7 +36,7 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
 
     Args:
         study: its name; "rank-sweep" and "rank_sweep" are the same.
-        scale: "smoke", "laptop" or "full".
+        scale: "smoke", "laptop", "overnight" or "full".
         results: the folder with the records.
 
     Returns:

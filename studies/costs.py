@@ -59,7 +59,7 @@ def images(scale: str) -> Study:
         Timm(name, weights="random", image_size=224)
         for name in ("vit_small_patch16_224", "vit_base_patch16_224", "vit_large_patch16_224", "vit_huge_patch14_224")
     )
-    if scale == "laptop":
+    if scale != "full":
         return part(scale, Images("digits"), models=(small, base, large), methods=METHODS, estimated=(huge,))
     return part(scale, Images("digits"), models=(small, base, large, huge), methods=METHODS)
 
@@ -92,6 +92,7 @@ def part(
     batch, steps, batches = {
         "smoke": (2, 3, (1, 4)),
         "laptop": (2, 4, (1, 8, 32, 128)),
+        "overnight": (2, 20, (1, 8, 32, 128)),
         "full": (32, 50, (1, 8, 32, 128)),
     }[scale]
     return Study(

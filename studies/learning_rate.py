@@ -51,7 +51,7 @@ FINER: dict[str, dict[str, Any]] = {
     "full": {"trials": 11, "seeds": (1000, 1001, 1002)},
 }
 """Steps of half and of a quarter decade, and a tuning seed more than the scale's own."""
-RANKS = {"smoke": (1, 8), "laptop": (1, 8, 64), "full": (1, 4, 16, 64)}
+RANKS = {"smoke": (1, 8), "laptop": (1, 8, 64), "overnight": (1, 8, 64), "full": (1, 4, 16, 64)}
 
 
 def study(scale: str) -> tuple[Study, ...]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from bench.report.data.groups import Group
     from bench.report.power import Size
 
-Scale = Annotated[str, typer.Option(help="Whose records: smoke, laptop or full.", autocompletion=complete_scale)]
+Scale = Annotated[
+    str, typer.Option(help="Whose records: smoke, laptop, overnight or full.", autocompletion=complete_scale)
+]
 
 ALL_SAMPLES = 2_000
 """Assumed of a test part that a study does not cut: about what the sets of the registry hold."""

@@ -26,7 +26,7 @@ def dashboard(
     study: Annotated[
         str | None, typer.Argument(help="A study that was tuned, e.g. rank-sweep; if only one was, that one.")
     ] = None,
-    scale: Annotated[str, typer.Option(help="smoke, laptop or full.")] = "laptop",
+    scale: Annotated[str, typer.Option(help="smoke, laptop, overnight or full.")] = "laptop",
     results: Results = RESULTS,
     storage: Annotated[
         str | None,

@@ -21,8 +21,8 @@ Study = Annotated[
 Scale = Annotated[
     str,
     typer.Option(
-        help="How large: smoke (seconds, a tiny random network), laptop (two CPU cores, about half an hour a family) "
-        "or full (one GPU).",
+        help="How large: smoke (seconds, a tiny random network), laptop (two CPU cores, about half an hour a family), "
+        "overnight (two CPU cores, some nights, in fp32: what is published) or full (one GPU).",
         autocompletion=complete_scale,
     ),
 ]

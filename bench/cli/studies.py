@@ -109,7 +109,7 @@ def complete_study(incomplete: str) -> Iterator[str]:
 
 def complete_scale(incomplete: str) -> Iterator[str]:
     """For the shell: the scales."""
-    return (name for name in ("smoke", "laptop", "full") if name.startswith(incomplete))
+    return (name for name in ("smoke", "laptop", "overnight", "full") if name.startswith(incomplete))
 
 
 def complete_method(incomplete: str) -> Iterator[str]:

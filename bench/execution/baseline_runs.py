@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from bench.errors import scrubbed
@@ -60,12 +59,13 @@ def measure(
     return record, True
 
 
-def retire(records: Records, task: Task, current: Iterable[str]) -> None:
-    """Moves aside the task's baselines that the study as it is now does not have."""
-    kept = set(current)
+def retire(records: Records, task: Task) -> None:
+    """Moves aside the task's baselines that it no longer has. Those of other seeds may be another part's."""
+    current = {repr(baseline) for baseline in task.baselines}
     records.retire(
         record["run_id"]
         for record in records.all()
-        if record["phase"] == "reference" and record["task"].get("spec") == repr(task) and record["run_id"] not in kept
+        if record["phase"] == "reference"
         if record["protocol"] == PROTOCOL  # older ones go with the runs that they stand beside
+        if record["task"].get("spec") == repr(task) and record["method"]["spec"] not in current
     )

@@ -94,12 +94,15 @@ def budget(study: Study) -> None:
     searched = sorted(
         {name for cell in study.cells() for name in tune.space(cell.task, tune.representative(cell.method))}
     )
+    seeds, length = len(study.seeds), f"{study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
+    if not tune.trials:
+        print(f"nothing is tuned: each method with its default values on {seeds} seed{'s' * (seeds > 1)}; {length}")
+        return
     others = len(tune.default_seeds(study.seeds))
     defaults = f", where these are others {others} with the default ones" if others else ""
     print(
         f"each method: {tune.trials} trials ({tune.sampler}{pruned}) over {', '.join(searched)} on {tuned} tuning "
-        f"seed{'s' * (tuned > 1)}, then {len(study.seeds)} fresh seeds with the chosen values{defaults}; "
-        f"{study.training.epochs} epoch{'s' * (study.training.epochs > 1)} each"
+        f"seed{'s' * (tuned > 1)}, then {seeds} fresh seeds with the chosen values{defaults}; {length}"
     )
     if shared := ", ".join(f"{name} = {value}" for name, value in tune.share.items()):
         print(f"tuned at {shared} and shared over it")
@@ -112,19 +115,20 @@ def listed(numbers: Sequence[int]) -> str:
 
 
 def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, *, jobs: int = 1) -> None:
-    """Prints what several families take together, and how to run one alone."""
+    """Prints what the parts of a study take together, and how to run one family alone."""
     if len(parts) < 2:
         return
     seconds = [row.seconds for part in rows for row in part]
     total = sum(s or 0.0 for s in seconds)
     if None not in seconds and total:
-        print(f"\nall {len(parts)} families together: {hours_minutes(total / jobs)}")
+        print(f"\nall {len(parts)} parts together: {hours_minutes(total / jobs)}")
     made = Path("Makefile").is_file() and Path("studies").is_dir()  # in the repository, where `bench` is in .venv/bin
     at = "" if scale == "laptop" else f" SCALE={scale}" if made else f" --scale {scale}"
     print("\none family alone:")
-    for part in parts:
-        one = f"make study-{part.name}{at} FAMILY=" if made else f"bench run {part.name}{at} --family "
-        print(f"  {one}{part.family}")
+    name = parts[0].name
+    one = f"make study-{name}{at} FAMILY=" if made else f"bench run {name}{at} --family "
+    for family in dict.fromkeys(part.family for part in parts):
+        print(f"  {one}{family}")
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import torch
 from bench.errors import BadInput
 from bench.records import PROTOCOL
 from bench.study.recording import Record
+from bench.study.scales import ONE_THREAD
 from bench.training.device import environment
 
 MOST = 4
@@ -85,8 +86,7 @@ def share_out(jobs: int | None, device: str, *, scale: str, known: Sequence[Reco
     )
     recorded = before.most_common(1)[0][0] if before else None
     count = jobs or (recorded[0] if recorded else usual)
-    # Layers of a tiny network on several threads wait for one another.
-    torch.set_num_threads(1 if scale == "smoke" else max(1, min(_threads(), cores) // count))
+    torch.set_num_threads(1 if scale in ONE_THREAD else max(1, min(_threads(), cores) // count))
     if recorded and recorded[1] != torch.get_num_threads():
         print(
             f"what is recorded here had {recorded[1]} threads a run and --jobs {recorded[0]}; this has "

@@ -117,13 +117,11 @@ class Runner:
     def baselines(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
         for task in self.study.tasks:
-            found = []
             for baseline in task.baselines:
                 for seed in self.study.seeds:
                     record, fresh = measure(self.study, self.scale, self.records, task, baseline, seed)
                     self.watcher.baseline(record, fresh)
-                    found.append(record["run_id"])
-            retire(self.records, task, found)
+            retire(self.records, task)
 
     def works(self) -> list[Work]:
         """Every cell with its search, as far as both are recorded already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,12 @@ PACKAGES = (
     "lora-bench",
 )
 
+INSTRUCTIONS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"),
+    *("asimd", "asimddp", "sve", "sve2", "bf16", "i8mm"),
+)
+"""Of x86 and ARM, as Linux calls them: those that decide how fast matrices are multiplied, in which precision."""
+
 
 @cache
 def processor() -> str:
@@ -33,6 +40,32 @@ def processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+@cache
+def instructions() -> tuple[str, ...]:
+    """What the processor can do that decides how fast it is, and is not in its name; empty where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    said = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    known = set(said.partition(":")[2].split())
+    return tuple(name for name in INSTRUCTIONS if name in known)
+
+
+def portable(environment: Mapping[str, Any], precision: object) -> bool:
+    """Whether a run's scores may stand beside those of another processor: fp32 on a CPU.
+
+    They then differ by rounding alone, which is less than a seed makes; seconds never may (`machine`).
+    """
+    return environment.get("device") == "cpu" and precision == "fp32"
+
+
+def machine(environment: Mapping[str, Any]) -> tuple[str, ...]:
+    """What seconds and latency depend on: processor, its instructions, threads. One name has stood for several."""
+    parts = environment.get("device_name"), environment.get("instructions"), environment.get("threads")
+    return tuple(map(str, parts))
 
 
 @cache

@@ -238,7 +238,7 @@ RECORD = table(
         "time": table(each=AMOUNT),
         "environment": table(
             {"device": text, "device_name": text, "threads": COUNT, "jobs": COUNT, "python": text}
-            | {"versions": table(each=text)}
+            | {"instructions": listed(text), "versions": table(each=text)}
         ),
         "trial": table(
             {"search": text, "number": whole(), "params": SETTINGS, "drawn": SETTINGS, "of": text},

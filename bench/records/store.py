@@ -49,7 +49,7 @@ def at_scale(results: Path, scale: str, *, what: str = "runs") -> dict[str, Path
         BadInput: the scale is no name, or the folder cannot be read.
     """
     if not re.fullmatch(r"\w[\w.-]{0,99}", scale):
-        raise BadInput(f"scale {shown(scale)!r}: name one: smoke, laptop or full")
+        raise BadInput(f"scale {shown(scale)!r}: name one: smoke, laptop, overnight or full")
     try:
         return {found.parent.parent.name: found.parent for found in sorted(Path(results).glob(f"*/{scale}/{what}"))}
     except OSError as error:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.records import PROTOCOL, Records, run_id
-from bench.records.environment import commit
+from bench.records.environment import commit, portable
 from bench.study.study import Cell, Study
 from bench.tasks import description
 from bench.training.device import environment
@@ -39,10 +39,14 @@ def identity(run: Run, *, protocol: int = PROTOCOL) -> str:
 
 
 def usable(record: Record, run: Run, device: str) -> bool:
-    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there."""
+    """Whether a record spares the run: it ended, on this kind of device, with the data and weights that are there.
+
+    Where fp32 is asked for, every CPU is of one kind.
+    """
     here, there = environment(device), record["environment"]
     known, weights = record.get("provenance") or {}, run.model.fingerprint()
-    same = all(here[key] == there.get(key) for key in ("device_name", "threads"))
+    anywhere = portable(here, run.training.precision) and portable(there, record["training"].get("precision"))
+    same = anywhere or all(here[key] == there.get(key) for key in ("device_name", "threads"))
     same = same and (weights is None or known.get("weights_sha256") == weights)
     same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())
     return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()

@@ -1,4 +1,4 @@
-"""What a study pays for at each scale: seeds and tuning. A study says only what it wants otherwise."""
+"""What a study pays for at each scale: seeds, tuning, precision. A study says only what it wants otherwise."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from typing import Any
 
 from bench.study.tune import Tune
 
-SCALES = ("smoke", "laptop", "full")
-SEEDS = {"smoke": (0, 1), "laptop": (0, 1, 2), "full": (0, 1, 2, 3, 4)}
+SCALES = ("smoke", "laptop", "overnight", "full")
+SEEDS = {"smoke": (0, 1), "laptop": (0, 1, 2), "overnight": (0, 1, 2, 3, 4), "full": (0, 1, 2, 3, 4)}
 """Of the final runs."""
 TUNING: dict[str, dict[str, Any]] = {
     "smoke": {"trials": 3},
     # Four trials cannot search three things; what tuning gains is seen on two seeds.
     "laptop": {"trials": 4, "over": ("lr",), "seeds": (1000, 1001), "untuned": 2},
+    "overnight": {"trials": 4, "sampler": "grid", "pruner": "none", "over": ("lr",), "seeds": (1000, 1001)},
     "full": {"trials": 30, "seeds": (1000, 1001)},
 }
 """How every method is tuned."""
-GRID = {"smoke": 2, "laptop": 4, "full": 5}
+GRID = {"smoke": 2, "laptop": 4, "overnight": 5, "full": 5}
 """Points of a grid over the learning rate."""
+
+PRECISION = {"overnight": "fp32"}
+"""Of runs whose training leaves it open: what every CPU has, so that nights on several machines add up."""
+ONE_THREAD = ("smoke", "overnight")
+"""Scales whose runs have one thread on a CPU: layers of a tiny network on several wait for one another, and scores of
+many nights must not depend on how many runs went on at once."""
 
 _declared: ContextVar[str] = ContextVar("scale", default="laptop")
 
@@ -54,3 +61,8 @@ def own_seeds() -> tuple[int, ...]:
 def own_tuning() -> Tune:
     """The tuning of the scale that is being declared; of laptop, outside a study's file."""
     return tuning(_declared.get())
+
+
+def own_precision(wanted: str) -> str:
+    """A training's precision; where that is "auto", the one of the scale that is being declared."""
+    return PRECISION.get(_declared.get(), wanted) if wanted == "auto" else wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from bench.errors import BadInput, unknown
 from bench.methods import Method
-from bench.study.scales import SCALES, declaring, own_seeds, own_tuning
+from bench.study.scales import SCALES, declaring, own_precision, own_seeds, own_tuning
 from bench.study.tune import Tune, configured
 from bench.tasks import Corruptible, Task
 from bench.training.recipe import Training
@@ -58,13 +59,16 @@ class Costs:
 
 @dataclass(frozen=True)
 class Study:
-    """What a file in `studies/` returns for a scale; one for each family (images, text, …), where it has several.
+    """What a file in `studies/` returns for a scale: one, or several of one name that share no cell.
+
+    Several are for families (images, text, …), and for networks or tasks that want a training of their own.
 
     Args:
         name: also the name of the results folder and of the MLflow experiment.
         question: the one that the study answers, as a sentence.
         tasks, models, methods: every combination is a cell, in this order.
-        training: how every run trains; what is tuned of it is replaced by what was chosen.
+        training: how every run trains; what is tuned of it is replaced by what was chosen. A precision of "auto" is
+            the scale's own, where that has one.
         seeds: of the final runs, each tested once; by default those of the scale (`bench.study.scales`).
         tune: how hyper-parameters are chosen; by default as the scale does. Nothing is pruned where a trial is a single
             epoch on a single seed.
@@ -97,6 +101,8 @@ class Study:
         for name in ("seeds", "methods"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise BadInput(f"study {self.name!r} lists one of its {name} twice: it would count twice")
+        if (precision := own_precision(self.training.precision)) != self.training.precision:
+            object.__setattr__(self, "training", replace(self.training, precision=precision))
         if self.tune.pruner != "none" and self.training.epochs * len(self.tune.seeds) < 2:
             object.__setattr__(self, "tune", replace(self.tune, pruner="none"))  # no value comes before the last
         if self.sweep and self.tune.sampler != "grid":
@@ -164,24 +170,28 @@ def load(file: Path, scale: str, *, family: str | None = None) -> tuple[Study, .
         family: only this one, e.g. "text".
 
     Returns:
-        One `Study` a family, in the order declared.
+        Its parts, in the order declared.
 
     Raises:
-        BadInput: no such scale or family; two parts that are not of one study.
+        BadInput: no such scale or family; two parts that are not of one study, or both have a cell.
     """
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     with declaring(scale):
         declared = loaded(f"studies.{file.stem}", file).study(scale)
     parts: tuple[Study, ...] = (declared,) if isinstance(declared, Study) else tuple(declared)
-    known = {part.family: part for part in parts}
-    if len(known) < len(parts) or len({part.name for part in parts}) != 1:
-        raise BadInput(f"study {file.stem!r}: its parts need one name and a family each")
+    if len({part.name for part in parts}) != 1:
+        raise BadInput(f"study {file.stem!r}: its parts need one name")
+    cells = Counter(cell for part in parts for cell in part.cells())
+    if twice := next((cell for cell, times in cells.items() if times > 1), None):
+        raise BadInput(
+            f"study {file.stem!r}: two of its parts have {twice.method!r} on {twice.model!r} and {twice.task!r}"
+        )
     if family is None:
         return parts
-    if family not in known:
-        raise unknown(f"family of {parts[0].name}", family, known)
-    return (known[family],)
+    if found := tuple(part for part in parts if part.family == family):
+        return found
+    raise unknown(f"family of {parts[0].name}", family, dict.fromkeys(part.family for part in parts))
 
 
 def loaded(name: str, path: Path) -> ModuleType:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.records import PROTOCOL, run_id
+from bench.records.environment import portable
 from bench.records.outcomes import of_record
 from bench.space import Choice
 from bench.study.choice import chosen_again
@@ -73,7 +74,9 @@ class Trials:
     def name(self) -> str:
         """Of the search, with a hash of all that the trials depend on: a change of it starts a new search."""
         tune, task, model = self.study.tune, self.cell.task, self.cell.model
-        here = environment(self.device)
+        here: dict[str, Any] = environment(self.device)
+        if portable(here, self.study.training.precision):  # a search goes on on another machine
+            here = {"device_name": "cpu", "threads": "fp32"}
         digest = run_id(
             {
                 **{"task": repr(task), "model": repr(model), "method": repr(self.method)},
@@ -184,7 +187,12 @@ class Trials:
 
     @property
     def chosen(self) -> Trial | None:
-        """The trial with the best mean score over the tuning seeds; of equals the one of lower loss, then the first."""
+        """The trial with the best mean score over the tuning seeds; of equals the one of lower loss, then the first.
+
+        Where nothing is tuned, one of the defaults that never ran.
+        """
+        if not self.study.tune.trials:
+            return Trial(0, self.default)
         ended = [self.found[k] for k in sorted(self.found) if self.status(self.found[k]) == "ok"]
         scored = [(score, trial) for trial in ended if (score := trial.mean(self.metric)) is not None]
         best = max(scored, key=lambda pair: (self.sign * pair[0], -(pair[1].mean("loss") or 0.0)), default=None)

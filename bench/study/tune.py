@@ -30,7 +30,7 @@ class Tune:
     chosen one never scores below it on validation (a grid has its own points only).
 
     Args:
-        trials: the budget of each method on each task and model.
+        trials: the budget of each method on each task and model; 0 tunes nothing: the defaults are tested.
         sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
             (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials.
         pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier batches at
@@ -64,8 +64,8 @@ class Tune:
     untuned: bool | int = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
-            raise BadInput(f"trials {self.trials}: tuning needs a whole number ≥ 1")
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 0:
+            raise BadInput(f"trials {self.trials}: give a whole number, 0 to tune nothing")
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise BadInput(f"batch {self.batch}: a whole number ≥ 1 of trials at once")
         whole = isinstance(self.seeds, tuple) and all(type(seed) is int for seed in self.seeds)
@@ -171,7 +171,7 @@ class Tune:
         for key, one in space.items():
             for value in one.ends:
                 configured(method, training, {key: value})  # which refuses what cannot be
-        if self.sampler == "grid":
+        if self.sampler == "grid" and self.trials:
             self.grid(task, method)
         self.default(task, method, training)
         if self.sampler == "cmaes" and (len(space) < 2 or any(isinstance(one, Choice) for one in space.values())):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench.errors import BadInput
-from bench.records.environment import processor, versions
+from bench.records.environment import instructions, processor, versions
 
 
 def choose_device(wanted: str | None) -> str:
@@ -27,12 +27,14 @@ def choose_device(wanted: str | None) -> str:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """What a record keeps of the machine. Runs are only averaged with runs of the same device and threads."""
+    """What a record keeps of the machine. Scores are averaged over one device and number of threads, or, of fp32 on
+    CPUs, over all of them; times over one machine (`bench.records.environment`)."""
     kind = torch.device(device).type
     return {
         "device": kind,
         "device_name": torch.cuda.get_device_name(device) if kind == "cuda" else processor(),
         "threads": torch.get_num_threads(),
+        **({"instructions": list(instructions())} if kind == "cpu" else {}),
         "python": platform.python_version(),
         "versions": dict(versions()),
     }

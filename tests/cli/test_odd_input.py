@@ -104,7 +104,7 @@ def test_odd_names_are_one_line(
 
 @pytest.mark.parametrize("scale", ["/", "..", "a/b", ""])
 def test_a_scale_is_a_name(scale: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="name one: smoke, laptop or full"):
+    with pytest.raises(BadInput, match="name one: smoke, laptop, overnight or full"):
         bench.load("rank-sweep", scale=scale, results=tmp_path)
 
 

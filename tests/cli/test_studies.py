@@ -128,7 +128,7 @@ def test_a_study_without_a_budget_takes_the_scales_own(elsewhere):
     from bench.study import load, tuning
     from bench.study.scales import SEEDS
 
-    for scale in ("smoke", "laptop", "full"):
+    for scale in SEEDS:
         (study,) = load(elsewhere / "my" / "mine.py", scale)
         assert (study.seeds, study.tune) == (SEEDS[scale], tuning(scale))
 

@@ -25,7 +25,7 @@ DIGITS = Images("digits")
 @pytest.mark.parametrize(
     ("build", "told"),
     [
-        (lambda: Tune(trials=0), "trials 0: tuning needs a whole number ≥ 1"),
+        (lambda: Tune(trials=-1), "trials -1: give a whole number, 0 to tune nothing"),
         (lambda: Tune(trials=2.5), "whole number"),
         (lambda: Tune(trials=True), "whole number"),
         (lambda: Tune(batch=0), "batch 0: a whole number ≥ 1"),

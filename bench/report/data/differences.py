@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.data.groups import Group
+from bench.report.data.groups import Group, pooled
 from bench.report.data.measured import Configuration, bound, tested
 from bench.report.data.paired_outcomes import of_difference
 from bench.report.data.wording import span
@@ -156,7 +156,8 @@ def left_out(groups: Sequence[Group]) -> str:
 
 def _kind(group: Group) -> tuple[str, int]:
     record = group.records[0]
-    return str(record["environment"].get("device_name")), group.protocol
+    anywhere = pooled(record)
+    return "a CPU, fp32" if anywhere else str(record["environment"].get("device_name")), group.protocol
 
 
 def key(configuration: Configuration) -> Key:

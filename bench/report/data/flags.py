@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from bench.records.environment import machine
 from bench.records.protocol import PROTOCOL, changed
 from bench.report.data.chance import one_class
 from bench.report.data.convergence import Convergence, convergence, floor
 from bench.report.data.differences import FULL, key, whole
-from bench.report.data.groups import Group, current, scored, what
+from bench.report.data.groups import Group, current, pooled, scored, what
 from bench.report.data.measured import Configuration, Record
 from bench.report.data.names import headings
 
@@ -34,15 +35,13 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
     if not records:
         yield "No records yet."
         return
-    trained = [group for group in groups if not group.costs]
+    taught = [group for group in groups if not group.costs]
     shown = scored(groups)
-    if trained and not shown:
+    if taught and not shown:
         yield "No final run has a score: nothing can be concluded."
     for group, name in zip(shown, headings(shown), strict=True):
         yield from (f"{name}: {text}" for text in _of_group(group))
-    devices = sorted({str(r["environment"].get("device_name")) for r in records})
-    if len(devices) > 1:
-        yield f"The records are of several devices ({', '.join(devices)}). They are shown apart and never averaged."
+    yield from _machines(records)
     yield from _protocols(records, groups)
     yield from _waited(records)
     ends = Counter((r["status"], r["phase"]) for r in records if r["status"] in _ENDS)
@@ -70,6 +69,20 @@ def _protocols(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[s
         yield (
             f"{name} is measured again by protocol {again.protocol}; what was measured before stands last"
             f"{f', and is all there is of {left} of its {number} configurations' if left else ''}."
+        )
+
+
+def _machines(records: Sequence[Record]) -> Iterator[str]:
+    """Several devices are shown apart; several CPUs in fp32 are not, but for their times."""
+    trained = [r for r in records if r["phase"] != "reference"]  # baselines are the same anywhere
+    fixed = [r for r in trained if not pooled(r)]
+    devices = sorted({str(r["environment"].get("device_name")) for r in fixed})
+    if len(devices) > 1:
+        yield f"The records are of several devices ({', '.join(devices)}). They are shown apart and never averaged."
+    if len(machines := {machine(r["environment"]) for r in trained if r not in fixed}) > 1:
+        yield (
+            f"The scores are of fp32 on {len(machines)} CPUs together, which differ by rounding; a configuration's "
+            "training time is of the one that most of its runs are of."
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.records.environment import portable
 from bench.report.data.display import displayed
 from bench.report.data.measured import Baseline, Configuration, Record, label_of, samples, searched
 from bench.report.style import short
@@ -87,13 +88,10 @@ class Group:
 
     @property
     def device(self) -> str:
-        """Device, threads and precision in words."""
-        record = self.records[0]
-        environment = record["environment"]
-        device = environment.get("device_name") or environment.get("device") or "unknown device"
-        threads = environment.get("threads")
-        words = [device, f"{threads} thread{'s' * (threads != 1)}" if threads else ""]
-        words.append(record["training"].get("precision") or "")
+        """Device, threads and precision in words; scores of fp32 may be of several machines."""
+        machines = sorted({_machine(record["environment"]) for record in self.records})
+        words = [machines[0] if len(machines) == 1 else f"{len(machines)} machines ({'; '.join(machines)})"]
+        words.append(self.records[0]["training"].get("precision") or "")
         return ", ".join(word for word in words if word)
 
     @property
@@ -167,21 +165,31 @@ def _group(records: Sequence[Record], baselines: tuple[Baseline, ...]) -> Group:
     return Group(tuple(records), scored, baselines, tuple(undefined))
 
 
+def _machine(environment: Mapping[str, Any]) -> str:
+    threads = environment.get("threads")
+    name = environment.get("device_name") or environment.get("device") or "unknown device"
+    return f"{name}, {threads} thread{'s' * (threads != 1)}" if threads else str(name)
+
+
 def _first_start(records: Sequence[Record]) -> tuple[bool, str]:
     """When the first of them began; those that do not say come last."""
     known = [start for record in records if (start := (record.get("provenance") or {}).get("started"))]
     return not known, min(known, default="")
 
 
+def pooled(record: Record) -> bool:
+    """Whether a run's scores stand beside those of other processors; costs never do."""
+    return record["phase"] != "costs" and portable(record["environment"], record["training"].get("precision"))
+
+
 def _key(record: Record) -> tuple[str, ...]:
     """What must be alike for two runs to be compared."""
-    environment = record["environment"]
+    environment, precision = record["environment"], record["training"].get("precision")
     parts = (
         _task(record),
         record["model"].get("spec") or record["model"]["name"],
-        environment.get("device_name"),
-        environment.get("threads"),
-        record["training"].get("precision"),
+        *(("cpu", "any") if pooled(record) else (environment.get("device_name"), environment.get("threads"))),
+        precision,
         record["protocol"],
         *(["costs"] if record["phase"] == "costs" else []),
     )

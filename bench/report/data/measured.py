@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
 from typing import Any
 
+from bench.records.environment import machine
 from bench.report.data.paired_outcomes import of_one
 from bench.report.style import extent, look
 from bench.stats import Mean, clipped, mean_interval
@@ -134,8 +136,10 @@ class Configuration:
 
     @cached_property
     def seconds(self) -> Estimate | None:
-        """Training time, a value a seed; None where none was recorded."""
-        times = [(run.get("time") or {}).get("train") for run in self.runs]
+        """Training time, a value a seed, of the machine that most of them ran on; None where none was recorded."""
+        machines = Counter(machine(run["environment"]) for run in self.runs)
+        runs = [run for run in self.runs if machine(run["environment"]) == machines.most_common(1)[0][0]]
+        times = [(run.get("time") or {}).get("train") for run in runs]
         known = tuple(float(time) for time in times if time is not None)
         return Estimate(known) if known else None
 
