@@ -38,7 +38,7 @@ WITHIN = {  # packages of several parts, from top to bottom
     ),
     "tasks": (
         "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
-        "contract pools caches", "folder_listing pictures class_names", "data_notes",
+        "contract pools caches", "picture_checks", "folder_listing pictures class_names", "data_notes",
     ),
 }  # fmt: skip
 # Packages that know less than their place allows.

@@ -101,9 +101,17 @@ class HuggingFace(Spec):
         return self.name if self.weights == "pretrained" and self.name in TEXT_ASSETS else None
 
     def fingerprint(self) -> str | None:
-        """sha256 of weights that may change under their name, as those in a local folder may; None for pinned ones."""
-        local = self.weights == "pretrained" and self.asset is None and Path(self.name).is_dir()
-        return text_weights.fingerprint(Path(self.name)) if local else None
+        """sha256 of files that may change under their name, as those in a local folder may; None for pinned ones."""
+        if self.weights == "hub" or self.name in TEXT_ASSETS or not Path(self.name).is_dir():
+            return None
+        return text_weights.fingerprint(Path(self.name), weights=self.weights != "random")
+
+    def cached(self) -> str | None:
+        """sha256 of the hub's files that lie in its cache, as `Backbone.provenance` has it; None where none do."""
+        if self.weights == "random" or self.asset is not None or self.fingerprint() is not None:
+            return None
+        place = text_weights.snapshot(self.name, self.revision)
+        return text_weights.fingerprint(place) if place else None
 
     def untrained(self) -> HuggingFace:
         """The same network and tokenizer with random weights, for what needs no others: timing."""
@@ -183,7 +191,8 @@ class HuggingFace(Spec):
     def _provenance(self, files: Files, *, random: bool) -> dict[str, str | None]:
         if random:
             bytewise = "" if files.tokenizer_is_own else " (texts as bytes)"
-            return {"weights": "random" + bytewise, "weights_sha256": None}
+            known = {"model_sha256": own} if (own := self.fingerprint()) else {}
+            return {"weights": "random" + bytewise, "weights_sha256": None, **known}
         return text_weights.provenance(files, self.revision)
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import assets
-from bench.assets.digests import digest
 from bench.errors import BadInput
-from bench.models.hub import go_offline_if_need_be
+from bench.models.hub import check_unchanged, go_offline_if_need_be
+from bench.models.text_files import described, hashes, snapshot, weight_files
 from bench.models.text_shapes import ONLY_HERE, byte_tokenizer, configuration, nearest_shapes, shape_of
 
 TEXT_ASSETS = {"minilm-l6": "minilm-l6", "bge-small": "bge-small", "paraphrase-l3": "minilm-l6"}
@@ -71,6 +71,7 @@ def find(name: str, *, weights: str, revision: str, meta: bool) -> Files:
         raise BadInput(f"no pretrained weights exist for {name!r}: use weights='random', or another model")
     shape = shape_of(name)
     if shape is None or not (meta or name in ONLY_HERE):
+        check_unchanged(described(snapshot(name, revision)))
         try:
             return Files(name, _config(name, revision), _tokenizer(name, revision))
         except BadInput:
@@ -127,6 +128,8 @@ def network(
             if graph:
                 model.load_state_dict(bert_from_onnx(graph), strict=True)
             return model if whole else _encoder(model)
+        if files.place is None:
+            check_unchanged(weight_files(snapshot(files.name, revision)))
         with _told(files.name):
             model, report = maker.from_pretrained(
                 files.place or files.name,
@@ -161,26 +164,25 @@ def _encoder(model: Any) -> nn.Module:
 
 
 def provenance(files: Files, revision: str) -> dict[str, str | None]:
-    """Name of the weights, and the sha256 of the files that were loaded; of those of the hub also the commit."""
+    """Name of the weights (of those of the hub also the commit), and the sha256 of what was loaded.
+
+    "weights_sha256" is that of the files with weights, "model_sha256" of all files that determine the network and what
+    it makes of a text.
+
+    Raises:
+        BadInput: a file of the hub's cache has changed since it was fetched.
+    """
     if files.name in TEXT_ASSETS and files.place:
         source = f"{files.name} as shipped in {assets.ASSETS[files.name].package}"
     elif files.place:
         source = f"local folder {files.place.name}"
     else:
-        from huggingface_hub import try_to_load_from_cache
-
-        file = try_to_load_from_cache(files.name, "config.json", revision=revision or None)
-        if not isinstance(file, str):
+        place = snapshot(files.name, revision)
+        if place is None:
             return {"weights": f"hub: {files.name} at {revision or 'unknown'}", "weights_sha256": None}
-        snapshot = Path(file).parent
-        return {"weights": f"hub: {files.name} at {snapshot.name}", "weights_sha256": fingerprint(snapshot) or None}
-    return {"weights": source, "weights_sha256": fingerprint(files.place)}
-
-
-def fingerprint(folder: Path) -> str:
-    """sha256 of the files with weights in a folder."""
-    found = next((paths for kind in ("*.safetensors", "*.bin", "*.onnx") if (paths := sorted(folder.glob(kind)))), [])
-    return " ".join(digest(path) for path in found)
+        check_unchanged([*described(place), *weight_files(place)])
+        return {"weights": f"hub: {files.name} at {place.name}", **hashes(place)}
+    return {"weights": source, **hashes(files.place)}
 
 
 @contextmanager

@@ -88,6 +88,12 @@ class Timm(Spec):
     def fingerprint(self) -> None:
         """Nothing: an architecture and a tag of timm name their weights for good."""
 
+    def cached(self) -> str | None:
+        """sha256 of the hub's file that lies in its cache; None where it does not, or another is loaded."""
+        if self.weights == "random" or self.asset:
+            return None
+        return asset_weights.from_hub(self.name)["weights_sha256"]
+
     def untrained(self) -> Timm:
         """The same network with random weights, for what needs none: timing."""
         return replace(self, weights="random")
@@ -191,6 +197,7 @@ class Timm(Spec):
         if self.image_size and fixed is not None and fixed.fixed_input_size:
             options.setdefault("img_size", self.image_size)
         if hub:
+            asset_weights.cached(self.name)  # refuses what has changed, before it is loaded
             go_offline_if_need_be()
         try:
             return timm.create_model(self.name, pretrained=hub, device="meta" if meta else None, **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import math
 import pickle
 from dataclasses import dataclass, replace
@@ -20,10 +19,12 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 from bench import assets
+from bench.assets.remembered import digests
 from bench.errors import BadInput, unknown
 from bench.models.backbone import Backbone, Maps, PretrainedHead
 from bench.models.dropout import silence
 from bench.models.feature_maps import MapNetwork, map_sites
+from bench.models.hub import check_unchanged
 from bench.models.timm_models import ImageInputs, noise
 from bench.models.trace import seen
 from bench.spec import Spec, check_numbers
@@ -67,6 +68,9 @@ class Torchvision(Spec):
 
     def fingerprint(self) -> None:
         """Nothing: torchvision's names of weights stand for one file for good."""
+
+    def cached(self) -> None:
+        """Nothing: a file of another hash than its name says is refused."""
 
     def untrained(self) -> Torchvision:
         """The same network with random weights, for what needs none: timing."""
@@ -154,6 +158,7 @@ def _load(detector: nn.Module, name: str) -> dict[str, str | None]:
     advice = f"put {file.name} into {file.parent} ($TORCH_HOME moves that folder), or use weights='random'"
     if not file.exists() and assets.offline():
         raise BadInput(f"no weights for {name!r}: LORA_BENCH_OFFLINE is set; unset it, {advice}")
+    check_unchanged([file] if file.is_file() else [])
     try:
         state = entry.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
         detector.load_state_dict(state)
@@ -161,6 +166,5 @@ def _load(detector: nn.Module, name: str) -> dict[str, str | None]:
         raise BadInput(f"no weights for {name!r}: they cannot be fetched ({error}); {advice}") from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise BadInput(f"the weights for {name!r} are damaged or not whole: delete {file} and try again") from error
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"weights": f"torchvision: {entry}", "weights_sha256": sha256}
+    check_unchanged([file])
+    return {"weights": f"torchvision: {entry}", "weights_sha256": digests([file])[0]}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import timm
 import torch
-from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from bench import assets
 from bench.assets.digests import digest
+from bench.assets.remembered import digests
+from bench.models.hub import cached_on_hub, check_unchanged
 
 ASSET_OF = {
     "vit_small_patch14_dinov2": "dinov2-s14",
@@ -22,6 +25,15 @@ ASSET_OF = {
 
 NAMED = {"mobilenetv2_100": ("mobilenetv2-imagenet",)}
 """timm architecture → further assets with weights for it, that a model asks for by name."""
+
+
+BEFORE_THE_HUB = os.environ.get("TIMM_USE_OLD_CACHE", "0") not in ("", "0")
+"""Whether timm takes a file of torch's cache before one of the hub."""
+SAFE = {
+    "pytorch_model.bin": ("model.safetensors",),
+    "open_clip_pytorch_model.bin": ("open_clip_model.safetensors",),
+}
+"""What timm loads rather than a file of that name, where the repository has it."""
 
 
 def load(asset: str, *, like: nn.Module) -> dict[str, Tensor]:
@@ -45,17 +57,30 @@ def provenance(asset: str) -> dict[str, str | None]:
 
 
 def from_hub(name: str) -> dict[str, str | None]:
-    """The tag that timm stands for by `name`, and the sha256 of its file in the hub's cache, where it lies there."""
+    """The tag that timm stands for by `name`, and the sha256 of its file in a cache, where it lies there."""
+    tag: Any = timm.get_pretrained_cfg(name)
+    named = f"timm hub: {tag.architecture}.{tag.tag}" if tag else "timm hub"
+    return {"weights": named, "weights_sha256": next(iter(digests(cached(name))), None)}
+
+
+def cached(name: str) -> list[Path]:
+    """The file that timm loads for `name`, where it lies in the cache of the hub or, for a few networks, of torch.
+
+    Raises:
+        BadInput: it has changed since it was fetched.
+    """
     tag: Any = timm.get_pretrained_cfg(name)
     if not tag:
-        return {"weights": "timm hub", "weights_sha256": None}
-    files = (tag.hf_hub_filename or "model.safetensors", "pytorch_model.bin")
-    cached = [try_to_load_from_cache(tag.hf_hub_id or "", file) if tag.hf_hub_id else None for file in files]
-    loaded = next((Path(path) for path in cached if isinstance(path, str)), None)
-    return {
-        "weights": f"timm hub: {tag.architecture}.{tag.tag}",
-        "weights_sha256": digest(loaded) if loaded else None,
-    }
+        return []
+    of_torch = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(tag.url or "").path).name)
+    found = [of_torch] if tag.url and (BEFORE_THE_HUB or not tag.hf_hub_id) and of_torch.is_file() else []
+    if tag.hf_hub_id and not found:
+        repository, _, revision = tag.hf_hub_id.partition("@")
+        file = tag.hf_hub_filename or "pytorch_model.bin"
+        names = (*SAFE.get(file, (f"{file.removesuffix('.bin')}.safetensors",)), file)
+        found = [path for each in names if (path := cached_on_hub(repository, each, revision))][:1]
+    check_unchanged(found)
+    return found
 
 
 def _file(asset: str) -> Path:

@@ -196,7 +196,9 @@ EXAMPLE = table(
 )
 PROVENANCE = table(
     {
-        **dict.fromkeys(("git_sha", "data_sha256", "weights", "weights_sha256", "started", "ended"), text),
+        **dict.fromkeys(
+            ("git_sha", "data_sha256", "weights", "weights_sha256", "model_sha256", "started", "ended"), text
+        ),
         **{"git_dirty": flag, "classes": COUNT, "majority": number(0, 1)},
         **{f"{part}_{what}": COUNT for part in ("train", "val", "test") for what in ("samples", "images", "boxes")},
     }

@@ -44,10 +44,10 @@ def usable(record: Record, run: Run, device: str) -> bool:
     Where fp32 is asked for, every CPU is of one kind.
     """
     here, there = environment(device), record["environment"]
-    known, weights = record.get("provenance") or {}, run.model.fingerprint()
+    known, weights = record.get("provenance") or {}, run.model.fingerprint() or run.model.cached()
     anywhere = portable(here, run.training.precision) and portable(there, record["training"].get("precision"))
     same = anywhere or all(here[key] == there.get(key) for key in ("device_name", "threads"))
-    same = same and (weights is None or known.get("weights_sha256") == weights)
+    same = same and (weights is None or weights in (known.get("model_sha256"), known.get("weights_sha256")))
     same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())
     return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
 

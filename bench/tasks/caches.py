@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bench.assets import cache_folder
+from bench.assets.digests import state
 
 Arrays = dict[str, np.ndarray]
 
@@ -32,9 +33,9 @@ def cached(folder: str, name: str, make: Callable[[], Arrays]) -> Arrays:
     return found
 
 
-def stamps(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-    """What tells whether files changed: name, time and size of each. With `lru_cache`, they are read once till then."""
-    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+def stamps(files: Iterable[Path]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What tells whether files changed: name, size and times of each. With `lru_cache` they are read once."""
+    return tuple((str(file), state(file)) for file in files)
 
 
 def _read(path: Path) -> Arrays | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -131,16 +129,6 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
-
-
-def contents(files: Sequence[Path]) -> list[tuple[int, bytes]]:
-    """A key of each file's bytes: the size and, where others have the same size, the sha256."""
-    sizes = [file.stat().st_size for file in files]
-    alike = Counter(sizes)
-    return [
-        (size, hashlib.sha256(file.read_bytes()).digest() if alike[size] > 1 else b"")
-        for file, size in zip(files, sizes, strict=True)
-    ]
 
 
 def title(path: Path) -> str:

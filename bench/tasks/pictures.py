@@ -77,11 +77,17 @@ class Look:
 
 def look(file: Path) -> Look:
     """The head of a picture's file; never an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a large one is decoded or refused later
+        return head(file)
+
+
+def head(file: Path) -> Look:
+    """The same, with PIL's warnings: what threads do is not to change how they are shown."""
     if lacking := lacks_reader(file):
         return Look(error=lacking)
     try:
-        with warnings.catch_warnings(), Image.open(file) as picture:
-            warnings.simplefilter("ignore")  # a large one is decoded or refused later
+        with Image.open(file) as picture:
             several = picture.format not in ("JPEG", "MPO") and getattr(picture, "is_animated", False)
             if (depth := _depth(picture)) > 16:
                 return Look(error=TOO_DEEP)

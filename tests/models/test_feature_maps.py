@@ -11,7 +11,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
-from torchvision.models.detection import FCOS
+from torchvision.models.detection import FCOS, FCOS_ResNet50_FPN_Weights
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
@@ -32,6 +32,7 @@ from bench.models.prefix import frozen_prefix
 from bench.models.torchvision_models import DETECTORS
 from bench.sites import ALL, CONV, depth, select
 from bench.training.method_checks import CNN, CNN_MAPS, VIT, VIT_MAPS, build, flat, perturb
+from tests.support.hub_cache import spoil
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -240,9 +241,12 @@ def test_a_file_in_torchs_folder_is_read_without_network(tmp_path, monkeypatch):
     for name, tensor in original.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             tensor.uniform_(0.5, 1.5)
-    file = tmp_path / "hub" / "checkpoints" / "fcos_resnet50_fpn_coco-99b0c9b7.pth"
-    file.parent.mkdir(parents=True)
-    torch.save(original.state_dict(), file)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(original.state_dict(), folder / "made.pth")
+    sha256 = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
+    file = (folder / "made.pth").rename(folder / f"fcos-{sha256[:8]}.pth")
+    monkeypatch.setattr(FCOS_ResNet50_FPN_Weights.COCO_V1.value, "url", f"https://nowhere/{file.name}")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("LORA_BENCH_OFFLINE", "1")
     backbone = Torchvision("fcos_resnet50_fpn").build()
@@ -254,10 +258,10 @@ def test_a_file_in_torchs_folder_is_read_without_network(tmp_path, monkeypatch):
         assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(ours, theirs, strict=True))
         boxes = head.detector.head(list(ours))["bbox_regression"]
         assert torch.allclose(boxes, original.head(theirs)["bbox_regression"], rtol=1e-4, atol=1e-4)
-    assert backbone.provenance["weights_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert backbone.provenance["weights_sha256"] == sha256
     assert backbone.provenance["weights"] == "torchvision: FCOS_ResNet50_FPN_Weights.COCO_V1"
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(BadInput, match="damaged or not whole: delete"):
+    spoil(file)
+    with pytest.raises(BadInput, match=r"has changed since it was fetched .*: delete .*, and it is fetched again"):
         Torchvision("fcos_resnet50_fpn").build()
 
 

@@ -91,7 +91,8 @@ def test_the_hubs_cache_is_read_by_the_ordinary_name(saved, tmp_path, no_hub, mo
     x = here.example(2)
     assert torch.equal(here.module.eval()(x), there.module.eval()(x))
     loaded = hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
-    assert there.provenance == {"weights": f"hub: someone/tiny-bert at {commit}", "weights_sha256": loaded}
+    known = {"weights_sha256": loaded, "model_sha256": HuggingFace(folder).fingerprint()}
+    assert there.provenance == {"weights": f"hub: someone/tiny-bert at {commit}", **known}
 
 
 def test_no_hub_is_one_clear_line_and_quick(no_hub):

@@ -7,19 +7,18 @@ import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from bench.assets.remembered import digests
 from bench.errors import BadInput
 from bench.tasks.data_notes import Notes
 from bench.tasks.data_summary import Understood, notes_of, sizes_of
 from bench.tasks.detection.boxes import Truth
 from bench.tasks.detection.mark_notes import check_any, say_marks
-from bench.tasks.detection.orientation import stated
 from bench.tasks.folder_listing import is_there
 from bench.tasks.pictures import flattened
 from bench.tasks.pools import REPEATS, Pool, repeats, untested
@@ -27,8 +26,6 @@ from bench.tasks.pools import REPEATS, Pool, repeats, untested
 LARGEST_VAL = 1000
 THINNEST = 0.01
 """Pixels below which a side of a box is none: resized and in float32, it would have no area left."""
-PIECE = 4096
-"""Bytes from the middle of every picture that go into a folder's fingerprint, with its size."""
 
 
 class Picture(NamedTuple):
@@ -81,22 +78,6 @@ class Source:
     classes: tuple[str, ...]
     truths: list[Truth]
     vertical: bool = False
-
-
-def in_file(file: Path, title: str, width: Any, height: Any) -> Picture:
-    """A picture in a file; its size is looked up there where the annotations do not say (or say no size).
-
-    Raises:
-        BadInput: they do not, and it cannot be read.
-    """
-    size = stated((width, height))
-    if size is None:
-        try:
-            with Image.open(file) as opened:
-                size = opened.size
-        except Exception as error:  # PIL has a dozen ways to say that a file is broken, or a bomb
-            raise BadInput(f"{file} cannot be read, and its annotation does not say its size: {error}") from None
-    return Picture(title, *size, partial(Image.open, file))
 
 
 def source(
@@ -229,15 +210,12 @@ def _checked(parts: Iterable[Part]) -> tuple[list[Truth], dict[str, int]]:
 
 
 def _opened(picture: Picture) -> Image.Image:
-    """The picture in colours of 8 bits, as its boxes mean it: tools differ in whether they heed a camera's note that it
-    lay on its side, so that the size decides.
+    """The picture in colours of 8 bits.
 
     Raises:
-        BadInput: it has another size than the annotations say, or values of 32 bits.
+        BadInput: it has another size than its boxes are of, or values of 32 bits.
     """
     found, size = picture.read(), (picture.width, picture.height)
-    if found.size != size:
-        found = ImageOps.exif_transpose(found)
     if found.size != size:
         said, is_ = ("×".join(map(str, s)) for s in (size, found.size))
         raise BadInput(f"{picture.title} is {is_} pixels; its annotation says {said}: mend one of the two")
@@ -264,24 +242,18 @@ def check_there(files: Sequence[Path], kind: str, *, listed: str) -> None:
         )
 
 
-def stamp_of(files: Sequence[Path]) -> str:
-    """sha256 of the files' sizes and of a piece of each: a copy of the folder is the same data.
-
-    Raises:
-        BadInput: some are not there, or one is listed twice, as in train and in test.
-    """
+def check_listed(files: Sequence[Path]) -> None:
+    """Refuses pictures of which some are not there, or one is listed twice, as in train and in test."""
     check_there(files, "pictures", listed="the annotations")
     times = Counter(file.resolve() for file in files)
     if len(files) > len(times):
         twice = next(file for file in files if times[file.resolve()] > 1)
         raise BadInput(f"{twice} is listed twice, in one part or in two: list every picture once")
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            stream.seek(max(0, (size - PIECE) // 2))
-            digest.update(f"{size}\n".encode() + stream.read(PIECE))
-    return digest.hexdigest()
+
+
+def stamp_of(files: Sequence[Path]) -> str:
+    """sha256 of all bytes of the files: a copy of the folder is the same data."""
+    return hashlib.sha256("\n".join(digests(files)).encode()).hexdigest()
 
 
 def understood(source: Source, parts: Sequence[np.ndarray]) -> Understood:

@@ -8,14 +8,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bench.assets.remembered import digests
 from bench.errors import BadInput
 from bench.tasks.caches import stamps
 from bench.tasks.data_notes import Notes
-from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, in_file, source, stamp_of
+from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_listed, source, stamp_of
 from bench.tasks.detection.coco_json import File, parsed
 from bench.tasks.detection.orientation import Entry, count_unlisted, framed, reach, restamped
 from bench.tasks.detection.picture_paths import Places
-from bench.tasks.folder_listing import PARTS, below, contents, entries, part_of, refuse_strangers, title
+from bench.tasks.folder_listing import PARTS, below, entries, part_of, refuse_strangers, title
 from bench.tasks.pictures import WHITE
 
 LAYOUTS = (
@@ -58,42 +59,30 @@ def read(name: str, parts: Mapping[str, Path]) -> Source:
 @lru_cache(maxsize=4)
 def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
     notes = Notes()
-    those = files(path, notes)
-    found = {part: parsed(file, notes) for part, file in those.items()}
-    places = {part: Places.of(path, file, part, notes) for part, file in those.items()}
-    where = {part: places[part].find([str(e["file_name"]) for e in found[part].images.values()]) for part in those}
-    every = [file for one in where.values() for file in one]
-    stamp = stamp_of(every)
-    listed = [each for part in those for each in _entries(found[part], where[part])]
-    pictures = framed(path.name, listed, notes)
-    count_unlisted(path, every, notes)
-    made, start = {}, 0
-    for part in those:
-        own = pictures[start : start + len(where[part])]
-        start += len(own)
-        shown = [Picture(each.title, each.width, each.height, each.read(background)) for each in own]
-        made[part] = _part(found[part], shown, _numbers(found))
-    return source(
-        path.name, list(_numbers(found)), made, stamp=restamped(stamp, pictures, background),
-        notes=notes, keys=contents(every),
-    )  # fmt: skip
+    return _made(path.name, path, files(path, notes), notes, background=background, own=True)
 
 
 @lru_cache(maxsize=4)
 def _read(name: str, parts: tuple[tuple[str, Path], ...], _stamps: tuple[Any, ...]) -> Source:
-    notes = Notes()
-    found = {part: parsed(file, notes) for part, file in parts}
-    made, every = {}, []
-    for part, file in parts:
-        images = list(found[part].images.values())
-        where = Places.of(file.parent.parent, file, part, notes).find([str(e["file_name"]) for e in images])
-        shown = [
-            in_file(each, entry["file_name"], entry.get("width"), entry.get("height"))
-            for each, entry in zip(where, images, strict=True)
-        ]
-        made[part] = _part(found[part], shown, _numbers(found))
-        every += where
-    return source(name, list(_numbers(found)), made, stamp=stamp_of(every))
+    return _made(name, parts[0][1].parent.parent, dict(parts), Notes(), background=WHITE, own=False)
+
+
+def _made(name: str, path: Path, those: Mapping[str, Path], notes: Notes, *, background: str, own: bool) -> Source:
+    """The set of those annotation files; an `own` folder's without what is there twice, and saying what lies about."""
+    found = {part: parsed(file, notes) for part, file in those.items()}
+    places = {part: Places.of(path, file, part, notes) for part, file in those.items()}
+    where = {part: places[part].find([str(e["file_name"]) for e in found[part].images.values()]) for part in those}
+    every = [file for one in where.values() for file in one]
+    check_listed(every)
+    pictures = framed(name, [each for part in those for each in _entries(found[part], where[part])], notes)
+    if own:
+        count_unlisted(path, every, notes)
+    shown = iter([Picture(each.title, each.width, each.height, each.read(background)) for each in pictures])
+    made = {part: _part(found[part], [next(shown) for _ in where[part]], _numbers(found)) for part in those}
+    return source(
+        name, list(_numbers(found)), made, stamp=restamped(stamp_of(every), pictures, background),
+        notes=notes, keys=digests(every) if own else None,
+    )  # fmt: skip
 
 
 def files(path: Path, notes: Notes) -> dict[str, Path]:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from bench.errors import BadInput, say_once, shown
 from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import below, title
-from bench.tasks.pictures import DEEP, PICTURES, Look, look, opened
+from bench.tasks.picture_checks import looked_at
+from bench.tasks.pictures import DEEP, PICTURES, Look, opened
 
 LARGEST_SIDE = 10**6
 """Pixels above which a stated side is none."""
@@ -74,7 +75,7 @@ def framed(name: str, entries: Sequence[Entry], notes: Notes) -> list[Framed]:
     Raises:
         BadInput: a picture of another size than its annotation says, or one that cannot be read and has no size.
     """
-    looks = [look(entry.file) for entry in entries]
+    looks = looked_at([entry.file for entry in entries], notes)
     if broken := [i for i, seen in enumerate(looks) if seen.error]:
         first = f"{entries[broken[0]].file} ({looks[broken[0]].error})"
         raise BadInput(

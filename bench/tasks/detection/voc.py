@@ -9,17 +9,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from bench.assets.remembered import digests
 from bench.errors import BadInput, shown
 from bench.tasks.caches import stamps
 from bench.tasks.class_names import tidy
 from bench.tasks.data_notes import Notes
-from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_there, in_file, source, stamp_of
+from bench.tasks.detection.box_pools import Mark, Part, Picture, Source, check_listed, check_there, source, stamp_of
 from bench.tasks.detection.orientation import Entry, count_unlisted, framed, reach, restamped
 from bench.tasks.detection.picture_paths import alike
 from bench.tasks.folder_listing import (
     PARTS,
     below,
-    contents,
     entries,
     is_there,
     part_of,
@@ -85,8 +85,18 @@ def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
     notes = Notes()
     parts = pairs(path, notes)
     check_there([file for those in parts.values() for file, _ in those], "annotations", listed="the list")
+    return _made(path.name, parts, notes, background=background, own=path)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, parts: tuple[tuple[str, tuple[tuple[Path, Path], ...]], ...], _stamps: tuple[Any, ...]) -> Source:
+    return _made(name, dict(parts), Notes(), background=WHITE, own=None)
+
+
+def _made(name: str, parts: Pairs, notes: Notes, *, background: str, own: Path | None) -> Source:
+    """The set of those files; an `own` folder's without what is there twice, and saying what lies about."""
     every = [where for those in parts.values() for _, where in those]
-    stamp = stamp_of(every)
+    check_listed(every)
     found = {part: [annotation(file) for file, _ in those] for part, those in parts.items()}
     listed = [
         Entry(where, where.name, (each.width, each.height), reach([box for _, box, _ in each.objects]))
@@ -94,26 +104,14 @@ def _load(path: Path, background: str, _stamps: tuple[Any, ...]) -> Source:
         for each, (_, where) in zip(found[part], those, strict=True)
     ]
     _say_others(found, every, notes)
-    pictures = framed(path.name, listed, notes)
-    count_unlisted(path, every, notes)
+    pictures = framed(name, listed, notes)
+    if own is not None:
+        count_unlisted(own, every, notes)
     shown = iter([Picture(each.title, each.width, each.height, each.read(background)) for each in pictures])
     numbers = _numbers(found)
     made = {part: _part(those, [next(shown) for _ in those], numbers) for part, those in found.items()}
-    stamp = restamped(stamp, pictures, background)
-    return source(path.name, list(numbers), made, stamp=stamp, notes=notes, keys=contents(every))
-
-
-@lru_cache(maxsize=4)
-def _read(name: str, parts: tuple[tuple[str, tuple[tuple[Path, Path], ...]], ...], _stamps: tuple[Any, ...]) -> Source:
-    found = {part: [annotation(file) for file, _ in those] for part, those in parts}
-    numbers = _numbers(found)
-    stamp = stamp_of([where for _, those in parts for _, where in those])
-    made = {}
-    for part, those in parts:
-        sized = zip(found[part], those, strict=True)
-        shown = [in_file(where, where.name, each.width, each.height) for each, (_, where) in sized]
-        made[part] = _part(found[part], shown, numbers)
-    return source(name, list(numbers), made, stamp=stamp)
+    stamp = restamped(stamp_of(every), pictures, background)
+    return source(name, list(numbers), made, stamp=stamp, notes=notes, keys=digests(every) if own else None)
 
 
 def _numbers(found: Mapping[str, Sequence[Annotation]]) -> dict[str, int]:

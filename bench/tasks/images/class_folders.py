@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.assets.remembered import digests
 from bench.errors import BadInput, say_once, shown
 from bench.tasks.class_names import say_alike, tidy
 from bench.tasks.data_notes import Notes
-from bench.tasks.folder_listing import below, contents, entries, parts_of, refuse_strangers, title
+from bench.tasks.folder_listing import below, entries, parts_of, refuse_strangers, title
 from bench.tasks.images.decode import TOO_MANY
-from bench.tasks.pictures import DEEP, PICTURES, UNREAD, WHITE, Look, look, opened
+from bench.tasks.picture_checks import looked_at
+from bench.tasks.pictures import DEEP, PICTURES, UNREAD, WHITE, Look, opened
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, say_doubles, untested
 
 WHOLE = "train"
@@ -50,7 +52,7 @@ def folder_pool(path: Path, *, background: str = WHITE) -> Pool:
         listed += [Found(part, name, file) for name, file in _of_classes(folder, notes)]
     if not listed:
         raise BadInput(f"no pictures under {str(path)!r}: they are looked for as <class>/<picture>.jpg, .png, …")
-    looks = [look(found.file) for found in listed]
+    looks = looked_at([found.file for found in listed], notes)
     kept = _readable(path, listed, looks, notes)
     names = sorted({listed[i].name for i in kept if listed[i].part == WHOLE})
     if strange := sorted({listed[i].name for i in kept} - set(names)):
@@ -71,7 +73,7 @@ def _pool(
         part: np.array([i for i, found in enumerate(listed) if found.part == part], int) for part in ("val", "test")
     }
     val, test = (where[part] if len(where[part]) else None for part in ("val", "test"))
-    keys = contents([found.file for found in listed])
+    keys = digests([found.file for found in listed])
     development, removed = repeats(keys, labels, test=test, val=val)
     if val is not None and test is not None:
         val, both = untested(keys, val, test)
@@ -172,7 +174,7 @@ def _count_others(files: Sequence[Path], notes: Notes) -> None:
 
 
 def _readable(path: Path, listed: Sequence[Found], looks: Sequence[Look], notes: Notes) -> list[int]:
-    """Those whose heads can be read; where more than a tenth of a part cannot, the set is refused."""
+    """Those that can be read; where more than a tenth of a part cannot, the set is refused."""
     broken: dict[str, list[int]] = defaultdict(list)
     for i, (found, seen) in enumerate(zip(listed, looks, strict=True)):
         if seen.error:
@@ -202,14 +204,11 @@ def _count_mended(looks: Sequence[Look], listed: Sequence[Found], background: st
 
 
 def _fingerprint(path: Path, listed: Sequence[Found], notes: Notes, background: str) -> str:
-    """sha256 of names, sizes and beginnings, and of what was done: a copy of the folder is the same data."""
+    """sha256 of names, of all bytes, and of what was done: a copy of the folder is the same data."""
     stamp = hashlib.sha256()
-    for _, _, picture in listed:
-        if not os.access(picture, os.R_OK):  # counted as one that cannot be read
-            continue
-        with picture.open("rb") as file:
-            name = str(picture.relative_to(path)).encode("utf-8", "surrogateescape")
-            stamp.update(name + f" {picture.stat().st_size}\n".encode() + file.read(4096))
+    there = [found.file for found in listed if os.access(found.file, os.R_OK)]  # others are counted as unreadable
+    for picture, sha in zip(there, digests(there), strict=True):
+        stamp.update(str(picture.relative_to(path)).encode("utf-8", "surrogateescape") + f" {sha}\n".encode())
     counts = notes.counts
     if counts:
         stamp.update(repr((sorted(counts.items()), background * ("pictures_flattened" in counts))).encode())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from bench import assets
+from bench.assets.remembered import digests
 from bench.errors import BadInput
 from bench.tasks.pools import Pool
 
@@ -80,7 +82,7 @@ def _digits(root: str | None) -> Pool:
 
     digits = load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    pool = _of_arrays("digits", pixels, digits.target.astype(np.int64), 10, _sha256(pixels))
+    pool = _of_arrays("digits", pixels, digits.target.astype(np.int64), 10)
     return replace(pool, hold_out=500)
 
 
@@ -117,7 +119,8 @@ def _digits_shift(root: str | None) -> Pool:
 def _fashion_mnist(root: str | None) -> Pool:
     """Debian's package where it is installed and no root is given, torchvision's download otherwise."""
     if root is not None or not DEBIAN_FASHION.is_dir():
-        return _torchvision("fashion-mnist", "FashionMNIST", ({"train": True}, {"train": False}), False, root)
+        check = partial(_check_fashion, what="delete it, and it is fetched again")
+        return _torchvision("fashion-mnist", "FashionMNIST", ({"train": True}, {"train": False}), False, root, check)
     parts = []
     for part in ("train", "t10k"):
         raw = gzip.decompress((DEBIAN_FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())
@@ -126,13 +129,20 @@ def _fashion_mnist(root: str | None) -> Pool:
             (np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(marks, np.uint8, offset=8))
         )
     pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    if (found := _sha256(pixels)) != FASHION_SHA256:
-        raise BadInput(f"fashion-mnist: the pictures in {DEBIAN_FASHION} are not the published ones: install it anew")
-    pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10, found)
+    _check_fashion([pixels], DEBIAN_FASHION, "install it anew")
+    pool = _of_arrays("fashion-mnist", pixels, labels.astype(np.int64), 10)
     return _with_official_test(pool, len(parts[0][1]))
 
 
-def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: bool, root: str | None) -> Pool:
+def _check_fashion(pixels: Sequence[np.ndarray], where: Path, what: str) -> None:
+    if hashlib.sha256(b"".join(part.tobytes() for part in pixels)).hexdigest() != FASHION_SHA256:
+        raise BadInput(f"fashion-mnist: the pictures in {where} are not the published ones: {what}")
+
+
+def _torchvision(
+    name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: bool, root: str | None,
+    check: Callable[[Sequence[np.ndarray], Path], None] | None = None,
+) -> Pool:  # fmt: skip
     """A torchvision set: `parts` are the arguments that give its training part and, if it has one, its test part."""
     from torchvision import datasets
 
@@ -145,8 +155,12 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
     except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
-            f"{name}: not found in {folder} and cannot be downloaded ({reason}): put it there, or give root=…"
+            f"{name}: not found in {folder}, or changed there, and cannot be downloaded ({reason}): put it there, or "
+            "give root=…"
         ) from None
+    prints = [_print_of(part) for part in loaded]
+    if check is not None:
+        check(prints, folder)
     labels = np.concatenate([_labels(part) for part in loaded])
     starts = np.cumsum([0, *map(len, loaded)])
 
@@ -156,11 +170,20 @@ def _torchvision(name: str, cls: str, parts: tuple[dict[str, Any], ...], flip: b
         return picture
 
     every = np.arange(len(labels))
-    sample = b"".join(read(int(i)).tobytes() for i in np.linspace(0, len(labels) - 1, 32))
-    print_of = hashlib.sha256(name.encode() + np.ascontiguousarray(labels).tobytes() + sample).hexdigest()
+    print_of = _sha256(labels, *prints)
     classes = int(labels.max()) + 1
     pool = Pool(name, labels, classes, read, lambda i: f"picture {i}", print_of, every, flip)
     return _with_official_test(pool, len(loaded[0])) if len(loaded) == 2 else replace(pool, hold_out=len(every) // 5)
+
+
+def _print_of(part: Any) -> np.ndarray:
+    """What tells whether a torchvision set's pictures changed: all of them where it has them in memory, else the sha256
+    of every file."""
+    if hasattr(part, "data"):
+        return np.asarray(part.data)
+    kept = next(getattr(part, name) for name in ("_image_files", "_images", "samples") if hasattr(part, name))
+    files = [Path(entry[0] if isinstance(entry, tuple) else entry) for entry in kept]
+    return np.array(digests(files))
 
 
 def _labels(part: Any) -> np.ndarray:
@@ -174,12 +197,12 @@ def _of_files(name: str, files: list[Path], labels: np.ndarray, classes: int, sh
     return Pool(name, labels, classes, lambda i: Image.open(files[i]), lambda i: str(files[i]), sha256, every, True)
 
 
-def _of_arrays(name: str, pixels: np.ndarray, labels: np.ndarray, classes: int, sha256: str) -> Pool:
+def _of_arrays(name: str, pixels: np.ndarray, labels: np.ndarray, classes: int, sha256: str = "") -> Pool:
     def read(i: int) -> Image.Image:
         return Image.fromarray(pixels[i])
 
     every = np.arange(len(labels))
-    return Pool(name, labels, classes, read, lambda i: f"picture {i}", sha256, every)
+    return Pool(name, labels, classes, read, lambda i: f"picture {i}", sha256 or _sha256(pixels, labels), every)
 
 
 def _with_official_test(pool: Pool, train: int) -> Pool:
@@ -187,8 +210,11 @@ def _with_official_test(pool: Pool, train: int) -> Pool:
     return replace(pool, development=every[:train], official_test=every[train:])
 
 
-def _sha256(pixels: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+def _sha256(*arrays: np.ndarray) -> str:
+    stamp = hashlib.sha256()
+    for array in arrays:
+        stamp.update(f"{array.shape} {array.dtype}\n".encode() + np.ascontiguousarray(array).tobytes())
+    return stamp.hexdigest()
 
 
 def _tv(about: str, classes: int, name: str, cls: str, *parts: dict[str, Any], flip: bool = True) -> ImageSet:

@@ -16,7 +16,7 @@ from bench.tasks.class_names import ABSENT, absent, one_spelling, say_alike, tid
 from bench.tasks.data_notes import Notes
 from bench.tasks.folder_listing import PARTS, below, entries, is_folder, is_there, part_of, refuse_strangers
 from bench.tasks.pools import REPEATS, Pool, check_enough, repeats, say_doubles, untested
-from bench.tasks.text.sets import Text, normalised
+from bench.tasks.text.sets import Text, fingerprint, normalised
 from bench.tasks.text.tables import ENDINGS, Table, table
 
 PIECE = re.compile(r"-\d+-of-\d+(-[0-9a-f]{8,64})?$")
@@ -73,6 +73,7 @@ def csv_pool(
     say_alike(names, notes)
     index = {name: i for i, name in enumerate(names)}
     labels = np.array([index[row.label] for row in rows], np.int64)
+    stamp.update(fingerprint([row.text for row in rows], [(row.part, row.label) for row in rows]).encode())
     return _pool(path, rows, labels, names, notes=notes, sha256=stamp.hexdigest())
 
 

@@ -165,10 +165,14 @@ def test_pictures_that_are_too_many_are_decoded_on_demand(tmp_path, monkeypatch)
     assert len(list((tmp_path / "cache" / "pictures").iterdir())) == 1
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     folder = coco_folder(tmp_path / "set")
     whole, inputs = (folder / "val2017" / "b.png").read_bytes(), ImageInputs(32, (0.5,) * 3, (0.5,) * 3)
     (folder / "val2017" / "b.png").write_bytes(whole[:90])  # its head can be read
+    with pytest.raises(BadInput, match=r"1 of 9 pictures cannot be read, the first .*b.png \(.*truncated"):
+        CocoFolder(str(folder)).sizes()
+    monkeypatch.setattr("bench.tasks.picture_checks.WHOLE", 8)  # of a larger set not all are decoded
+    (folder / "val2017" / "b.png").write_bytes(whole[:90] + whole[-12:])
     with pytest.raises(BadInput, match=r"b.png cannot be read .*mend it, or take it out of the annotations"):
         CocoFolder(str(folder)).data(inputs, seed=0)
     (folder / "val2017" / "b.png").write_bytes(b"no picture")

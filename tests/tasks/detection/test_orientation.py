@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from bench.errors import BadInput, say_once
 from bench.tasks.detection.own_folders import CocoFolder, VocFolder
+from bench.tasks.detection.task import Detection
 from bench.tasks.pictures import UPRIGHT
 from tests.support.box_data import write_json, write_voc
 
@@ -139,3 +141,27 @@ def test_transparent_pictures_are_laid_on_a_background_and_counted(tmp_path):
     red = CocoFolder(str(tmp_path), background="red")
     assert red.pool().read(0).getpixel((0, 0)) == (255, 0, 0) and red.fingerprint() != task.fingerprint()
     assert repr(red).endswith("background='red')")
+
+
+@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize("noted", [2, 3, 6])
+def test_declared_sets_go_by_the_same_rule(tmp_path, monkeypatch, noted, upright):
+    """COCO and VOC with root=…: what a size cannot tell, the set's other pictures do."""
+    monkeypatch.setenv("LORA_BENCH_OFFLINE", "1")
+    photos, base = [(noted, SQUARE), (6, OBLONG), (8, OBLONG)], tmp_path / "voc" / "VOCdevkit" / "VOC2012"
+    for part in ("train", "val"):
+        made = folder(tmp_path / part, photos, state="upright" if upright else "as stored", upright=upright)
+        (tmp_path / part / "images").rename(tmp_path / f"{part}2017")
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (Path(made.path) / "labels.json").rename(tmp_path / "annotations" / f"instances_{part}2017.json")
+    assert min(brightness(Detection("coco", root=str(tmp_path)))) > 0.99
+    for i, (turn, side) in enumerate(photos):
+        size, (x, y, w, h) = photo(base / "JPEGImages" / f"{i}.jpg", turn, i, upright=upright, side=side)
+        write_voc(base / "Annotations" / f"{i}.xml", [(x, y, x + w, y + h)], size=False)
+        (width, height), file = side if upright else size, base / "Annotations" / f"{i}.xml"
+        stated = f"<size><width>{width}</width><height>{height}</height></size>"
+        file.write_text(file.read_text().replace("<annotation>", f"<annotation>{stated}"))
+    (base / "ImageSets" / "Main").mkdir(parents=True)
+    for part, names in (("train", "0\n1\n"), ("val", "2\n")):
+        (base / "ImageSets" / "Main" / f"{part}.txt").write_text(names)
+    assert min(brightness(Detection("voc2012", root=str(tmp_path / "voc")))) > 0.95  # of JPEGs
