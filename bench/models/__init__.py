@@ -5,8 +5,8 @@
 - coverage: how much of a network a method reaches. matrix: which kind of method works on which network.
 - timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. feature_maps: maps.
 - language_models: texts with the head over the vocabulary; language_loss: their loss without all logits at once.
-- weights, text_weights, hub: where weights come from. text_shapes: text models without files; shipped_shapes: those
-  that people name.
+- weights, text_weights, hub: where weights come from. text_files: which files determine a text model.
+  text_shapes: text models without files; shipped_shapes: those that people name.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
 - checkpointing: blocks computed again in the backward pass.
 """

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bench.errors import BadInput, unknown
-from bench.models import language_models, text_weights
+from bench.models import language_models, text_files, text_weights
 from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
 from bench.models.language_models import LanguageNetwork
@@ -102,16 +102,16 @@ class HuggingFace(Spec):
 
     def fingerprint(self) -> str | None:
         """sha256 of files that may change under their name, as those in a local folder may; None for pinned ones."""
-        if self.weights == "hub" or self.name in TEXT_ASSETS or not Path(self.name).is_dir():
+        if self.weights == "hub" or self.name in TEXT_ASSETS or not text_weights.is_local(self.name):
             return None
-        return text_weights.fingerprint(Path(self.name), weights=self.weights != "random")
+        return text_files.fingerprint(Path(self.name).expanduser(), weights=self.weights != "random")
 
     def cached(self) -> str | None:
         """sha256 of the hub's files that lie in its cache, as `Backbone.provenance` has it; None where none do."""
         if self.weights == "random" or self.asset is not None or self.fingerprint() is not None:
             return None
-        place = text_weights.snapshot(self.name, self.revision)
-        return text_weights.fingerprint(place) if place else None
+        place = text_files.snapshot(self.name, self.revision)
+        return text_files.fingerprint(place) if place else None
 
     def untrained(self) -> HuggingFace:
         """The same network and tokenizer with random weights, for what needs no others: timing."""

@@ -128,17 +128,13 @@ def network(
             if graph:
                 model.load_state_dict(bert_from_onnx(graph), strict=True)
             return model if whole else _encoder(model)
-        if files.place is None:
-            check_unchanged(weight_files(snapshot(files.name, revision)))
+        check_unchanged([] if files.place else weight_files(snapshot(files.name, revision)))
         with _told(files.name):
             model, report = maker.from_pretrained(
-                files.place or files.name,
-                config=config,
-                dtype=torch.float32,
-                output_loading_info=True,
+                files.place or files.name, config=config, dtype=torch.float32, output_loading_info=True,
                 **_where(files.place or files.name, revision),
                 **options,
-            )
+            )  # fmt: skip
     _check_whole(files.name, model, report)
     return model if whole else _encoder(model)
 
