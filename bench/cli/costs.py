@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from bench.study import Cell
     from bench.training.memory_forecast import Forecast
     from bench.training.recipe import Training
+    from bench.training.run import Run
 
 Methods = Annotated[
     list[str],
@@ -54,6 +56,11 @@ def memory(
     precision: Annotated[str, typer.Option(help="bf16 or fp32; auto for what a run would choose.")] = "auto",
     optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
     checkpointing: Checkpointing = False,
+    checkpoint_every: Annotated[int, typer.Option(help="With --checkpointing: every so manyth block only.")] = 1,
+    accumulate: Annotated[int, typer.Option(help="Parts in which a batch passes the network before its step.")] = 1,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Estimate the memory of training: its peak, and how much of it each part takes. Needs no weights, data or GPU.
@@ -62,14 +69,19 @@ def memory(
 
     Examples: `bench memory LoRA FullFineTuning LinearProbe --batch 64`,
     `bench memory "LoRA(rank=8)" --model vit_large_patch16_224 --fit 16GiB`,
-    `bench memory LoRA --model roberta-base --batch 16 --json`
+    `bench memory LoRA --model roberta-base --batch 16 --json`, `bench memory LoRA FullFineTuning --explain`
     """
     import json
 
     from bench.training.recipe import Training
 
     training = Training(
-        batch_size=batch, precision=precision, optimizer=optimizer, activation_checkpointing=checkpointing
+        batch_size=batch,
+        precision=precision,
+        optimizer=optimizer,
+        activation_checkpointing=checkpointing,
+        checkpoint_every=checkpoint_every,
+        accumulate=accumulate,
     )
     cells = [cell_of(method, model, task) for method in methods]
     found = {repr(cell.method): _forecast(cell, training, device=device, fit=fit) for cell in cells}
@@ -78,6 +90,17 @@ def memory(
         print(json.dumps(told[0] if len(told) == 1 else told))
     else:
         _print(found, fit=fit)
+        if explain:
+            from bench.cli.explanation import explain as explained
+
+            batches = {cell: found[repr(cell.method)].batch for cell in cells}
+            explained((_run(cell, replace(training, batch_size=n)) for cell, n in batches.items()), device=device)
+
+
+def _run(cell: Cell, training: Training) -> Run:
+    from bench.training.run import Run
+
+    return Run(cell.task, cell.model, cell.method, training, seed=0)
 
 
 def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -> Forecast:
@@ -86,9 +109,8 @@ def _forecast(cell: Cell, training: Training, *, device: str, fit: str | None) -
 
     from bench.costs.units import size
     from bench.training.memory_forecast import forecast, largest_batch
-    from bench.training.run import Run
 
-    run = Run(cell.task, cell.model, cell.method, training, seed=0)
+    run = _run(cell, training)
     if fit is None:
         return forecast(run, device=device)
     with tqdm(desc="largest batch", unit="try", leave=False, disable=None, delay=1) as bar:

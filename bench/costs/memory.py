@@ -189,6 +189,7 @@ def track(
     block: int = 1,
     prefix: Callable[[Any], Any] | None = None,
     evaluate: Callable[[], object] | None = None,
+    passes: int = 1,
 ) -> Memory:
     """Live bytes over one step of a training that has begun: the optimiser has its state.
 
@@ -200,6 +201,8 @@ def track(
         block: what sizes are rounded up to; `CUDA_BLOCK` for CUDA.
         prefix: what a frozen prefix makes of inputs, without gradient, before the step; `step` then goes on from it.
         evaluate: evaluates a batch of its own, without gradient, after the step.
+        passes: batches that are accumulated before the optimiser's step: from the second on, gradients are there during
+            the forward pass. More than two take no more than two.
 
     Returns:
         The peak, that of every phase, and the course; "evaluation" is a phase of its own and not in the peak.
@@ -207,13 +210,16 @@ def track(
     tracker = Tracker(device, block=block)
     with _watched(step, tracker):
         with tracker:
-            x, targets = batch()
-            tracker.see((_tensors(x), _tensors(targets)), part="other")
-            if prefix is not None:
-                with tracker.during("prefix", "activations"):
-                    x = prefix(x)
-            _one(step, x, targets, tracker)
-            del x, targets
+            for _ in range(passes):
+                x, targets = batch()
+                tracker.see((_tensors(x), _tensors(targets)), part="other")
+                if prefix is not None:
+                    with tracker.during("prefix", "activations"):
+                        x = prefix(x)
+                _one(step, x, targets, tracker)
+                del x, targets
+            with tracker.during("update", "other"):
+                step.rule.step()
         training = tracker.found()
         if evaluate is None:
             return training
@@ -244,8 +250,6 @@ def _one(step: Steps, x: Any, targets: Any, tracker: Tracker) -> None:
     with tracker.during("backward", "other"):
         step.backward(loss)
         del loss
-    with tracker.during("update", "other"):
-        step.rule.step()
 
 
 def _begin(rule: torch.optim.Optimizer) -> None:

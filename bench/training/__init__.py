@@ -7,6 +7,7 @@
 - examination: what is measured of a tested network. retention: what it still knows of an old task. update: what
   training did to its weights. robustness: what it does where data shift; shifts: which are asked for.
 - memory_forecast: the memory of a run, estimated before it is run.
+- activations: which layers' operations hold what is kept for the backward pass.
 - gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
 - optimizers: as people run them, by the bytes that they take.
 - method_checks: what every method must hold; `bench check`. A new check goes here.

@@ -37,7 +37,10 @@ FEW = (2, 4)
 """Batches that are done for real where a step cannot be traced; larger ones are extended from them."""
 FOR_REAL = 4 * 2**30
 """Bytes of weights up to which a network that needs values is made on the CPU to try it."""
-OF_MEMORY = ("batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing")
+OF_MEMORY = (
+    "batch_size", "optimizer", "clip_norm", "label_smoothing", "precision", "activation_checkpointing",
+    "checkpoint_every", "accumulate",
+)  # fmt: skip
 """Of a training, what its memory depends on."""
 LARGEST = 2**20
 """Batches beyond this are not tried."""
@@ -185,7 +188,7 @@ def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, devi
         network.features = cut.resume
 
     def batch() -> tuple[Any, Any]:
-        inputs = _inputs(backbone, run.training.batch_size)
+        inputs = _inputs(backbone, -(-run.training.batch_size // run.training.accumulate))
         return inputs, run.task.stand_ins(inputs)
 
     def before(inputs: Any) -> Any:
@@ -197,7 +200,10 @@ def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, devi
         with torch.no_grad(), step.autocast():
             network(before(_inputs(backbone, 2 * run.training.batch_size)))
 
-    return track(step, batch, device=device, block=block, prefix=before if cut else None, evaluate=evaluate)
+    return track(
+        step, batch, device=device, block=block, prefix=before if cut else None, evaluate=evaluate,
+        passes=min(run.training.accumulate, 2),
+    )  # fmt: skip
 
 
 def _inputs(backbone: Backbone, n: int) -> Any:

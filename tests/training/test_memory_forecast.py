@@ -153,7 +153,12 @@ def test_foretold_is_tracked_for_every_method(name: str, where: str):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "bf16"}, {"optimizer": "sgd"}, {"activation_checkpointing": True}, {"clip_norm": 0.0}],
+    [
+        {"precision": "bf16"},
+        {"optimizer": "sgd"},
+        {"activation_checkpointing": True, "checkpoint_every": 2},
+        {"accumulate": 3, "clip_norm": 0.0},
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("method", [FullFineTuning(), LoRA(rank=2), LinearProbe()], ids=repr)
@@ -163,6 +168,16 @@ def test_foretold_is_tracked_however_it_trains(method: Method, changes: dict[str
         foretold, tracked = parts(run, traced=True), parts(run, traced=False)
         for phase in tracked:
             assert sum(foretold[phase].values()) == pytest.approx(sum(tracked[phase].values()), rel=0.01), phase
+
+
+def test_a_batch_in_parts_holds_the_activations_of_a_part_and_gradients_beside_them():
+    whole, apart, part = (
+        forecast(a_run(FullFineTuning(), batch_size=n, accumulate=k)).memory.phases["forward"].breakdown
+        for n, k in ((16, 1), (16, 4), (4, 1))
+    )
+    assert apart["activations"] == part["activations"] < whole["activations"] / 3
+    assert apart["gradients"] == sum(p.nbytes for p in VIT.build(device="meta").module.parameters()) + 650 * 4
+    assert whole["gradients"] == 0
 
 
 @pytest.mark.filterwarnings("ignore:memory of composited-digits")
