@@ -45,6 +45,12 @@ Checkpointing = Annotated[
     ),
 ]
 
+Every = Annotated[int, typer.Option(help="With --checkpointing: every so manyth block only.")]
+Parts = Annotated[int, typer.Option(help="Parts in which a batch passes the network before its step.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")
+]
+
 
 def memory(
     methods: Methods,
@@ -56,11 +62,9 @@ def memory(
     precision: Annotated[str, typer.Option(help="bf16 or fp32; auto for what a run would choose.")] = "auto",
     optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
     checkpointing: Checkpointing = False,
-    checkpoint_every: Annotated[int, typer.Option(help="With --checkpointing: every so manyth block only.")] = 1,
-    accumulate: Annotated[int, typer.Option(help="Parts in which a batch passes the network before its step.")] = 1,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")
-    ] = False,
+    checkpoint_every: Every = 1,
+    accumulate: Parts = 1,
+    explain: Explain = False,
     as_json: Json = False,
 ) -> None:
     """Estimate the memory of training: its peak, and how much of it each part takes. Needs no weights, data or GPU.
@@ -71,30 +75,35 @@ def memory(
     `bench memory "LoRA(rank=8)" --model vit_large_patch16_224 --fit 16GiB`,
     `bench memory LoRA --model roberta-base --batch 16 --json`, `bench memory LoRA FullFineTuning --explain`
     """
-    import json
-
     from bench.training.recipe import Training
 
     training = Training(
-        batch_size=batch,
-        precision=precision,
-        optimizer=optimizer,
-        activation_checkpointing=checkpointing,
-        checkpoint_every=checkpoint_every,
-        accumulate=accumulate,
-    )
+        batch_size=batch, precision=precision, optimizer=optimizer, activation_checkpointing=checkpointing,
+        checkpoint_every=checkpoint_every, accumulate=accumulate,
+    )  # fmt: skip
     cells = [cell_of(method, model, task) for method in methods]
     found = {repr(cell.method): _forecast(cell, training, device=device, fit=fit) for cell in cells}
     if as_json:
-        told = [{"method": method, **each.data} for method, each in found.items()]
-        print(json.dumps(told[0] if len(told) == 1 else told))
+        print(_json(found))
     else:
         _print(found, fit=fit)
         if explain:
-            from bench.cli.explanation import explain as explained
+            _explain(cells, training, found, device)
 
-            batches = {cell: found[repr(cell.method)].batch for cell in cells}
-            explained((_run(cell, replace(training, batch_size=n)) for cell, n in batches.items()), device=device)
+
+def _json(found: dict[str, Forecast]) -> str:
+    import json
+
+    told = [{"method": method, **each.data} for method, each in found.items()]
+    return json.dumps(told[0] if len(told) == 1 else told)
+
+
+def _explain(cells: list[Cell], training: Training, found: dict[str, Forecast], device: str) -> None:
+    """Of the batch that was estimated."""
+    from bench.cli.explanation import explain
+
+    batches = {cell: found[repr(cell.method)].batch for cell in cells}
+    explain((_run(cell, replace(training, batch_size=n)) for cell, n in batches.items()), device=device)
 
 
 def _run(cell: Cell, training: Training) -> Run:

@@ -201,8 +201,7 @@ def track(
         block: what sizes are rounded up to; `CUDA_BLOCK` for CUDA.
         prefix: what a frozen prefix makes of inputs, without gradient, before the step; `step` then goes on from it.
         evaluate: evaluates a batch of its own, without gradient, after the step.
-        passes: batches that are accumulated before the optimiser's step: from the second on, gradients are there during
-            the forward pass. More than two take no more than two.
+        passes: batches that are accumulated before the optimiser's step; more than two take no more than two.
 
     Returns:
         The peak, that of every phase, and the course; "evaluation" is a phase of its own and not in the peak.
@@ -211,15 +210,10 @@ def track(
     with _watched(step, tracker):
         with tracker:
             for _ in range(passes):
-                x, targets = batch()
-                tracker.see((_tensors(x), _tensors(targets)), part="other")
-                if prefix is not None:
-                    with tracker.during("prefix", "activations"):
-                        x = prefix(x)
-                _one(step, x, targets, tracker)
-                del x, targets
+                held = _pass(step, batch, tracker, prefix)
             with tracker.during("update", "other"):
                 step.rule.step()
+        del held
         training = tracker.found()
         if evaluate is None:
             return training
@@ -244,12 +238,21 @@ def _watched(step: Steps, tracker: Tracker) -> Iterator[None]:
             hook.remove()
 
 
-def _one(step: Steps, x: Any, targets: Any, tracker: Tracker) -> None:
+def _pass(
+    step: Steps, batch: Callable[[], tuple[Any, Any]], tracker: Tracker, prefix: Callable[[Any], Any] | None
+) -> tuple[Any, Any]:
+    """A batch forward and backward. Returns the batch, which is there until the step is done."""
+    x, targets = batch()
+    tracker.see((_tensors(x), _tensors(targets)), part="other")
+    if prefix is not None:
+        with tracker.during("prefix", "activations"):
+            x = prefix(x)
     with tracker.during("forward", "activations"):
         loss = step.forward(x, targets)
     with tracker.during("backward", "other"):
         step.backward(loss)
         del loss
+    return x, targets
 
 
 def _begin(rule: torch.optim.Optimizer) -> None:
