@@ -145,10 +145,16 @@ def test_references_are_recorded_once(tmp_path):
 
 
 def test_outdated_references_are_moved_aside(tmp_path):
+    """A baseline that the task no longer has goes; one of another seed stays: another part of the study may have it."""
     records = Records(tmp_path / "tiny" / "smoke")
     Runner(STUDY, "smoke", records)()
+    of_old = next(r for r in records.all() if r["method"]["spec"] == "TfidfLogistic(texts='all')" and r["seed"] == 0)
+    few = of_old["method"] | {"spec": "TfidfLogistic(texts='few')"}
+    records.write(of_old | {"run_id": "0" * len(of_old["run_id"]), "method": few})
     Runner(replace(STUDY, seeds=(1,)), "smoke", records)()
-    assert {r["seed"] for r in records.all() if r["phase"] == "reference"} == {1}
+    there = [r for r in records.all() if r["phase"] == "reference"]
+    assert {r["seed"] for r in there} == {0, 1} and len(there) == 6
+    assert not any("few" in r["method"]["spec"] for r in there)
 
 
 def test_a_reference_that_fails_is_a_status_and_tried_again(tmp_path, monkeypatch):
