@@ -44,6 +44,7 @@ from bench.training import Training
 
 NAME = "low-data"
 QUESTION = "Which method is best with ten labelled samples a class, and is it still with all of them?"
+SCALES = ("smoke", "laptop", "full")
 METHODS: tuple[Method, ...] = (
     LinearProbe(),
     FullFineTuning(),

@@ -41,6 +41,7 @@ from bench.training import Training
 
 NAME = "placement"
 QUESTION = "Where should LoRA go, if every placement trains equally many parameters?"
+SCALES = ("smoke", "laptop", "full")
 SPACES = {
     "LoRA": {"lr": Range(3.1623e-4, 1e-2, log=True, default=3.162e-3)},
     "FullFineTuning": {"lr": Range(3e-6, 4e-4, log=True, default=6.325e-5)},

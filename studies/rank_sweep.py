@@ -39,6 +39,7 @@ from bench.training import Training
 
 NAME = "rank-sweep"
 QUESTION = "How much rank does LoRA need, and what do other methods reach?"
+SCALES = ("smoke", "laptop", "full")
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 OTHERS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)

@@ -118,10 +118,12 @@ def _print_power(scale: str, results: Path, studies: Path | None) -> None:
 def _planned(scale: str, studies: Path | None) -> dict[str, Size]:
     """By study: seeds, the mean of its classification tasks' test parts, and how many of these there are."""
     from bench.report.power import Size
-    from bench.study.study import load
+    from bench.study.study import load, scales_of
 
     found = {}
     for name, file in files(studies).items():
+        if scale not in scales_of(file):
+            continue
         parts = [part for part in load(file, scale) if part.family != "detection" and not part.costs]
         tests = [int(getattr(task, "test", None) or ALL_SAMPLES) for part in parts for task in part.tasks]
         if tests:

@@ -9,5 +9,5 @@
 """
 
 from bench.study.scales import SCALES, grid, tuning
-from bench.study.study import Cell, Costs, Study, load, loaded
+from bench.study.study import Cell, Costs, Study, load, loaded, scales_of
 from bench.study.tune import Tune

@@ -165,7 +165,8 @@ def load(file: Path, scale: str, *, family: str | None = None) -> tuple[Study, .
     """The study that a file declares for a scale.
 
     Args:
-        file: one with a function `study(scale)`; the command line finds it by its name (`bench.cli.studies`).
+        file: one with a function `study(scale)`; the command line finds it by its name (`bench.cli.studies`). Its
+            `SCALES` are those that it is declared at, where these are not all.
         scale: one of `SCALES`.
         family: only this one, e.g. "text".
 
@@ -173,10 +174,12 @@ def load(file: Path, scale: str, *, family: str | None = None) -> tuple[Study, .
         Its parts, in the order declared.
 
     Raises:
-        BadInput: no such scale or family; two parts that are not of one study, or both have a cell.
+        BadInput: no such scale or family, or none of this study; parts of several studies, or with one cell twice.
     """
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
+    if scale not in (own := scales_of(file)):
+        raise BadInput(f"{file.stem.replace('_', '-')} is not declared at scale {scale!r}: it has {', '.join(own)}")
     with declaring(scale):
         declared = loaded(f"studies.{file.stem}", file).study(scale)
     parts: tuple[Study, ...] = (declared,) if isinstance(declared, Study) else tuple(declared)
@@ -192,6 +195,11 @@ def load(file: Path, scale: str, *, family: str | None = None) -> tuple[Study, .
     if found := tuple(part for part in parts if part.family == family):
         return found
     raise unknown(f"family of {parts[0].name}", family, dict.fromkeys(part.family for part in parts))
+
+
+def scales_of(file: Path) -> tuple[str, ...]:
+    """The scales that a study is declared at: its file's `SCALES`, or all."""
+    return tuple(getattr(loaded(f"studies.{file.stem}", file), "SCALES", SCALES))
 
 
 def loaded(name: str, path: Path) -> ModuleType:

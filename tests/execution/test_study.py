@@ -20,7 +20,7 @@ from bench.cli.studies import files
 from bench.errors import BadInput
 from bench.execution.launch import launch
 from bench.methods import LoRA
-from bench.study import SCALES, Study, load
+from bench.study import SCALES, Study, load, scales_of
 from bench.study.plan import hours_minutes, plan
 from bench.study.recording import identity, usable
 from bench.study.trials import of_cells
@@ -221,6 +221,10 @@ def test_times_for_people():
 def test_studies_load_at_every_scale():
     for name, file in files(ROOT / "studies").items():
         for scale in SCALES:
+            if scale not in scales_of(file):
+                with pytest.raises(BadInput, match=f"{name} is not declared at scale '{scale}': it has smoke"):
+                    load(file, scale)
+                continue
             parts = load(file, scale)
             assert {part.name for part in parts} == {name}
             for family in {part.family for part in parts}:
