@@ -24,6 +24,7 @@ from bench.methods import (
     Pfeiffer,
     merge,
 )
+from bench.methods.bitfit import is_bias
 from bench.models import HuggingFace, Timm, adapt, count
 from bench.sites import ALL, ATTENTION, CONV, MLP, Site, select
 from bench.spec import parse
@@ -222,3 +223,23 @@ def test_a_second_method_on_top_is_refused():
     backbone = build(LoRA(rank=2), VIT)
     with pytest.raises(BadInput, match="applied twice"):
         adapt(backbone, LoRA(rank=2))
+
+
+def test_bitfit_trains_biases_that_attention_keeps_itself():
+    """BEiT's q and v have biases that are no module's; its table of relative positions is none of a layer."""
+    built = Timm("beit_base_patch16_224", weights="random").build(device="meta")
+    adapt(built, BitFit())
+    trained = {name for name, p in built.module.named_parameters() if p.requires_grad}
+    assert count(built) == 93_696 and {"blocks.0.attn.q_bias", "blocks.11.attn.v_bias"} <= trained
+    assert not any("table" in name for name in trained)
+
+
+@pytest.mark.parametrize(
+    ("name", "bias"),
+    [
+        ("rnn.bias_hh_l0", True), ("mixer.dt_bias", True), ("attn.q_bias", True), ("fc.bias", True),
+        ("attn.relative_position_bias_table", False), ("router.e_score_correction_bias", False), ("fc.weight", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_layers_bias(name: str, bias: bool):
+    assert is_bias(name) == bias
