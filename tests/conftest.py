@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from bench.records import Records
+from tests.support.quick import SETTINGS
 
 # Whoever changes something looks for new cases at every run; what decides on landing tries the same ones each time.
 settings.register_profile("ci", derandomize=True)
@@ -60,9 +61,8 @@ def asset() -> Callable[[str], Path]:
 def few_formats_and_rounds() -> Iterator[None]:
     """Figures as coarse PNG alone, latencies of few rounds: a test of other formats or of more rounds asks for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.figures.canvas.FORMATS", ("png",))
-        patch.setattr("bench.report.figures.canvas._DPI", 60)
-        patch.setattr("bench.costs.time.MOST", 3)
+        for place, value in SETTINGS.items():
+            patch.setattr(place, value)
         yield
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 BLOCK = 512
+"""Bytes to whose multiple every block is rounded up."""
 SMALL, SMALL_SEGMENT = 2**20, 2 * 2**20
 LARGE, LARGE_SEGMENT, ROUND = 10 * 2**20, 20 * 2**20, 2 * 2**20
 

@@ -30,9 +30,6 @@ activations: what the forward pass makes; most of it is kept for the backward pa
 other: the batch, and what backward pass and optimiser make on the way: gradients of activations, temporaries.
 """
 
-CUDA_BLOCK = 512
-"""Bytes to whose multiple CUDA's caching allocator rounds every block."""
-
 
 @dataclass(frozen=True)
 class Moment:
@@ -198,7 +195,7 @@ def track(
             batch.
         batch: makes inputs and targets.
         device: its type.
-        block: what sizes are rounded up to; `CUDA_BLOCK` for CUDA.
+        block: what sizes are rounded up to; `bench.costs.allocator.BLOCK` for CUDA.
         prefix: what a frozen prefix makes of inputs, without gradient, before the step; `step` then goes on from it.
         evaluate: evaluates a batch of its own, without gradient, after the step.
         passes: batches that are accumulated before the optimiser's step; more than two take no more than two.
@@ -243,7 +240,7 @@ def _pass(
 ) -> tuple[Any, Any]:
     """A batch forward and backward. Returns the batch, which is there until the step is done."""
     x, targets = batch()
-    tracker.see((_tensors(x), _tensors(targets)), part="other")
+    tracker.see((tensors_of(x), tensors_of(targets)), part="other")
     if prefix is not None:
         with tracker.during("prefix", "activations"):
             x = prefix(x)
@@ -263,7 +260,7 @@ def _begin(rule: torch.optim.Optimizer) -> None:
     rule.step()
 
 
-def _tensors(value: Any) -> Iterable[Tensor]:
+def tensors_of(value: Any) -> Iterable[Tensor]:
     """The tensors of a batch: itself, a mapping's, or a dataclass's."""
     if isinstance(value, Tensor):
         return [value]

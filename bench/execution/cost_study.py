@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,6 @@ from bench.execution.parallelism import available
 from bench.execution.runner import Watcher
 from bench.execution.workers import guarded
 from bench.methods import LinearProbe
-from bench.models.prefix import frozen_prefix
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
 from bench.study.plan import Row, Speed, trainable
@@ -31,7 +31,7 @@ from bench.training.device import environment
 from bench.training.loop import Outcome, describe
 from bench.training.memory_forecast import Forecast, forecast_once
 from bench.training.recipe import precision, set_mode
-from bench.training.run import Run, assemble, ready
+from bench.training.run import Run, assemble, behind_prefix, ready
 
 ESTIMATED_FOR = "cuda"
 """The type of device whose memory is estimated beside that of the device at hand."""
@@ -56,14 +56,8 @@ def measure(run: Run, steps: int, outcome: Outcome, *, device: str) -> Outcome:
     describe(outcome, backbone, network, precision=step.precision)
     inputs = backbone.batch(run.training.batch_size)
     targets, x, prefix = run.task.stand_ins(inputs), inputs, {}
-    if (cut := frozen_prefix(backbone)) is not None:
-        network.features = cut.resume
-
-        def before() -> Any:
-            with torch.no_grad(), step.autocast():
-                return cut.run(inputs)
-
-        x, prefix = before(), {"prefix": median_seconds(before, device=device, repeats=3)}
+    if (before := behind_prefix(backbone, network, step)) is not None:
+        x, prefix = before(inputs), {"prefix": median_seconds(partial(before, inputs), device=device, repeats=3)}
     set_mode(network)
     clock, allocated, energy = Clock(step.device, counted=1), Allocated(step.device), Energy(step.device)
     with energy.during("train"):

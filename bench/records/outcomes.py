@@ -1,7 +1,7 @@
 """What became of every sample, as a run's record keeps it: compressed arrays that metrics can be made from again.
 
-A record's `outcomes` has a table for "test" and, of the epoch that was kept, for "val". Samples are told apart by
-`ids`: their places in the whole set as its reader lists it, before any split. These do not depend on the seed, so that
+A record's `outcomes` has a table for "test" and, of the epoch that was kept, for "val". Samples are known by `ids`,
+their places in the whole set as its reader lists it, before any split. These do not depend on the seed, so that
 two runs whose records have the same `provenance.data_sha256` pair by id (`shared`). Samples stand in the order of ids.
 
 What is kept is of one of these kinds:

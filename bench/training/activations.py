@@ -9,17 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from bench.costs.allocator import BLOCK
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import CUDA_BLOCK, Tracker
-from bench.models.prefix import frozen_prefix
-from bench.training.memory_forecast import _give_bytes, _inputs, _kind, _there
-from bench.training.recipe import precision, set_mode
-from bench.training.run import Run, assemble, step_of
+from bench.costs.memory import Tracker, tensors_of
+from bench.training.memory_forecast import give_bytes, part_of_batch, resolved_precision, type_of
+from bench.training.recipe import set_mode
+from bench.training.run import Run, assemble, behind_prefix, step_of
 
 
 @dataclass(frozen=True)
@@ -104,28 +103,21 @@ def held(run: Run, *, device: str = "cuda") -> list[Held]:
     Raises:
         BadInput: a device that torch does not know, or a method that does not fit the model.
     """
-    kind = _kind(device)
-    random = replace(run, model=run.model.untrained())
-    backbone, network = assemble(random, device="meta", kernels=kind)
-    there = kind if _there(kind) else "cpu"
-    resolved = precision(run.training.precision, device=there, pays=backbone.mixed_precision)
-    if kind == "cuda" and not _there(kind) and run.training.precision == "auto":
-        resolved = "bf16"
+    kind = type_of(device)
+    backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels=kind)
     rules = CudaRules() if kind == "cuda" else contextlib.nullcontext()
-    tracker = _Named(network, block=CUDA_BLOCK if kind == "cuda" else 1)
+    tracker = _Named(network, block=BLOCK if kind == "cuda" else 1)
     with FakeTensorMode(), rules:
-        _give_bytes(network, "cpu")
+        give_bytes(network, "cpu")
         set_mode(network)
-        step = step_of(run, network, device="cpu", precision=resolved)
-        x: Any = _inputs(backbone, run.training.batch_size)
-        targets = run.task.stand_ins(x)
+        step = step_of(run, network, device="cpu", precision=resolved_precision(run, backbone, kind))
+        inputs = part_of_batch(run, backbone)
+        targets = run.task.stand_ins(inputs)
         tracker.see([*network.parameters(), *network.buffers()], part="weights")
-        if (cut := frozen_prefix(backbone)) is not None:
-            network.features = cut.resume
-            with torch.no_grad(), step.autocast():
-                x = cut.run(x)
+        before = behind_prefix(backbone, network, step)
+        x = before(inputs) if before else inputs
         with tracker, tracker.naming(), tracker.during("forward", "activations"):
-            tracker.see((x if isinstance(x, torch.Tensor) else list(dict(x).values()), targets), part="other")
+            tracker.see((tensors_of(x), tensors_of(targets)), part="other")
             loss = step.forward(x, targets)
         found = tracker.held()
         del loss

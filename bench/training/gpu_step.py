@@ -16,13 +16,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.costs.allocator import BLOCK, reserved
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import Moment, Tracker
+from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import BYTES, pack
 from bench.errors import unknown
 from bench.methods.branch import Branch
 from bench.models import Backbone, checkpoint
 from bench.training import optimizers
-from bench.training.memory_forecast import _give_bytes
+from bench.training.memory_forecast import give_bytes
 from bench.training.recipe import set_mode
 from bench.training.run import Network, Run, assemble
 
@@ -156,7 +156,7 @@ def estimate(run: Run, setup: Setup) -> Estimate:
     if setup.checkpointed:
         checkpoint(backbone, first=setup.checkpointed)
     with FakeTensorMode(), CudaRules():
-        _give_bytes(network, "cpu")
+        give_bytes(network, "cpu")
         if setup.base in BYTES:
             _pack(backbone, setup.base)
         network.train() if setup.dropout else set_mode(network)
@@ -258,7 +258,7 @@ def _forward(run: Run, backbone: Backbone, network: Network, setup: Setup, track
     if isinstance(inputs, Tensor) and not setup.autocast:
         inputs = inputs.to(setup.dtype)
     targets = run.task.stand_ins(inputs)
-    tracker.see((inputs if isinstance(inputs, Tensor) else list(dict(inputs).values()), targets), part="other")
+    tracker.see((tensors_of(inputs), tensors_of(targets)), part="other")
     with tracker.during("forward", "activations"), torch.autocast("cpu", torch.bfloat16, enabled=setup.autocast):
         loss: Tensor = run.task.loss(network(inputs), targets, smoothing=0.0)
     return loss

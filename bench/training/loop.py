@@ -15,13 +15,12 @@ from bench.costs.energy import Energy
 from bench.costs.memory import Allocated
 from bench.costs.time import Clock
 from bench.models import Backbone, count
-from bench.models.prefix import FrozenPrefix, frozen_prefix
 from bench.records.outcomes import encode
 from bench.tasks import Data, Example, PerSample, Shows, Split
 from bench.tasks.precomputed import Precomputed
 from bench.training.examination import examine
 from bench.training.recipe import Part, schedule, set_mode
-from bench.training.run import Network, Ready, Run, ready
+from bench.training.run import Network, Ready, Run, behind_prefix, ready
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -105,7 +104,7 @@ def train(
     outcome, clocks = outcome or Outcome(), (time.perf_counter(), time.process_time())
     parts, data = prepare(run, outcome, device=device)
     loop = Loop(run, parts, data, outcome)
-    if cache and (prefix := frozen_prefix(parts.backbone)) is not None:
+    if cache and (prefix := behind_prefix(parts.backbone, parts.network, parts.step)) is not None:
         loop.skip(prefix)
     try:
         loop.fit(on_epoch)
@@ -153,13 +152,12 @@ class Loop:
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
         outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
 
-    def skip(self, prefix: FrozenPrefix) -> None:
+    def skip(self, prefix: Callable[[Any], Any]) -> None:
         """From here on a frozen prefix runs once per sample and view, in the epoch or evaluation that first asks."""
-        self.network.features = prefix.resume
 
         def run(inputs: Any) -> Tensor:
-            with self.step.autocast():
-                return prefix.run(self.to_device(inputs))
+            made: Tensor = prefix(self.to_device(inputs))
+            return made
 
         self.splits = {name: Precomputed(split, run) for name, split in self.splits.items()}
 

@@ -23,14 +23,14 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
 )
 
+from bench.costs.allocator import BLOCK
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import CUDA_BLOCK, Memory, Moment, track
+from bench.costs.memory import Memory, Moment, track
 from bench.costs.units import readable
 from bench.errors import BadInput, say_once
 from bench.models import Backbone, NeedsValues
-from bench.models.prefix import frozen_prefix
 from bench.training.recipe import Training, precision, set_mode
-from bench.training.run import Network, Run, assemble, step_of
+from bench.training.run import Network, Run, assemble, behind_prefix, step_of
 
 UNTRACEABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 FEW = (2, 4)
@@ -99,7 +99,7 @@ def forecast(run: Run, *, device: str = "cpu") -> Forecast:
     Raises:
         BadInput: a device that torch does not know, or a method that does not fit the model.
     """
-    kind = _kind(device)
+    kind = type_of(device)
     try:
         return _forecast(run, kind, traced=True)
     except (*UNTRACEABLE, NeedsValues) as error:
@@ -154,20 +154,23 @@ def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
     random = replace(run, model=run.model.untrained())
     backbone, network = assemble(random, device="meta" if traced else "cpu", kernels=kind)
     here = "cuda" if traced and kind == "cuda" and torch.cuda.is_available() else "cpu"
-    pays = backbone.mixed_precision
-    resolved = precision(run.training.precision, device=kind if _there(kind) else "cpu", pays=pays)
-    if kind == "cuda" and not _there(kind) and run.training.precision == "auto":
-        resolved = "bf16"  # as every CUDA device since 2020 has it
-    block = CUDA_BLOCK if kind == "cuda" else 1
+    resolved, block = resolved_precision(run, backbone, kind), BLOCK if kind == "cuda" else 1
     if not traced:
         return Forecast(
             _tracked(random, backbone, network, resolved, here, block), "tracked", *_facts(run, kind, resolved)
         )
     as_there = CudaRules() if kind == "cuda" and here == "cpu" else contextlib.nullcontext()
     with FakeTensorMode(), as_there:
-        _give_bytes(network, here)
+        give_bytes(network, here)
         memory = _tracked(random, backbone, network, resolved, here, block)
     return Forecast(memory, "foretold", *_facts(run, kind, resolved))
+
+
+def resolved_precision(run: Run, backbone: Backbone, kind: str) -> str:
+    """The precision that a run would have on a type of device, there or not."""
+    if kind == "cuda" and not _there(kind) and run.training.precision == "auto":
+        return "bf16"  # as every CUDA device since 2020 has it
+    return precision(run.training.precision, device=kind if _there(kind) else "cpu", pays=backbone.mixed_precision)
 
 
 def _weights(run: Run) -> int:
@@ -183,27 +186,25 @@ def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, devi
     """The step that `bench.training.loop` would do, with the features of a frozen prefix computed before it."""
     set_mode(network)
     step = step_of(run, network, device=device, precision=resolved)
-    cut = frozen_prefix(backbone)
-    if cut is not None:
-        network.features = cut.resume
+    before = behind_prefix(backbone, network, step)
 
     def batch() -> tuple[Any, Any]:
-        inputs = _inputs(backbone, -(-run.training.batch_size // run.training.accumulate))
+        inputs = part_of_batch(run, backbone)
         return inputs, run.task.stand_ins(inputs)
-
-    def before(inputs: Any) -> Any:
-        with torch.no_grad(), step.autocast():
-            return cut.run(inputs) if cut else inputs
 
     def evaluate() -> None:
         network.eval()
+        inputs = _inputs(backbone, 2 * run.training.batch_size)
         with torch.no_grad(), step.autocast():
-            network(before(_inputs(backbone, 2 * run.training.batch_size)))
+            network(before(inputs) if before else inputs)
 
-    return track(
-        step, batch, device=device, block=block, prefix=before if cut else None, evaluate=evaluate,
-        passes=min(run.training.accumulate, 2),
-    )  # fmt: skip
+    passes = min(run.training.accumulate, 2)
+    return track(step, batch, device=device, block=block, prefix=before, evaluate=evaluate, passes=passes)
+
+
+def part_of_batch(run: Run, backbone: Backbone) -> Any:
+    """Inputs that pass the network at once: of a batch, or of the largest part of one that is accumulated."""
+    return _inputs(backbone, -(-run.training.batch_size // run.training.accumulate))
 
 
 def _inputs(backbone: Backbone, n: int) -> Any:
@@ -217,7 +218,7 @@ def _inputs(backbone: Backbone, n: int) -> Any:
     return inputs
 
 
-def _give_bytes(network: nn.Module, device: str) -> None:
+def give_bytes(network: nn.Module, device: str) -> None:
     """Puts tensors of the device in the place of those of "meta"; what shares one goes on to share it."""
     made: dict[int, Any] = {}
 
@@ -239,7 +240,7 @@ def _there(kind: str) -> bool:
     return kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
 
 
-def _kind(device: str) -> str:
+def type_of(device: str) -> str:
     """The type of a device.
 
     Raises:

@@ -193,15 +193,16 @@ class Step:
         losses = []
         for x, targets, share in parts:
             loss = self.forward(x, targets)
-            losses.append(loss.detach() * share if share < 1 else loss.detach())
+            loss = loss * share if share < 1 else loss
+            losses.append(loss.detach())
             lap("forward")
-            (loss * share if share < 1 else loss).backward()
+            loss.backward()
             del loss, x, targets
             lap("backward")
         self.clip()
         self.rule.step()
         lap("update")
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return torch.stack(losses).sum()
 
     def forward(self, x: Any, targets: Any) -> Tensor:
         """The loss of a batch."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.methods import Method
 from bench.models import Backbone, adapt, checkpoint
+from bench.models.prefix import frozen_prefix
 from bench.tasks import Task
 from bench.training.recipe import Step, Training, optimizer, precision
 from bench.training.shifts import Shifts
@@ -101,3 +102,22 @@ def step_of(run: Run, network: Network, *, device: str, precision: str) -> Step:
     """
     rule = optimizer(network.backbone, network.head, run.training)
     return Step(network, run.task.loss, rule, run.training, torch.device(device), precision)
+
+
+def behind_prefix(backbone: Backbone, network: Network, step: Step) -> Callable[[Any], Any] | None:
+    """From here on the network begins behind its frozen prefix, if it has one.
+
+    Returns:
+        Inputs on the device → what the prefix makes of them, in the step's precision and without gradient; None where
+        there is no prefix.
+    """
+    cut = frozen_prefix(backbone)
+    if cut is None:
+        return None
+    network.features = cut.resume
+
+    def before(inputs: Any) -> Any:
+        with step.autocast():
+            return cut.run(inputs)
+
+    return before

@@ -6,15 +6,15 @@ their main module, so that what is set here holds for them too.
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-import bench.costs.time
-import bench.report.figures.canvas
+from tests.support.quick import SETTINGS
 
 COMMAND = [sys.executable, "-m", "tests.support.quick_bench"]
-bench.costs.time.MOST = 3
-bench.report.figures.canvas.FORMATS = ("png",)
-bench.report.figures.canvas._DPI = 60
+for place, value in SETTINGS.items():
+    module, _, name = place.rpartition(".")
+    setattr(importlib.import_module(module), name, value)
 
 if __name__ == "__main__":
     from bench.cli import main

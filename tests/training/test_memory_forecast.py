@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import bench.training.memory_forecast
+from bench.costs.allocator import BLOCK
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import CUDA_BLOCK, PARTS, Memory, Moment, Tracker, track
+from bench.costs.memory import PARTS, Memory, Moment, Tracker, track
 from bench.costs.units import readable, size
 from bench.errors import BadInput
 from bench.execution.console import too_much
@@ -119,9 +120,9 @@ def test_what_is_freed_is_no_longer_counted_and_views_count_once():
 
 
 def test_cudas_blocks_are_rounded_up():
-    found = track(two_layers(fused=True), lambda: (torch.ones(1, 8), None), block=CUDA_BLOCK).phases["update"].breakdown
-    assert found["weights"] == found["gradients"] == 2 * CUDA_BLOCK  # of 512 and 256 bytes
-    assert found["optimizer"] == 6 * CUDA_BLOCK and found["other"] == CUDA_BLOCK
+    found = track(two_layers(fused=True), lambda: (torch.ones(1, 8), None), block=BLOCK).phases["update"].breakdown
+    assert found["weights"] == found["gradients"] == 2 * BLOCK  # of 512 and 256 bytes
+    assert found["optimizer"] == 6 * BLOCK and found["other"] == BLOCK
 
 
 def test_tracking_leaves_no_hook_behind():
@@ -349,7 +350,7 @@ def test_cuda_allocates_what_was_foretold(method: Method, model: Timm):
     from bench.training.memory_forecast import _tracked
 
     backbone, network = assemble(run, device="cuda")
-    _tracked(run, backbone, network, "bf16", "cuda", CUDA_BLOCK)
+    _tracked(run, backbone, network, "bf16", "cuda", BLOCK)
     allocated = torch.cuda.max_memory_allocated() - before
     assert max(moment.total for moment in foretold.values()) == pytest.approx(allocated, rel=0.08)
 

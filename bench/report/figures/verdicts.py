@@ -14,7 +14,7 @@ MARKS = {
     "REFUTED": ("X", "black"),
     "INCONCLUSIVE": ("o", "white"),
 }
-"""Told apart by shape and fill, in grey too."""
+"""They differ in shape and fill, in grey too."""
 _REACH = 10.0  # points: what goes on beyond is cut, with an arrow
 
 

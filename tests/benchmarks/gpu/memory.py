@@ -77,9 +77,8 @@ def measured(cell: Cell, device: str) -> dict[str, Any]:
     """Peaks of the allocator over training and over evaluation, in bytes; on a CPU, live bytes of real tensors."""
     if torch.device(device).type != "cuda":
         return {"measured": {"train": {"tracked": training_peak(_tracked(cell))}}}
-    from bench.models.prefix import frozen_prefix
     from bench.training.recipe import set_mode
-    from bench.training.run import ready
+    from bench.training.run import behind_prefix, ready
 
     gc.collect()
     torch.cuda.empty_cache()
@@ -88,11 +87,9 @@ def measured(cell: Cell, device: str) -> dict[str, Any]:
         parts = ready(cell.run, device=device)
         inputs = parts.backbone.batch(cell.run.training.batch_size)
         targets, larger = cell.run.task.stand_ins(inputs), parts.backbone.batch(2 * cell.run.training.batch_size)
-    network, step, x = parts.network, parts.step, inputs
-    if (cut := frozen_prefix(parts.backbone)) is not None:
-        network.features = cut.resume
-        with torch.no_grad(), step.autocast():
-            x = cut.run(inputs.to(device))
+    network, step = parts.network, parts.step
+    before = behind_prefix(parts.backbone, network, step) or (lambda given: given)
+    x = before(inputs)
     set_mode(network)
     found = {}
     with _peaks(found, "train", idle):
@@ -100,8 +97,7 @@ def measured(cell: Cell, device: str) -> dict[str, Any]:
             step(x, targets, lambda phase: None)
     network.eval()
     with _peaks(found, "evaluation", idle), torch.no_grad(), step.autocast():
-        given = larger.to(device)
-        network(cut.run(given) if cut else given)
+        network(before(larger))
     return {"measured": found}
 
 

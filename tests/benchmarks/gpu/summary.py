@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.tables import markdown
 from tests.benchmarks.gpu.memory import training_peak
 
 MIB = 2**20
+PARTS = ("part", "ended", "seconds")
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -59,8 +61,7 @@ def page(folder: Path, parts: list[dict[str, Any]], about: dict[str, Any]) -> st
     """The page, in Markdown."""
     found = table(folder)
     said = ["# GPU check", "", *(f"- {key}: {value}" for key, value in about.items()), "", "## Parts", ""]
-    said += ["| part | ended | seconds |", "|---|---|--:|"]
-    said += [f"| {part['name']} | {part['ended']} | {part['seconds']:.0f} |" for part in parts]
+    said.append(markdown.table(PARTS, [(part["name"], part["ended"], f"{part['seconds']:.0f}") for part in parts]))
     said += ["", "## Memory: estimated against measured", ""]
     sound = found[found["failed"] == ""] if len(found) else found
     if len(sound):
@@ -69,31 +70,27 @@ def page(folder: Path, parts: list[dict[str, Any]], about: dict[str, Any]) -> st
             f"{len(sound)} cells: median error {errors.median():+.1f} %, of its size {errors.abs().median():.1f} %, "
             f"from {errors.min():+.1f} to {errors.max():+.1f} %; {len(found) - len(sound)} failed."
         )
-        said += ["", *_by(sound, ["model", "precision", "checkpointing"]), "", *_by(sound, ["method"])]
+        said += ["", _by(sound, ["model", "precision", "checkpointing"]), "", _by(sound, ["method"])]
         worst = sound.reindex(errors.abs().sort_values(ascending=False).index).head(10)
-        said += ["", "The ten furthest apart:", "", *_rows(worst)]
+        said += ["", "The ten furthest apart:", "", _rows(worst)]
     for _, row in found[found["failed"] != ""].iterrows() if len(found) else ():
         said.append(f"- failed: `{row['method']}` on `{row['model']}`, {row['precision']}: {row['failed']}")
     return "\n".join(said) + "\n"
 
 
-def _by(found: pd.DataFrame, keys: list[str]) -> list[str]:
+def _by(found: pd.DataFrame, keys: list[str]) -> str:
     """Errors by group, as a table."""
-    rows = [f"| {' | '.join(keys)} | cells | median error, % | lowest | highest |"]
-    rows.append("|" + "---|" * len(keys) + "--:|--:|--:|--:|")
+    rows = []
     for names, part in found.groupby(keys, sort=False):
         e = part["error"]
-        told = " | ".join(str(name) for name in names)
-        rows.append(f"| {told} | {len(part)} | {e.median():+.1f} | {e.min():+.1f} | {e.max():+.1f} |")
-    return rows
+        rows.append((*names, len(part), *(f"{value:+.1f}" for value in (e.median(), e.min(), e.max()))))
+    return markdown.table((*keys, "cells", "median error, %", "lowest", "highest"), rows)
 
 
-def _rows(found: pd.DataFrame) -> list[str]:
-    rows = ["| model | method | batch | precision | checkpointing | estimated, MiB | measured, MiB | error, % |"]
-    rows.append("|---|---|--:|---|---|--:|--:|--:|")
-    for _, row in found.iterrows():
-        rows.append(
-            f"| {row['model']} | {row['method']} | {row['batch']} | {row['precision']} | {row['checkpointing']} "
-            f"| {row['estimated'] / MIB:,.2f} | {row['allocated'] / MIB:,.2f} | {row['error']:+.1f} |"
-        )
-    return rows
+def _rows(found: pd.DataFrame) -> str:
+    settings = ["model", "method", "batch", "precision", "checkpointing"]
+    rows = [
+        (*row[settings], *(f"{row[key] / MIB:,.2f}" for key in ("estimated", "allocated")), f"{row['error']:+.1f}")
+        for _, row in found.iterrows()
+    ]
+    return markdown.table((*settings, "estimated, MiB", "measured, MiB", "error, %"), rows)
