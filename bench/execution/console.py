@@ -57,6 +57,13 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
         print(f"estimated time on this machine{at_once}: {hours_minutes(sum(s or 0.0 for s in seconds) / jobs)}")
 
 
+def left_out(rows: Sequence[Row]) -> None:
+    """Says which cells of a plan were not run, and why."""
+    for row in rows:
+        if row.refused:
+            print(f"left out: {row.cell.method!r} on {row.cell.task.name}, {row.cell.model.name}: {row.refused}")
+
+
 def older(known: Sequence[Mapping[str, Any]]) -> None:
     """Says that records of older protocols are there, which spare no run."""
     old = [record["protocol"] for record in known if record["protocol"] < PROTOCOL]

@@ -6,7 +6,7 @@ What a step takes depends on shapes alone, so neither weights nor data are fetch
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,13 +18,14 @@ from bench.costs.energy import Energy
 from bench.costs.memory import Allocated
 from bench.costs.time import Clock, median_seconds
 from bench.costs.units import readable
+from bench.errors import BadInput
 from bench.execution.parallelism import available
 from bench.execution.runner import Watcher
 from bench.execution.workers import guarded
 from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
-from bench.study.plan import Row, Speed, trainable
+from bench.study.plan import Row, Speed, first_line, trainable
 from bench.study.recording import DONE, Record, keep, made, memory, retire_older
 from bench.training import inference
 from bench.training.device import environment
@@ -99,7 +100,12 @@ def plan(study: Study, records: Records, *, device: str) -> list[Row]:
     rows = []
     for cell, rid, _ in _wanted(study):
         done = recorded(records, rid, device) is not None
-        rows.append(Row(cell, *trainable(cell), trials=0, finals=1 - done, done=int(done)))
+        try:
+            rows.append(Row(cell, *trainable(cell, study.training), trials=0, finals=1 - done, done=int(done)))
+        except Exception as error:  # the other cells are sound
+            rows.append(Row(cell, 0, 0, 0, 0, 0, refused=first_line(error)))
+    if rows and all(row.refused for row in rows):
+        raise BadInput(rows[0].refused)
     return rows
 
 
@@ -171,6 +177,7 @@ class Costing:
         records: where they are kept.
         device: torch device.
         watcher: who is told.
+        left_out: cells that the plan refused.
     """
 
     study: Study
@@ -178,12 +185,13 @@ class Costing:
     records: Records
     device: str = "cpu"
     watcher: Watcher = field(default_factory=Watcher)
+    left_out: Collection[Cell] = ()
 
     def __call__(self) -> list[Record]:
         """Measures what is not recorded yet. Returns all records, of failures too."""
         found, wanted = [], _wanted(self.study)
         self.retire({rid for _, rid, _ in wanted})
-        for cell, rid, stepped in wanted:
+        for cell, rid, stepped in (each for each in wanted if each[0] not in self.left_out):
             run = _run(self.study, cell)
             record = recorded(self.records, rid, self.device)
             fresh = record is None

@@ -133,6 +133,7 @@ def run(
         print(f"{record['status']}: {what}: {record['reason']}")
     what = "cells are measured" if all(part.costs for part in parts) else "final runs are sound"
     print(f"\n{len(finals) - len(bad)} of {len(finals)} {what}; read {records.folder / 'README.md'}")
+    console.left_out(every)
     retried = [record for record in bad if record["status"] not in DONE]
     if retried:
         print("the same command tries again what failed or ran out of memory")
@@ -153,15 +154,15 @@ def carry_out(
     """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
     workers = workers or Workers()
     callbacks = Callbacks(parts[0], records, rows, mlflow=mlflow, jobs=workers.jobs)
-    finals = []
+    finals, left_out = [], {row.cell for row in rows if row.refused}
     try:
         for part in parts:
             runner: Runner | Costing
             if part.costs:
-                runner = Costing(part, scale, records, device=device, watcher=callbacks.watcher())
+                runner = Costing(part, scale, records, device=device, watcher=callbacks.watcher(), left_out=left_out)
             else:
                 runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
-                runner.jobs, runner.threads = workers.jobs, workers.threads
+                runner.jobs, runner.threads, runner.left_out = workers.jobs, workers.threads, left_out
             finals += runner()
             if len(parts) > 1:
                 callbacks.family()
@@ -225,10 +226,15 @@ def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str
 def fetch(study: Study) -> None:
     """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early.
 
-    A study of costs needs neither.
+    A study of costs needs neither. A model that cannot be had even in its shapes is left to the plan, which refuses its
+    cells and no others.
     """
     for task in () if study.costs else study.tasks:
         for model in study.models:
+            try:
+                model.build(device="meta", output=task.output)
+            except BadInput:
+                continue
             backbone = model.build(output=task.output)
             for seed in (*study.tune.seeds, *study.seeds):
                 task.data(backbone.inputs, seed=seed)

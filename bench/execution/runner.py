@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +74,7 @@ class Runner:
         jobs: runs at once; above one, each in a process of its own with `threads` threads.
         threads: of each process; 0 for those that torch has here.
         storage: URL of Optuna's storage; a journal file beside the records without.
+        left_out: cells that the plan refused.
     """
 
     study: Study
@@ -84,6 +85,7 @@ class Runner:
     jobs: int = 1
     threads: int = 0
     storage: str | None = None
+    left_out: Collection[Cell] = ()
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
@@ -131,6 +133,8 @@ class Runner:
         searches: dict[str, Search] = {}
         works = []
         for cell, trials in of_cells(self.study, self.device).items():
+            if cell in self.left_out:
+                continue
             if trials.name not in searches:
                 trials.recall(known)
                 searches[trials.name] = Search(trials, mirror)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import nn
 
+from bench.errors import BadInput
 from bench.methods.bottleneck import insert
 from bench.methods.method import Method
-from bench.sites import Site
+from bench.sites import ATTENTION, Site, select
+
+PLACES = ("o", "down", "branch")
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,5 +41,23 @@ class Houlsby(Method):
         self.at_least("width", 1)
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
-        """Freezes the backbone and inserts the bottlenecks. Raises BadInput if no site matches."""
-        insert(model, sites, at=("o", "down", "branch"), blocks=self.blocks, width=self.width, act=F.gelu)
+        """Freezes the backbone and inserts the bottlenecks.
+
+        Raises:
+            BadInput: no site matches, or a block has attention and only one of the two places is known there: that of
+                a mixture of experts has no layer after its MLP.
+        """
+        _check_both(sites, {site.block for site in select(sites, at=PLACES, blocks=self.blocks)})
+        insert(model, sites, at=PLACES, blocks=self.blocks, width=self.width, act=F.gelu)
+
+
+def _check_both(sites: Sequence[Site], blocks: Collection[int]) -> None:
+    """Refuses blocks with attention in which one of its two places is not known: half of it is another method."""
+    for block in sorted(blocks):
+        roles = {site.role for site in sites if site.block == block}
+        missing = [what for role, what in (("o", "its attention"), ("down", "its MLP")) if role not in roles]
+        if missing and roles & {*ATTENTION, "qkv"}:
+            raise BadInput(
+                f"Houlsby stands after attention and after the MLP: in block {block} no layer is known that ends "
+                f"{' or '.join(missing)} (experts have none); LoRA(at=…) takes what there is"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,7 +119,7 @@ def adapt(backbone: Backbone, method: Method) -> None:
     except (BadInput, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise _misfit(backbone, method, error) from error
+        raise _misfit(backbone, repr(method), error) from error
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return
@@ -127,7 +128,8 @@ def adapt(backbone: Backbone, method: Method) -> None:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise _misfit(backbone, method, error) from error
+        own = any(p.requires_grad and name not in base for name, p in backbone.module.named_parameters())
+        raise _misfit(backbone, repr(method) if _is_of(error, method, own=own) else "", error) from error
     for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
         if grad is None and name not in base:
             raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
@@ -150,17 +152,35 @@ def _gradients(backbone: Backbone, trainable: list[Tensor]) -> Sequence[Tensor |
     return grads
 
 
-def _misfit(backbone: Backbone, method: Method, error: Exception) -> BadInput:
-    """What to say of a method that fails on a network: which tensor is not where the network is, or how it fails."""
+def _is_of(error: Exception, method: Method, *, own: bool) -> bool:
+    """Whether a pass through an adapted network failed in what the method put there, as far as can be told.
+
+    Args:
+        error: what was raised.
+        method: what was put on the network.
+        own: whether it put tensors there: where autograd fails, without any code of either, it is its own then.
+    """
+    named = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(name.startswith("bench.methods.") or name == type(method).__module__ for name in named):
+        return True
+    passed = any(frame.f_code.co_name == "forward" for frame, _ in traceback.walk_tb(error.__traceback__))
+    return own and not passed
+
+
+def _misfit(backbone: Backbone, method: str, error: Exception) -> BadInput:
+    """What to say where a method, or, without one, the network itself fails: which tensor is astray, or how."""
     module = backbone.module
-    home, name = next(module.parameters()).device, type(module).__name__
+    home, name = next(module.parameters()).device, type(getattr(module, "body", module)).__name__
     kind = NeedsValues if home.type == "meta" else Broken
     tensors = [*module.named_parameters(), *module.named_buffers()]
     if astray := next((f"{path} on {each.device}" for path, each in tensors if each.device != home), ""):
-        return kind(f"{method!r} makes {astray}, where the weights are on {home}: make it on their device")
+        return kind(f"{method or name} makes {astray}, where the weights are on {home}: make it on their device")
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if not method:
+        how = "needs values, and cannot run on shapes alone" if kind is NeedsValues else "cannot run"
+        return kind(f"the network {name} {how}, whatever the method: {type(error).__name__}: {said}")
     how = "cannot do with shapes alone on" if kind is NeedsValues else "does not fit"
-    return kind(f"{method!r} {how} {name}: {type(error).__name__}: {said}")
+    return kind(f"{method} {how} {name}: {type(error).__name__}: {said}")
 
 
 def count(backbone: Backbone) -> int:

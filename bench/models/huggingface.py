@@ -94,6 +94,8 @@ class HuggingFace(Spec):
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise BadInput(f"dropout {self.dropout!r}: needs 0 ≤ dropout < 1")
         object.__setattr__(self, "dropout", float(self.dropout))
+        if self.revision and (self.asset is not None or (self.weights != "hub" and text_weights.is_local(self.name))):
+            raise BadInput(f"revision={self.revision!r}: {self.name!r} is not taken from the hub; leave it out")
 
     @property
     def asset(self) -> str | None:
@@ -129,7 +131,7 @@ class HuggingFace(Spec):
         Raises:
             BadInput: files that cannot be had, a tokenizer without fast implementation or padding, or no text model.
         """
-        _check_output(output)
+        _check_output(output, self.pool)
         meta, random = device == "meta", device == "meta" or self.weights == "random"
         files = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=meta)
         _check_text(files)
@@ -144,8 +146,8 @@ class HuggingFace(Spec):
         inputs = TextInputs(files.tokenizer, self._length(files, body))
         module = self._module(files, body, output)
         module.to(device).eval()  # transformers leaves it so where it loads weights, and not where it makes them
-        for_every_method(module, asked=bool(self.dropout))
         example = partial(_examples, inputs, module)
+        for_every_method(module, asked=f"dropout={self.dropout}" if self.dropout else "", example=example)
         return Backbone(
             module=module,
             sites=_measured(module, seen(module, example, name=self.name), files.config.hidden_size),
@@ -196,9 +198,11 @@ class HuggingFace(Spec):
         return text_weights.provenance(files, self.revision)
 
 
-def _check_output(output: str) -> None:
+def _check_output(output: str, pool: str) -> None:
     if output not in ("pooled", "tokens") and not output.startswith(language_models.OUTPUT):
         raise unknown("output", output, ("pooled", "tokens"))
+    if pool and output != "pooled":
+        raise BadInput(f"pool={pool!r}: features of every token are not pooled; leave it out")
 
 
 def _check_text(files: Files) -> None:

@@ -18,7 +18,8 @@ from bench.methods import (
     Method,
     Pfeiffer,
 )
-from bench.models.backbone import Broken, adapt
+from bench.models.backbone import Broken, adapt, count
+from bench.models.coverage import in_part
 from bench.models.huggingface import HuggingFace
 from bench.models.timm_models import Timm
 from bench.sites import ATTENTION, CONV, MLP
@@ -39,6 +40,8 @@ KINDS: dict[str, Method] = {
     "AdaptFormer": AdaptFormer(width=1),
 }
 """One method of each kind."""
+COUNTED = (FullFineTuning, BitFit, LayerNormTuning)
+"""Those that have no size of their own."""
 
 PICTURES = {
     "ViT": "vit_base_patch16_224",
@@ -98,7 +101,8 @@ def matrix(models: dict[str, Any], kinds: Sequence[str] = tuple(KINDS)) -> Itera
         kinds: of `KINDS`.
 
     Yields:
-        (model, kind, "works", "refused: why", or "unknown: why" where shapes alone do not tell).
+        (model, kind, verdict): "works", "works in part: how far", "refused: why", or "unknown: why" where shapes alone
+        do not tell. Of what has no size of its own it says how many parameters train: "works: 102,912 parameters".
     """
     for name, model in models.items():
         for kind in kinds:
@@ -107,11 +111,15 @@ def matrix(models: dict[str, Any], kinds: Sequence[str] = tuple(KINDS)) -> Itera
 
 def _verdict(model: Any, method: Method) -> str:
     try:
-        adapt(model.build(device="meta"), method)
+        backbone = model.build(device="meta")
+        base = {name for name, _ in backbone.module.named_parameters()}
+        adapt(backbone, method)
     except Broken as error:
         return f"unknown: {error}"
     except BadInput as error:
         return f"refused: {error}"
     except Exception as error:  # whatever a library does on shapes: that tells nothing of the real network
         return f"unknown: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return WORKS
+    if part := in_part(backbone.module, backbone.sites, method, base):
+        return f"{WORKS} in part: {part}"
+    return f"{WORKS}: {count(backbone):,} parameters" if isinstance(method, COUNTED) else WORKS

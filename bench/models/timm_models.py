@@ -116,22 +116,22 @@ class Timm(Spec):
             raise unknown("output", output, ("pooled", "maps"))
         meta = device == "meta"
         with torch.random.fork_rng(devices=[]):
-            options = self._for_maps() if output == "maps" else {}
             torch.manual_seed(seed)
-            model: Any = self._create(meta=meta, options=options)
+            model: Any = self._create(meta=meta, options=self._for_maps() if output == "maps" else {})
         if self.asset and not meta:
             self._load_asset(model)
         silence(model, paths=not self.drop_path)  # some architectures have rates of their own
         _attend_eagerly(model.to(device), kernels or device)
         inputs = self._inputs(model)
         module, found, width = self._maps(model, inputs) if output == "maps" else self._pooled(model, inputs)
-        for_every_method(module, asked=self.drop_path > 0)
+        example = partial(noise, module, size=inputs.size)
+        for_every_method(module, asked=f"drop_path={self.drop_path}" if self.drop_path else "", example=example)
         return Backbone(
             module=module,
             sites=found,
             width=width,
             inputs=inputs,
-            example=lambda n: noise(module, n, inputs.size),
+            example=example,
             resume=partial(_resume_vit, model) if module is model and _is_plain_vit(model) else None,
             provenance=self._provenance(meta),
             mixed_precision=any(site.role == "q" for site in found),

@@ -99,11 +99,11 @@ def plan(
         first = id(trials) not in seen
         seen.add(id(trials))
         try:
-            counts = trainable(cell)
+            counts = trainable(cell, study.training)
             if first:
-                trainable(replace(cell, method=trials.method))  # which is tuned in the place of others
+                trainable(replace(cell, method=trials.method), study.training)  # tuned in the place of others
         except Exception as error:  # whatever its author has written: the other cells are sound
-            rows.append(Row(cell, 0, 0, 0, 0, 0, refused=_line(error)))
+            rows.append(Row(cell, 0, 0, 0, 0, 0, refused=first_line(error)))
             continue
         rows.append(
             Row(cell, *counts, *_runs(study, records, cell, trials, device=device, known=known if first else None))
@@ -128,7 +128,7 @@ def _runs(study: Study, records: Records, cell: Cell, trials: Any, *, device: st
     return todo, finals, done + total - finals
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error, with its kind where it is no refusal in so many words."""
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     return said if isinstance(error, BadInput) else f"{type(error).__name__}: {said}"
@@ -167,7 +167,7 @@ def estimated(
                 except BadInput:
                     raise
                 except Exception as error:  # so will its runs; the other cells are sound
-                    row = replace(row, unknown=f"a step cannot be timed: {_line(error)}")
+                    row = replace(row, unknown=f"a step cannot be timed: {first_line(error)}")
             row = replace(row, speed=speeds.get(key))
         found.append(row)
         told(row)
@@ -178,7 +178,7 @@ def _with_memory(row: Row, run: Run, device: str) -> Row:
     try:
         return replace(row, memory=forecast_once(run, device=device))
     except Exception as error:  # whatever a network does on tensors without bytes: it may well train
-        return replace(row, unknown=f"memory is not estimated: {_line(error)}")
+        return replace(row, unknown=f"memory is not estimated: {first_line(error)}")
 
 
 def _of_any_rank(method: Method) -> Method:
@@ -186,15 +186,15 @@ def _of_any_rank(method: Method) -> Method:
     return replace(method, rank=1) if any(f.name == "rank" for f in fields(method)) else method  # type: ignore[arg-type, type-var, call-arg]
 
 
-def trainable(cell: Cell) -> tuple[int, int]:
+def trainable(cell: Cell, training: Training | None = None) -> tuple[int, int]:
     """Exact trainable parameters of backbone and head, from shapes alone: no weights, no data.
 
     A method that cannot do with shapes alone is counted on random weights, which is said.
 
     Raises:
-        BadInput: the method does not fit the model.
+        BadInput: the method does not fit the model, or the training asks for what does nothing there.
     """
-    run = Run(cell.task, cell.model, cell.method, Training(), seed=0)
+    run = Run(cell.task, cell.model, cell.method, training or Training(), seed=0)
     try:
         backbone, network = assemble(run, device="meta")
     except NeedsValues as error:

@@ -233,7 +233,7 @@ class Task(Protocol):
         ...
 
     def loss(self, outputs: Any, targets: Any, *, smoothing: float = 0.0) -> Tensor:
-        """The training loss, a scalar."""
+        """The training loss, a scalar. Where it knows no smoothing of labels, the task's `smooths` is False."""
         ...
 
     def keep(self, outputs: Any, targets: Any) -> Any:

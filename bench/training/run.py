@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.errors import BadInput
 from bench.methods import Method
 from bench.models import Backbone, adapt, checkpoint
 from bench.models.prefix import frozen_prefix
@@ -62,6 +63,8 @@ def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Net
     with torch.device(device):
         head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
+    if run.training.label_smoothing and not getattr(run.task, "smooths", True):
+        raise BadInput(f"label_smoothing={run.training.label_smoothing}: the loss of {run.task.name} knows none")
     if run.training.activation_checkpointing:
         checkpoint(backbone, every=run.training.checkpoint_every)
     torch.manual_seed(run.seed)

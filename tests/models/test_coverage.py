@@ -27,7 +27,6 @@ MIXTURE = HuggingFace("tiny-mixtral", weights="random", max_length=32)
             LoRA(rank=2, at=ALL),
             "MixtralModel: 8 of 12 layers, 20 % of the weights; no role is known for body.lay",
         ),
-        (MIXTURE, Houlsby(width=2), "no role is known for body.layers.0.mlp.gate, .* and 1 more: 80 % of the weights"),
         (Timm("test_efficientnet", weights="random"), LoRA(rank=2, at=("conv",)), "in . of . blocks"),
     ],
 )

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
+from bench.errors import BadInput
 from bench.methods import FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm, adapt
-from bench.models.dropout import silence, silence_configuration
+from bench.models.dropout import _draws, silence, silence_configuration
 from bench.models.prefix import frozen_prefix
 from bench.models.text_shapes import SHAPES
 from bench.training.recipe import set_mode
-from tests.support.saved_texts import tiny
+from tests.support.saved_texts import save, tiny
 
 METHODS = [FullFineTuning(), LinearProbe(), Houlsby(width=2), FeatureLoRA(rank=2), LoRA(rank=2)]
 TEXTS = [name for name in SHAPES if name.startswith(("test-", "tiny-"))]
@@ -128,3 +129,25 @@ def test_a_configuration_that_keeps_to_whole_numbers_takes_a_rate(rate):
 
 def test_records_with_the_configurations_dropout_are_not_taken_for_ones_without():
     assert repr(HuggingFace("test-bert")) == "HuggingFace('test-bert', dropout=0.0)"
+
+
+@pytest.mark.parametrize("config", ["MambaConfig", "RwkvConfig"])
+def test_what_is_asked_for_and_reaches_nothing_is_refused(config, tmp_path):
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "vocab_size": 260, "state_size": 4, "intermediate_size": 32}
+    folder = save(tmp_path, getattr(transformers, config)(**sizes))
+    HuggingFace(folder, max_length=16).build(device="meta")
+    for device in ("meta", "cpu"):
+        with pytest.raises(BadInput, match=r"dropout=0\.1 would change nothing: .*leave it out"):
+            HuggingFace(folder, max_length=16, dropout=0.1).build(device=device)
+
+
+def test_attention_that_drops_within_its_kernel_counts():
+    class Attends(nn.Module):
+        def forward(self, x):
+            return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=self.rate, scale=0.5)
+
+    network = Attends()
+    for network.rate, reached in ((0.0, False), (0.1, True)):
+        assert _draws(network, lambda n: torch.ones(n, 1, 4, 8)) is reached

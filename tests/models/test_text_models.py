@@ -278,3 +278,12 @@ def test_networks_of_other_masks_are_made_of_shapes_alone(monkeypatch, kind, opt
     backbone = HuggingFace("other", weights="random", max_length=16).build(device="meta")
     adapt(backbone, FullFineTuning())
     assert backbone.width == 32 and count(backbone) > 0
+
+
+def test_options_that_would_change_nothing_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="revision='main': 'minilm-l6' is not taken from the hub"):
+        HuggingFace("minilm-l6", revision="main")
+    with pytest.raises(BadInput, match=r"revision='v2': .* is not taken from the hub"):
+        HuggingFace(str(tmp_path), revision="v2")
+    with pytest.raises(BadInput, match="pool='mean': features of every token are not pooled"):
+        HuggingFace("test-bert", weights="random", pool="mean").build(device="meta", output="tokens")

@@ -16,6 +16,7 @@ from bench.records import Records
 from bench.study.plan import estimated, plan, trainable
 from bench.study.study import Cell
 from bench.study.tune import Tune
+from bench.tasks import Detection, Glue
 from bench.training.method_checks import BERT, VIT, Violation, merges, report, shapes_suffice
 from tests.support.tiny_study import STUDY as TINY
 
@@ -69,6 +70,15 @@ def test_a_cell_that_cannot_be_planned_is_refused_alone(how):
     assert "Bad" in rows[1].refused and "KeyError" in rows[1].refused and rows[1].todo == 0 < rows[2].todo
     with pytest.raises(BadInput, match="KeyError"):
         plan(replace(STUDY, methods=(Bad(how),)), NOWHERE, timed=False)
+
+
+@pytest.mark.parametrize("task", [Detection("coco"), Glue("stsb")])
+def test_a_training_option_that_does_nothing_is_refused(task):
+    smoothed = replace(STUDY.training, label_smoothing=0.1)
+    model = VIT if task.family == "detection" else BERT
+    with pytest.raises(BadInput, match=rf"label_smoothing=0\.1: the loss of {task.name} knows none"):
+        trainable(Cell(task, model, LinearProbe()), smoothed)
+    assert trainable(Cell(STUDY.tasks[0], VIT, LinearProbe()), smoothed) == (0, 650)
 
 
 def test_what_cannot_be_estimated_says_why():

@@ -48,6 +48,7 @@ class BoxTask(Spec):
     family: ClassVar[str] = "detection"
     output: ClassVar[str] = "maps"
     metric: ClassVar[str] = "box_ap"
+    smooths: ClassVar[bool] = False  # no detector here has a use for it
     spaces: ClassVar[dict[str, Space]] = {"LinearProbe": {"lr": Range(1e-4, 1e-2, log=True, default=1e-3)}}
     """A linear probe's own rates are for one layer; a whole detector on a frozen backbone diverges at most of them."""
     train: int | None

@@ -71,6 +71,11 @@ class Glue(TextTask):
         return GLUE[self.set].metric
 
     @property
+    def smooths(self) -> bool:
+        """Whether label smoothing acts on its loss: there are labels."""
+        return self.classes > 1
+
+    @property
     def classes(self) -> int:
         """Number of classes; 1 for STS-B, whose head predicts a number."""
         return GLUE[self.set].classes

@@ -59,6 +59,8 @@ def table(file: Path, raw: bytes, columns: Sequence[str], notes: Notes, encoding
     """
     ending = file.suffix.lower()
     if ending == ".parquet":
+        if encoding:
+            raise BadInput(f"{file}: a Parquet file is in no encoding of its own: leave encoding={encoding!r} out")
         return _of_parquet(file, raw, columns, notes)
     content, guess = decoded(raw, str(file), encoding)
     if guess:

@@ -170,6 +170,7 @@ def test_json_that_will_not_do(tmp_path, content, why):
 def test_parquet_that_is_none(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
     refused(tmp_path / "a.parquet", "cannot be read as Parquet")
+    refused(tmp_path / "a.parquet", "in no encoding of its own: leave encoding=.latin-1. out", encoding="latin-1")
     parquet.write_table(pyarrow.table({"text": ["naive"] * 2, "label": ["a", "b"]}), tmp_path / "b.parquet", **PLAIN)
     raw = (tmp_path / "b.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(raw.replace(b"naive", b"na\xefve"))
