@@ -4,7 +4,8 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run. Here: figures.
-- listing: methods, models, tasks, count, check. costs: memory. explanation: the layers that hold it.
+- listing: methods, models, tasks, count, check. costs: memory; gpu_memory: as people train on
+  GPUs; fit_table: what fits; explanation: the layers that hold it.
   published: memory against published figures.
 - comparison: compare, claims, statements.
 - services: assets, mlflow. dashboard: Optuna's.

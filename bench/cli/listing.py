@@ -37,7 +37,10 @@ def models(
 ) -> None:
     """List models: without a PATTERN those whose weights need no hub, with one all names that match it.
 
-    Examples: `bench models "vit_base*"`, `bench models roberta`, `bench models --matrix`,
+    Of some hundred names the shapes are here: they can be counted and their memory estimated without any file. Of
+    others a folder with a config.json is enough: `bench memory LoRA --model path/to/folder`.
+
+    Examples: `bench models "vit_base*"`, `bench models llama`, `bench models --matrix`,
     `bench models beit_base_patch16_224 --matrix`
     """
     if matrix:
@@ -47,6 +50,7 @@ def models(
 
     from bench.execution import console
     from bench.models import known, offline
+    from bench.models.shipped_shapes import SHIPPED, TOWERS
 
     if pattern:
         for name in known(pattern if "*" in pattern else f"*{pattern}*"):
@@ -56,6 +60,8 @@ def models(
     print(
         f"\nand {len(timm.list_models()):,} more for images by their name in timm: bench models PATTERN"
         "\nand torchvision's detectors, for detection: Torchvision('fcos_resnet50_fpn')"
+        f"\nand {len(SHIPPED) + len(TOWERS)} shapes under their names on the hub, to count and to estimate memory "
+        "without files: bench models llama"
         "\nand any encoder or decoder for text from Hugging Face, or a folder of yours: HuggingFace('roberta-base')"
     )
 
@@ -108,6 +114,7 @@ def count(
     Those of the backbone are the method's; the head is trained by every method and counted apart.
 
     Examples: `bench count "LoRA(rank=8, at=('q','v'))" --model vit_base_patch16_224 --json`,
+    `bench count "LoRA(rank=32)" --model meta-llama/Llama-3.2-3B`,
     `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`,
     `bench count "LoRA(rank=8, at=('conv','proj'))" --model fcos_resnet50_fpn --task tree-crowns`
     """
@@ -133,7 +140,7 @@ def cell_of(method: str, model: str, task: str | None) -> Cell:
     from bench.study import Cell
 
     backbone_of = model_table.resolve(model)
-    head_of = task_table.resolve(task or task_table.USUAL[backbone_of.families[0]])
+    head_of = task_table.resolve(task) if task else task_table.usual(backbone_of)
     return Cell(head_of, backbone_of, parse(method, known=METHODS, kind="method"))
 
 

@@ -51,8 +51,9 @@ __all__ = [
 
 
 def known(pattern: str) -> list[str]:
-    """Names that match a pattern ("vit_base*"): timm's, torchvision's detectors, and text models of known shape."""
-    return fnmatch.filter([*timm.list_models(), *DETECTORS, *sorted({*SHAPES, *TEXT_ASSETS})], pattern)
+    """Names that match a pattern ("vit_base*"): timm's, torchvision's detectors, and models of known shape."""
+    names = [*timm.list_models(), *DETECTORS, *sorted({*SHAPES, *TEXT_ASSETS, *TOWERS}, key=str.lower)]
+    return [name for name in names if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
 def offline() -> list[tuple[str, str, str]]:

@@ -102,6 +102,12 @@ class HuggingFace(Spec):
         """Name of the asset that holds the weights, if it is one."""
         return self.name if self.weights == "pretrained" and self.name in TEXT_ASSETS else None
 
+    @property
+    def generates(self) -> bool:
+        """Whether it is a decoder, or has one: what is usually trained on the next token. Asks its configuration."""
+        config = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=True).config
+        return language_models.is_decoder(config) or config.is_encoder_decoder
+
     def fingerprint(self) -> str | None:
         """sha256 of files that may change under their name, as those in a local folder may; None for pinned ones."""
         if self.weights == "hub" or self.name in TEXT_ASSETS or not text_weights.is_local(self.name):

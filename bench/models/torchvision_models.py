@@ -29,7 +29,13 @@ from bench.models.timm_models import ImageInputs, noise
 from bench.models.trace import seen
 from bench.spec import Spec, check_numbers
 
-DETECTORS = {"fcos_resnet50_fpn": 8, "retinanet_resnet50_fpn_v2": 8, "fasterrcnn_resnet50_fpn_v2": 4}
+DETECTORS = {
+    "fcos_resnet50_fpn": 8,
+    "retinanet_resnet50_fpn": 8,
+    "retinanet_resnet50_fpn_v2": 8,
+    "fasterrcnn_resnet50_fpn": 4,
+    "fasterrcnn_resnet50_fpn_v2": 4,
+}
 """torchvision's name → the finest stride of the pyramid's five maps. Those up to 32 stand on maps of the ResNet."""
 
 

@@ -85,6 +85,7 @@ __all__ = [
     "description",
     "listing",
     "resolve",
+    "usual",
 ]  # fmt: skip
 
 
@@ -98,6 +99,14 @@ def resolve(text: str) -> Task:
         raise unknown("task", text, SETS)
     task: Any = parse(text, known=TASKS, kind="task") if text not in SETS else SETS[text](text)
     return task  # type: ignore[no-any-return]
+
+
+def usual(model: Any) -> Task:
+    """The task that is taken for a model where none is named: of models that write texts, language modelling."""
+    if getattr(model, "generates", False):
+        written: Any = LanguageModelling()  # what it gives depends on its kind of loss
+        return written  # type: ignore[no-any-return]
+    return resolve(USUAL[model.families[0]])
 
 
 def listing() -> list[tuple[str, str, str]]:

@@ -18,11 +18,11 @@ from bench.costs.allocator import BLOCK, reserved
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import BYTES, pack
-from bench.errors import unknown
+from bench.errors import BadInput, unknown
 from bench.methods.branch import Branch
 from bench.models import Backbone, checkpoint
 from bench.training import optimizers
-from bench.training.memory_forecast import give_bytes
+from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import set_mode
 from bench.training.run import Network, Run, assemble
 
@@ -78,6 +78,8 @@ class Setup:
             raise unknown("base", self.base, (*DTYPES, *BYTES))
         if self.attention not in ("sdpa", "flash", "eager"):
             raise unknown("attention", self.attention, ("sdpa", "flash", "eager"))
+        if self.attention == "flash" and self.base == "fp32" and not self.autocast:
+            raise BadInput("flash attention takes 16 bits: say base='bf16', or attention='sdpa'")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -147,20 +149,43 @@ def estimate(run: Run, setup: Setup) -> Estimate:
         setup: the rest.
 
     Raises:
-        BadInput: a method that does not fit the model.
+        BadInput: a method that does not fit the model or the setup, or a step that cannot be traced.
     """
+    try:
+        return _estimate(run, setup)
+    except UNTRACEABLE as error:
+        what = f"memory of {run.task.name} on {run.model.name} cannot be estimated so: the step depends on its data"
+        raise BadInput(f"{what} ({type(error).__name__}); without --base and the like it is done on the CPU") from error
+
+
+def _estimate(run: Run, setup: Setup) -> Estimate:
+    backbone, network, mode = prepared(run, setup)
+    rule = optimizers.make(setup.optimizer, setup.update, _trainable(network))
+    with mode, CudaRules():
+        return followed(run, backbone, network, setup, rule)
+
+
+def _trainable(network: Network) -> list[nn.Parameter]:
+    return [p for p in network.parameters() if p.requires_grad]
+
+
+def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]:
+    """The network as a setup stores it, without bytes, and the mode of its tensors. Raises BadInput as `estimate`."""
     backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
     _store(backbone, network, setup)
     _attend(backbone.module, setup)
     _drop(backbone.module, setup.dropout)
     if setup.checkpointed:
         checkpoint(backbone, first=setup.checkpointed)
-    with FakeTensorMode(), CudaRules():
+    mode = FakeTensorMode()
+    with mode, CudaRules():
         give_bytes(network, "cpu")
-        if setup.base in BYTES:
-            _pack(backbone, setup.base)
+        if setup.base in BYTES and not _pack(backbone, setup.base):
+            raise BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
         network.train() if setup.dropout else set_mode(network)
-        return _followed(run, backbone, network, setup)
+    if not _trainable(network):
+        raise BadInput(f"{run.method!r} trains only a head, and {run.task!r} has none: say --task rotten-tomatoes")
+    return backbone, network, mode
 
 
 def _store(backbone: Backbone, network: Network, setup: Setup) -> None:
@@ -187,7 +212,8 @@ def _attend(module: nn.Module, setup: Setup) -> None:
             if hasattr(each, "fused_attn"):
                 each.fused_attn = False  # type: ignore[assignment]
     elif body is not None:
-        body.forward = partial(_without_mask, body.forward)
+        for each in {body, getattr(body, "base_model", body)}:  # a loss in pieces goes past the head
+            each.forward = partial(_without_mask, each.forward)
 
 
 def _without_mask(forward: Any, *args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
@@ -201,24 +227,30 @@ def _drop(module: nn.Module, rate: float) -> None:
             each.p = rate
 
 
-def _pack(backbone: Backbone, kind: str) -> None:
+def _pack(backbone: Backbone, kind: str) -> bool:
+    """Packs what is frozen. Returns whether there was any."""
     head = getattr(backbone.module, "output_embedding", None)
-    for layer in backbone.module.modules():
-        if isinstance(layer, nn.Linear) and layer is not head and not layer.weight.requires_grad:
-            pack(layer, kind)
+    linears = [each for each in backbone.module.modules() if isinstance(each, nn.Linear) and each is not head]
+    frozen = [each for each in linears if not each.weight.requires_grad]
+    for layer in frozen:
+        pack(layer, kind)
+    return bool(frozen)
 
 
-def _followed(run: Run, backbone: Backbone, network: Network, setup: Setup) -> Estimate:
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    rule, tracker = optimizers.make(setup.optimizer, setup.update, trainable), _Followed()
+def followed(
+    run: Run, backbone: Backbone, network: Network, setup: Setup, rule: torch.optim.Optimizer, *, steps: int = STEPS
+) -> Estimate:
+    """The memory of some steps of what was `prepared`, by an optimiser that has its state already or makes it."""
+    trainable, tracker = _trainable(network), _Followed()
     tracker.see([*network.parameters(), *network.buffers()], part="weights")
+    tracker.see(list(rule.state.values()), part="optimizer")
     hooks = [p.register_post_accumulate_grad_hook(lambda p: tracker.see(p.grad, part="gradients")) for p in trainable]
     buckets = [torch.empty_like(p) for p in trainable] if setup.gpus > 1 else []
     tracker.see(buckets, part="gradients")
     tracker.make(WORKSPACE)
     tracker.make(WORKSPACE)
     after = peak = 0
-    for _ in range(STEPS):
+    for _ in range(steps):
         tracker.peaks.clear()
         after = _step(run, backbone, network, setup, rule, tracker)
         peak = max(peak, *(moment.total for moment in tracker.peaks.values()))

@@ -1,0 +1,121 @@
+"""What fits: found by few estimates, with a margin, in what people can change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.costs.published import MARGIN
+from bench.errors import BadInput
+from bench.methods import FullFineTuning, LinearProbe, LoRA
+from bench.models import HuggingFace, Timm
+from bench.tasks import Images, LanguageModelling, usual
+from bench.training.gpu_step import CONTEXT, Setup, estimate
+from bench.training.memory_fit import BASES, STEP, Traced, cells, fitting, largest, nothing_fits, usable
+from bench.training.recipe import Training
+from bench.training.run import Run
+
+LLAMA = HuggingFace("test-llama", weights="random", max_length=128)
+SETUP = Setup(base="bf16", adapter="fp32")
+
+
+@pytest.mark.parametrize("limit", [5, 10, 99, 100, 101, 1234, 10**9])
+@pytest.mark.parametrize("second", [2, 7, 400])
+def test_the_largest_is_found_of_what_grows_ever_faster(limit, second):
+    def memory(n: int) -> int:
+        asked.append(n)
+        return max(10 + n, 3 * n, 5 * n - 60)
+
+    asked: list[int] = []
+    right = max((n for n in range(1, 501) if max(10 + n, 3 * n, 5 * n - 60) <= limit), default=0)
+    assert largest(memory, limit, most=500, second=second) == right
+    assert len(asked) <= 9
+
+
+@pytest.mark.parametrize("method", [LoRA(rank=2), FullFineTuning()], ids=repr)
+def test_a_step_that_is_traced_over_and_over_takes_what_it_takes_alone(method):
+    run = Run(LanguageModelling(), LLAMA, method, Training(), seed=0)
+    step = Traced(replace(run, model=replace(LLAMA, max_length=None)), SETUP)
+    for batch in (1, 3, 2):
+        alone = estimate(replace(run, training=replace(run.training, batch_size=batch)), SETUP)
+        assert step.allocated(batch, 128) == alone.allocated
+
+
+@pytest.fixture(scope="module")
+def limit() -> int:
+    """Of a GPU on which four texts of 128 tokens fit with LoRA, and a few bytes."""
+    run = Run(LanguageModelling(), LLAMA, LoRA(rank=8), Training(batch_size=4), seed=0)
+    return int(estimate(run, SETUP).allocated / (1 - MARGIN)) + CONTEXT + 4096
+
+
+def test_the_table_fits_and_leaves_the_margin(limit):
+    found = fitting(LLAMA, LanguageModelling(), limit, setup=SETUP, bases=("bf16",), checkpointing=(False,))
+    rows = {row.method: row for row in found}
+    assert all(row.bytes <= usable(limit, CONTEXT) for row in rows.values())
+    lora = rows[repr(LoRA(rank=8))]
+    assert lora.batch == 4 and 128 < lora.length <= 256 and lora.length % STEP == 0
+    assert rows[repr(LinearProbe())].batch > 4  # a classifier: without logits over words
+    assert not any("conv" in method or "qkv" in method for method in rows)  # this network has none
+
+
+def test_checkpointing_lets_more_fit(limit):
+    (row,) = fitting(
+        LLAMA, LanguageModelling(), limit, methods=(LoRA(rank=8),), setup=SETUP, bases=("bf16",), checkpointing=(True,)
+    )
+    assert row.batch > 4 and row.checkpointing
+
+
+def test_pictures_have_no_length():
+    vit = Timm("test_vit", weights="random")
+    (row,) = fitting(
+        vit,
+        Images("digits"),
+        600 * 2**20,
+        methods=(LoRA(rank=2),),
+        setup=SETUP,
+        bases=("bf16",),
+        checkpointing=(False,),
+    )
+    assert row.length is None and row.batch > 1
+
+
+def test_what_is_asked_for_and_does_not_fit_is_told():
+    for method, told in ((LoRA(at=("conv",)), "no site matches"), (FullFineTuning(), "would pack")):
+        with pytest.raises(BadInput, match=told):
+            list(
+                fitting(LLAMA, LanguageModelling(), 2**30, methods=(method,), setup=SETUP, bases=("nf4",))
+                if method != FullFineTuning()
+                else [estimate(Run(LanguageModelling(), LLAMA, method, Training(), seed=0), Setup(base="nf4"))]
+            )
+    with pytest.raises(BadInput, match="takes at most 256 tokens"):
+        list(fitting(replace(LLAMA, max_length=257), LanguageModelling(), 2**30, setup=SETUP))
+
+
+def test_too_little_says_what_would_be_needed():
+    rows = list(
+        fitting(
+            LLAMA,
+            LanguageModelling(),
+            2**20,
+            methods=(LoRA(rank=2),),
+            setup=SETUP,
+            bases=("nf4",),
+            checkpointing=(True,),
+        )
+    )
+    assert [row.batch for row in rows] == [0]
+    least = min(row.bytes for row in rows)
+    told = str(nothing_fits(rows, 2**20, "test-llama", CONTEXT))
+    assert (
+        "1 MiB is too little for test-llama" in told and "one sample, which needs" in told and least > usable(2**20, 0)
+    )
+
+
+def test_a_probe_is_computed_once_and_a_packed_base_does_not_train():
+    assert len(cells((LinearProbe(),))) == len(BASES) and len(cells((FullFineTuning(),))) == 2
+
+
+def test_models_that_write_are_trained_to_write():
+    assert usual(LLAMA) == LanguageModelling() and usual(HuggingFace("test-bert")) != LanguageModelling()
+    assert usual(HuggingFace("tiny-t5")) == LanguageModelling()
