@@ -157,14 +157,15 @@ def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
 
     if fit is None:
         return forecast(run, device=device)
-    limit = usable(size(fit), CONTEXT) if device.startswith("cuda") else size(fit)
+    whole = size(fit)
+    limit = usable(whole, CONTEXT) if device.startswith("cuda") else whole
     with tqdm(desc="largest batch", unit="try", leave=False, disable=None, delay=1) as bar:
 
         def told(n: int) -> None:
             bar.set_postfix_str(f"batch {n}")
             bar.update()
 
-        return largest_batch(run, limit, device=device, told=told)
+        return largest_batch(run, limit, of=whole if limit < whole else 0, device=device, told=told)
 
 
 def _print(found: dict[str, Forecast], *, fit: str | None) -> None:

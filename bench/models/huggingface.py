@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
 from bench.models.language_models import LanguageNetwork
 from bench.models.roles import sites
+from bench.models.shipped_shapes import TOWERS
 from bench.models.text_network import TextNetwork
 from bench.models.text_weights import TEXT_ASSETS, Files
 from bench.models.trace import Seen, seen
@@ -215,7 +217,11 @@ def _check_text(files: Files) -> None:
     """Refuses what is no single stack of blocks over tokens."""
     kind = files.config.model_type
     if not hasattr(files.config, "vocab_size") or not hasattr(files.config, "hidden_size"):
-        raise BadInput(f"{files.name!r} is no text model ({kind}): its configuration has no vocabulary or no width")
+        towers = difflib.get_close_matches(files.name, TOWERS, n=2, cutoff=0.3) or list(TOWERS)[:2]
+        raise BadInput(
+            f"{files.name!r} is no text model ({kind}): its configuration has no vocabulary or no width; towers for "
+            f"pictures go by their names: {', '.join(towers)}, or timm's (bench models clip)"
+        )
 
 
 def _prepare_tokenizer(files: Files) -> None:

@@ -94,7 +94,7 @@ def _local(name: str, *, bare: bool) -> Files:
     config = _config(path if path.name != "config.json" else folder)
     if bare and not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
         tokenizer = byte_tokenizer()
-        if config.pad_token_id is not None:  # RoBERTa counts positions from it
+        if getattr(config, "pad_token_id", None) is not None:  # RoBERTa counts positions from it
             config.pad_token_id = tokenizer.pad_token_id
         return Files(name, config, tokenizer, folder, tokenizer_is_own=False)
     return Files(name, config, _tokenizer(folder), folder)
@@ -268,6 +268,10 @@ def _told(name: str) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if "trust_remote_code" in str(error):
             raise BadInput(f"{name!r} has code of its own, which is never run: {NO_CODE}") from error
+        if not is_local(name) and (name.endswith(".json") or name.startswith(("/", ".", "~"))):
+            raise BadInput(
+                f"no folder or file {name}: give one with a config.json, or a name (bench models)"
+            ) from error
         if is_local(name):
             kind = "folder" if Path(name).is_dir() else "file"
             raise BadInput(f"the {kind} {name} cannot be loaded: {reason}") from error

@@ -20,7 +20,7 @@ from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import BYTES, pack
 from bench.errors import BadInput, unknown
 from bench.methods.branch import Branch
-from bench.models import Backbone, checkpoint
+from bench.models import Backbone, NeedsValues, checkpoint
 from bench.training import optimizers
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import set_mode
@@ -28,13 +28,10 @@ from bench.training.run import Network, Run, assemble
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WORKSPACE = 8_519_680
-"""Bytes of cuBLAS's workspace before Hopper (CUBLAS_WORKSPACE_CONFIG=:4096:2:16:8). The threads of the forward and of
-the backward pass each have one."""
+"""Bytes of cuBLAS's workspace before Hopper (:4096:2:16:8): one for the forward's thread, one for the backward's."""
 CONTEXT = 500 * 2**20
-"""Bytes of CUDA's context and of loaded kernels, where nothing else is known; before CUDA 11.7, which loads kernels as
-they are needed, it was more than a GiB."""
-STEPS = 2
-"""The first makes the optimiser's state, the second has it from the start."""
+"""Bytes of CUDA's context and of loaded kernels, where nothing else is known; before CUDA 11.7 more than a GiB."""
+STEPS = 2  # the first makes the optimiser's state, the second has it from the start
 
 
 @dataclass(frozen=True)
@@ -151,18 +148,16 @@ def estimate(run: Run, setup: Setup) -> Estimate:
     Raises:
         BadInput: a method that does not fit the model or the setup, or a step that cannot be traced.
     """
-    try:
-        return _estimate(run, setup)
-    except UNTRACEABLE as error:
-        what = f"memory of {run.task.name} on {run.model.name} cannot be estimated so: the step depends on its data"
-        raise BadInput(f"{what} ({type(error).__name__}); without --base and the like it is done on the CPU") from error
-
-
-def _estimate(run: Run, setup: Setup) -> Estimate:
     backbone, network, mode = prepared(run, setup)
-    rule = optimizers.make(setup.optimizer, setup.update, _trainable(network))
     with mode, CudaRules():
+        rule = optimizers.make(setup.optimizer, setup.update, _trainable(network))
         return followed(run, backbone, network, setup, rule)
+
+
+def _untraceable(run: Run, why: str) -> BadInput:
+    what = f"memory of {run.task.name} on {run.model.name} cannot be estimated: the step depends on values ({why})"
+    other = "with --task rotten-tomatoes" if run.task.output.startswith("loss") else "without --base and the like"
+    return BadInput(f"{what}; {other} a real step is tried on the CPU")
 
 
 def _trainable(network: Network) -> list[nn.Parameter]:
@@ -171,7 +166,12 @@ def _trainable(network: Network) -> list[nn.Parameter]:
 
 def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]:
     """The network as a setup stores it, without bytes, and the mode of its tensors. Raises BadInput as `estimate`."""
-    backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
+    if run.task.output == "maps":
+        raise _untraceable(run, "a detector matches boxes")
+    try:
+        backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
+    except NeedsValues as error:
+        raise _untraceable(run, str(error).rpartition(": ")[2]) from error
     _store(backbone, network, setup)
     _attend(backbone.module, setup)
     _drop(backbone.module, setup.dropout)
@@ -252,7 +252,10 @@ def followed(
     after = peak = 0
     for _ in range(steps):
         tracker.peaks.clear()
-        after = _step(run, backbone, network, setup, rule, tracker)
+        try:
+            after = _step(run, backbone, network, setup, rule, tracker)
+        except UNTRACEABLE as error:
+            raise _untraceable(run, type(error).__name__) from error
         peak = max(peak, *(moment.total for moment in tracker.peaks.values()))
     for hook in hooks:
         hook.remove()

@@ -256,18 +256,17 @@ def type_of(device: str) -> str:
 
 
 def largest_batch(
-    run: Run, limit: int, *, device: str = "cpu", told: Callable[[int], None] = lambda n: None
+    run: Run, limit: int, *, of: int = 0, device: str = "cpu", told: Callable[[int], None] = lambda n: None
 ) -> Forecast:
     """The forecast of the largest batch whose training fits into `limit` bytes.
 
-    Memory grows nearly in a straight line with the batch: the line through two forecasts names a third, and so on until
-    one batch fits and the next does not.
+    Memory grows nearly in a straight line: that through two forecasts names a third, until one fits and the next not.
 
     Args:
         run: what would be trained; its own batch size is not looked at.
-        limit: bytes.
+        limit: bytes; `of` so many of the device, where that is what is left of them.
         device: what it would be trained on.
-        told: called with every batch size that is tried.
+        told: called with every size that is tried.
 
     Raises:
         BadInput: not even a batch of one fits.
@@ -281,8 +280,9 @@ def largest_batch(
     fits = at(1)
     if fits.peak > limit:
         weights = fits.memory.peak.breakdown["weights"]
+        given = f"{readable(of)} (of which {readable(limit)} are left to it)" if of else readable(limit)
         raise BadInput(
-            f"{readable(limit)} is too little for {run.method!r} on {run.model!r}: weights alone take "
+            f"{given} is too little for {run.method!r} on {run.model!r}: weights alone take "
             f"{readable(weights)}, training with a batch of 1 {readable(fits.peak)}"
         )
     over: Forecast | None = None

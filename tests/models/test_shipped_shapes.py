@@ -137,6 +137,14 @@ def test_an_unknown_name_is_told_what_is_like_it(monkeypatch):
         resolve("Llama-3.2-3")
 
 
+def test_what_is_no_text_model_or_no_file_is_told_so(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    with pytest.raises(BadInput, match=r"is no text model.*go by their names: openai/clip"):
+        resolve(str(tmp_path)).build(device="meta")
+    with pytest.raises(BadInput, match="no folder or file"):
+        resolve(str(tmp_path / "nothing" / "config.json")).build(device="meta")
+
+
 def test_a_length_above_the_models_is_refused_with_the_models():
     with pytest.raises(BadInput, match="4097: meta-llama/Llama-2-7b-hf takes at most 4096 tokens"):
         HuggingFace("meta-llama/Llama-2-7b-hf", max_length=4097).build(device="meta")

@@ -10,7 +10,7 @@ from bench.costs.published import MARGIN
 from bench.errors import BadInput
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm
-from bench.tasks import Images, LanguageModelling, usual
+from bench.tasks import Detection, Images, LanguageModelling, usual
 from bench.training.gpu_step import CONTEXT, Setup, estimate
 from bench.training.memory_fit import BASES, STEP, Traced, cells, fitting, largest, nothing_fits, usable
 from bench.training.recipe import Training
@@ -110,6 +110,17 @@ def test_too_little_says_what_would_be_needed():
     assert (
         "1 MiB is too little for test-llama" in told and "one sample, which needs" in told and least > usable(2**20, 0)
     )
+
+
+def test_what_cannot_be_traced_is_refused_with_why():
+    mixture = HuggingFace("tiny-mixtral", weights="random", max_length=16)
+    detector = Timm("test_vit", weights="random", image_size=64)
+    for model, task, why in (
+        (mixture, LanguageModelling(), "depends on values"),
+        (detector, Detection("composited-digits"), "a detector matches boxes"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            estimate(Run(task, model, FullFineTuning(), Training(batch_size=1), seed=0), Setup())
 
 
 def test_a_probe_is_computed_once_and_a_packed_base_does_not_train():
