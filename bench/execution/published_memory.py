@@ -19,11 +19,12 @@ import bench.tasks as task_table
 from bench.costs.published import MARGIN, Figure
 from bench.errors import BadInput
 from bench.methods import METHODS
-from bench.models import HuggingFace
+from bench.models import HuggingFace, text_weights
 from bench.records import write_atomically
 from bench.records.environment import commit, versions
 from bench.report.data.published import RECORD
 from bench.spec import parse
+from bench.tasks import LanguageModelling
 from bench.training.gpu_step import CONTEXT, Estimate, Setup, estimate
 from bench.training.recipe import Training
 from bench.training.run import Run
@@ -104,18 +105,26 @@ def _model(of: Mapping[str, Any]) -> tuple[Any, Any]:
     """Model and task."""
     if of["loss"] == "boxes":
         raise BadInput("a detector's step depends on its data")
-    if of["loss"] != "classes":
-        raise BadInput("language models: not yet")
     if "length" in of:
         model: Any = HuggingFace(of["model"], max_length=of["length"], dropout=of.get("dropout", 0.0))
     else:
         model = model_table.resolve(of["model"])
+    if of["loss"] != "classes":
+        return model, LanguageModelling(of["loss"])
     return model, task_table.resolve(task_table.USUAL[model.families[0]])
 
 
 def _of(found: Estimate, figure: Figure) -> int:
     """What was measured, of an estimate."""
     kept = figure.settings.get("outputs") == "kept"
-    after = found.after if kept else found.after - found.gradients
+    after = found.after + _outputs(figure.settings) if kept else found.after - found.gradients
     sizes = {"allocated": found.allocated, "reserved": found.reserved, "nvidia-smi": found.shown, "after step": after}
     return sizes[figure.measured]
+
+
+def _outputs(of: Mapping[str, Any]) -> int:
+    """Bytes of what a decoder's forward pass gave: 16-bit logits, keys and values of every block."""
+    sizes = text_weights.find(of["model"], weights="pretrained", revision="", meta=True).config
+    head = getattr(sizes, "head_dim", None) or sizes.hidden_size // sizes.num_attention_heads
+    keys_and_values = 2 * sizes.num_hidden_layers * sizes.num_key_value_heads * head
+    return int(of["batch"] * of["length"] * 2 * (sizes.vocab_size + keys_and_values))

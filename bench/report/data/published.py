@@ -91,6 +91,11 @@ def told(some: Sequence[Row], *, unknown: bool = False) -> list[Row]:
     return [row for row in some if bool(row.unknown) == unknown]
 
 
+def as_marked_before(some: Sequence[Row]) -> list[Row]:
+    """Those told, and those of which it was noticed only after the comparison that a setting is not."""
+    return [row for row in some if not row.unknown or row.figure["settings"].get("marked") == "after"]
+
+
 def of_kind(some: Sequence[Row], measured: str) -> list[Row]:
     """Those of which one thing was measured."""
     return [row for row in some if row.measured == measured]

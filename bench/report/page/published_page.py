@@ -9,7 +9,17 @@ from typing import Any
 
 from bench.records import write_atomically
 from bench.report import style
-from bench.report.data.published import MEASURED, RECORD, Row, Spread, of_kind, ordered, spread, told
+from bench.report.data.published import (
+    MEASURED,
+    RECORD,
+    Row,
+    Spread,
+    as_marked_before,
+    of_kind,
+    ordered,
+    spread,
+    told,
+)
 from bench.report.figures.published import published
 from bench.report.tables.markdown import MISSING, table
 
@@ -76,11 +86,12 @@ def _spreads(found: Sequence[Row]) -> str:
         some = of_kind(found, measured)
         for label, part in (
             ("all settings told", told(some)),
+            ("all settings told, and those set aside after the comparison", as_marked_before(some)),
             ("some not told", told(some, unknown=True)),
             ("all", some),
         ):
-            near = spread(part)
-            if near is not None and (label != "all" or (told(some) and told(some, unknown=True))):
+            near, plain = spread(part), label.endswith(" told")
+            if near is not None and (plain or len(part) not in (len(told(some)), len(told(some, unknown=True)))):
                 lines.append((name, label, *_cells(near)))
     head = ("measured", "figures", "n", "median size of the error", "median error", "lowest", "highest")
     return table(head, lines)
