@@ -7,7 +7,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 - listing: methods, models, tasks, count, check. costs: memory; gpu_memory: as people train on
   GPUs; fit_table: what fits; explanation: the layers that hold it.
   published: memory against published figures.
-- comparison: compare, claims, statements.
+- recommendation: recommend. comparison: compare, claims, statements.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
-from bench.cli import comparison, costs, dashboard, listing, published, running, studies
+from bench.cli import comparison, costs, dashboard, listing, published, recommendation, running, studies
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -49,7 +49,13 @@ app = typer.Typer(
 )
 PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
-    "Look at results": (comparison.compare, comparison.claims, comparison.statements, published.published),
+    "Look at results": (
+        recommendation.recommend,
+        comparison.compare,
+        comparison.claims,
+        comparison.statements,
+        published.published,
+    ),
     "What can be compared": (listing.methods, listing.models, listing.tasks),
     "One method, before it runs": (listing.count, costs.memory, listing.check),
 }
