@@ -1,7 +1,8 @@
 """Carries a study out.
 
 - launch: from a name to records: plan, runs, page.
-- runner: the runs of a study, in order. workers: processes that train them. parallelism: how many at once.
+- runner: the runs of a study, in order. watcher: who is told of them.
+- executor: what trains, one interface: in this process, or in processes. parallelism: how many at once.
 - search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;
   a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
   Optuna's own tools.

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import scrubbed
 from bench.execution.progress import Progress, baseline_line
-from bench.execution.runner import Watcher
+from bench.execution.watcher import Watcher
 from bench.records import Records
 from bench.report import redraw
 from bench.study import Cell, Study

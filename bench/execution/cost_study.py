@@ -19,9 +19,9 @@ from bench.costs.memory import Allocated
 from bench.costs.time import Clock, median_seconds
 from bench.costs.units import readable
 from bench.errors import BadInput
+from bench.execution.executor import guarded
 from bench.execution.parallelism import available
-from bench.execution.runner import Watcher
-from bench.execution.workers import guarded
+from bench.execution.watcher import Watcher
 from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,29 +13,17 @@ from pathlib import Path
 import torch
 
 from bench.execution.baseline_runs import measure, retire
+from bench.execution.executor import Ended, Executor, InProcess
 from bench.execution.optuna_storage import Mirror
+from bench.execution.processes import Processes
 from bench.execution.search import Search, storage
-from bench.execution.workers import Here, Pool
+from bench.execution.watcher import Watcher
 from bench.records import PROTOCOL, Records
 from bench.study import Cell, Study
 from bench.study.recording import DONE, Record, describe, identity, keep, made, retire_older, usable
 from bench.study.trials import Trial, of_cells
 from bench.training.loop import Outcome
 from bench.training.run import Run
-
-
-@dataclass
-class Watcher:
-    """What wants to know how a study goes on. Each may be replaced: progress bar, MLflow, figures, tests."""
-
-    started: Callable[[Run], None] = lambda run: None
-    epoch: Callable[[Run, int], None] = lambda run, epoch: None
-    finished: Callable[[Run, Record, bool], None] = lambda run, record, fresh: None
-    cell: Callable[[Cell, list[Record]], None] = lambda cell, records: None
-    baseline: Callable[[Record, bool], None] = lambda record, fresh: None
-    spared: Callable[[Cell], None] = lambda cell: None
-    """The default values were chosen: a run that was planned need not be."""
-    said: Callable[[str], None] = lambda line: None
 
 
 @dataclass
@@ -45,6 +34,10 @@ class Job:
     phase: str
     work: Work
     trial: Trial | None = None
+    expected: float = 0.0
+    """Seconds that it should take; 0 where that is not known."""
+    epoch: int = 0
+    """So many have ended."""
 
 
 @dataclass
@@ -75,6 +68,8 @@ class Runner:
         threads: of each process; 0 for those that torch has here.
         storage: URL of Optuna's storage; a journal file beside the records without.
         left_out: cells that the plan refused.
+        executor: what trains, held by the caller; without, processes, or this one where `jobs` is one.
+        expects: seconds that a run should take; 0 where that is not known.
     """
 
     study: Study
@@ -86,21 +81,25 @@ class Runner:
     threads: int = 0
     storage: str | None = None
     left_out: Collection[Cell] = ()
+    executor: Executor | None = None
+    expects: Callable[[Run], float] = lambda run: 0.0
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
         self.baselines()
         works = self.works()
-        with self.workers() as workers:
+        with self.trained_by() as self.executor:
+            self.executor.told = self.epoch
             while True:
-                while workers.free and (job := self.next(works)) is not None:
+                while self.executor.free and (job := self.next(works)) is not None:
                     self.watcher.started(job.run)
-                    workers.start(job)
-                ended = workers.ended()
+                    self.executor.start(job)
+                self.watcher.places(self.executor.places())
+                ended = self.executor.ended()
                 if not ended:
                     break
                 for each in ended:
-                    self.ended(each.job, each.outcome, each.started)
+                    self.ended(each)
         self.retire_older(works)
         return [record for work in works for record in work.records.values() if record["phase"] == "final"]
 
@@ -110,11 +109,13 @@ class Runner:
         undone = {(cell.task, cell.model) for cell in left}
         retire_older(self.records, (w.cell for w in works if (w.cell.task, w.cell.model) not in undone))
 
-    def workers(self) -> Pool | Here:
-        """What trains: processes, or, one run at a time, this one."""
+    def trained_by(self) -> AbstractContextManager[Executor]:
+        """What trains: an executor that is there already, processes, or, one run at a time, this one."""
+        if self.executor is not None:
+            return nullcontext(self.executor)
         if self.jobs == 1:
-            return Here(self.device, self.epoch)
-        return Pool(self.jobs, self.device, self.threads or torch.get_num_threads(), self.epoch)
+            return InProcess(self.device, self.epoch)
+        return Processes(self.jobs, self.device, self.threads or torch.get_num_threads(), self.epoch)
 
     def baselines(self) -> None:
         """Measures what the tasks' figures are read against, on the seeds of the final runs."""
@@ -179,6 +180,7 @@ class Runner:
         """The first run in the order of the study that can begin now."""
         for work in works:
             if not work.over and (job := self.of_cell(work)) is not None:
+                job.expected = self.expects(job.run)
                 return job
         return None
 
@@ -229,12 +231,16 @@ class Runner:
 
     def epoch(self, job: Job, epoch: int, scores: list[dict[str, float]]) -> str | None:
         """An epoch of a run has ended. Returns why the run should, if it should."""
+        job.epoch = epoch
         self.watcher.epoch(job.run, epoch)
+        if self.executor is not None:
+            self.watcher.places(self.executor.places())
         return job.work.search.report(job.trial, job.run.seed, epoch, scores) if job.trial else None
 
-    def ended(self, job: Job, outcome: Outcome, started: datetime) -> None:
+    def ended(self, over: Ended) -> None:
         """A run is over: recorded first, then told."""
-        record = self.keep(job, outcome, started)
+        job: Job = over.job
+        record = self.keep(job, over.outcome, over.started, over.environment)
         if job.trial is None:
             self.took(job.work, job.run, record, fresh=True)
             return
@@ -249,13 +255,16 @@ class Runner:
             work.over = True
             self.watcher.cell(work.cell, list(work.records.values()))
 
-    def keep(self, job: Job, outcome: Outcome, started: datetime | None = None) -> Record:
+    def keep(
+        self, job: Job, outcome: Outcome, started: datetime | None = None, environment: Record | None = None
+    ) -> Record:
         """Makes the record of a run and writes it."""
         trials = job.work.search.trials
         of_trial = {"trial": trials.about(job.trial)} if job.trial else {}
         record = made(
             self.study, self.scale, self.records, job.run, outcome,
             phase=job.phase, started=started or datetime.now(UTC), device=self.device, jobs=self.jobs,
+            where=environment,
         )  # fmt: skip
         record |= {"tuning": None if job.trial else trials.summary(job.work.cell), **of_trial}
         keep(self.records, record)

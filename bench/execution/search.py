@@ -1,6 +1,6 @@
 """Tuning as it goes on: which trial is next, with which values, and whether it goes on; and Optuna's storage.
 
-One process asks and tells; its workers only train (`bench.execution.workers`).
+One process asks and tells; its workers only train (`bench.execution.executor`).
 """
 
 from __future__ import annotations

@@ -120,10 +120,12 @@ def made(
     started: datetime,
     device: str,
     jobs: int = 1,
+    where: Record | None = None,
 ) -> Record:
     """Everything that is kept of a run; `bench/records/store.py` says what each field means.
 
-    Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`.
+    Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`. `where` is the
+    `environment` of the machine that it ran on, if that is another one.
     """
     found, allocated = {k: v for k, v in asdict(outcome).items() if v or k not in _RARE}, outcome.memory
     found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
@@ -143,6 +145,6 @@ def made(
         "seed": run.seed,
         **found,
         **({"examples": shown} if shown else {}),
-        "environment": environment(device) | {"jobs": jobs},
+        "environment": {"jobs": jobs} | (where or environment(device)),
         "provenance": provenance,
     }

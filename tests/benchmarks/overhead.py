@@ -20,8 +20,8 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.execution import callbacks, launch
+from bench.execution.executor import Ended, InProcess
 from bench.execution.runner import Runner
-from bench.execution.workers import Ended, Here
 from bench.records import Records
 from bench.study import load
 from bench.study.recording import Record, describe
@@ -30,7 +30,7 @@ from bench.training.loop import Outcome
 NAME, SCALE = "rank-sweep", "laptop"
 
 
-class Playback(Here):
+class Playback(InProcess):
     """A worker that finds what recorded runs found: those of the same task and method, in turn."""
 
     recorded: dict[tuple[Any, ...], Any]
@@ -45,13 +45,12 @@ class Playback(Here):
                 outcome.status, outcome.reason, outcome.curve = "pruned", reason, record["curve"][: row["epoch"]]
                 break
         self.over.append(Ended(job, outcome, datetime.now(UTC)))
-        self.free = False
 
 
 class Player(Runner):
     """The study runner, with a playback in the place of training."""
 
-    def workers(self) -> Here:
+    def trained_by(self) -> InProcess:
         return Playback(self.device, self.epoch)
 
     def baselines(self) -> None:

@@ -54,7 +54,7 @@ def run_alone(study, records):
 def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monkeypatch):
     """SIGKILL to one of four: every run once, and every search with its whole budget.
 
-    That the runs are those of one process is tested in `test_kills.py` and `test_workers.py`.
+    That the runs are those of one process is tested in `test_kills.py` and `test_processes.py`.
     """
     folder = tmp_path / "learning-rate" / "smoke"
     records = Records(folder)

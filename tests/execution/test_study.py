@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import bench.execution.workers
+import bench.execution.executor
 from bench.cli.studies import files
 from bench.errors import BadInput
 from bench.execution.launch import launch
@@ -87,7 +87,7 @@ def test_one_seed_gives_the_same_curve_in_another_process(records):
 
 
 def test_failures_are_statuses_and_the_study_goes_on(records, monkeypatch):
-    real = bench.execution.workers.train
+    real = bench.execution.executor.train
 
     def broken(run, **options):
         rank = getattr(run.method, "rank", None)
@@ -97,7 +97,7 @@ def test_failures_are_statuses_and_the_study_goes_on(records, monkeypatch):
             raise RuntimeError("surprise")
         return real(run, **options)
 
-    monkeypatch.setattr(bench.execution.workers, "train", broken)
+    monkeypatch.setattr(bench.execution.executor, "train", broken)
     finals, _ = execute(records)
     assert [r["status"] for r in finals] == ["ok", "ok", "out_of_memory", "failed", "ok", "ok"]
     assert finals[2]["reason"] == "CUDA out of memory. Tried to allocate 2 GiB"
@@ -110,7 +110,7 @@ def test_failures_are_statuses_and_the_study_goes_on(records, monkeypatch):
 
 def test_a_method_whose_trials_all_fail_is_reported(records, monkeypatch):
     monkeypatch.setattr(
-        bench.execution.workers, "train", lambda run, **o: Outcome(status="diverged", reason="the loss is nan")
+        bench.execution.executor, "train", lambda run, **o: Outcome(status="diverged", reason="the loss is nan")
     )
     finals, _ = execute(records)
     assert [r["status"] for r in finals] == ["failed"] * 6
@@ -118,14 +118,14 @@ def test_a_method_whose_trials_all_fail_is_reported(records, monkeypatch):
 
 
 def test_a_failed_trial_is_no_smaller_budget(records, monkeypatch):
-    real = bench.execution.workers.train
+    real = bench.execution.executor.train
 
     def broken(run, **options):
         if isinstance(run.method, LoRA) and run.trial.endswith("#1"):
             raise RuntimeError("surprise")
         return real(run, **options)
 
-    monkeypatch.setattr(bench.execution.workers, "train", broken)
+    monkeypatch.setattr(bench.execution.executor, "train", broken)
     finals, _ = execute(records)
     assert [r["status"] for r in finals] == ["ok", "ok", *["failed"] * 4]
     assert "budget" in finals[2]["reason"]
@@ -138,7 +138,7 @@ def test_a_failed_trial_loses_no_sound_final_run(records, monkeypatch):
     other = next(r for r in trials if r["trial"]["number"] != chosen)
     (records.runs / f"{other['run_id']}.json").unlink()
     monkeypatch.setattr(
-        bench.execution.workers, "train", lambda run, **o: (_ for _ in ()).throw(RuntimeError("surprise"))
+        bench.execution.executor, "train", lambda run, **o: (_ for _ in ()).throw(RuntimeError("surprise"))
     )
     again, _ = execute(records)
     assert [r["status"] for r in again] == ["ok", "ok", *["failed"] * 4]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import bench.execution.workers
+import bench.execution.executor
 from bench.execution.runner import Runner, Watcher
 from bench.methods import LinearProbe, LoRA
 from bench.records import Records
@@ -74,7 +74,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, score: Score) -> None:
             outcome.metrics["test"] = outcome.metrics["val"]
         return outcome
 
-    monkeypatch.setattr(bench.execution.workers, "train", train)
+    monkeypatch.setattr(bench.execution.executor, "train", train)
 
 
 def trials_of(records: Records, method: str = "") -> dict[int, dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from bench.execution.workers import Pool
+from bench.execution.processes import Processes
 from bench.methods import BitFit, FullFineTuning, LinearProbe, LoRA
 from bench.models import Timm
 from bench.records import Records
@@ -55,7 +55,7 @@ def without_search(declared: Study, scale: str, records: Records, device: str) -
     """The final runs with default values, two at once, recorded."""
     wanted = [run for cell, trials in of_cells(declared, device).items() for run in trials.finals(cell, {})]
     found = []
-    with Pool(JOBS, device, torch.get_num_threads(), lambda job, epoch, scores: None) as workers:
+    with Processes(JOBS, device, torch.get_num_threads(), lambda job, epoch, scores: None) as workers:
         while True:
             while wanted and workers.free:
                 workers.start(_Job(wanted.pop(0)))

@@ -1,4 +1,4 @@
-"""Workers: one queue, several processes, any of which may die. Forked here with made-up training, to start at once."""
+"""One queue, several processes, any of which may die. Forked here with made-up training, to start at once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import bench.execution.parallelism
 from bench.errors import BadInput
 from bench.execution.launch import alone
 from bench.execution.parallelism import Workers, share_out
+from bench.execution.processes import Processes
 from bench.execution.runner import Job, Watcher
 from bench.execution.search import storage
-from bench.execution.workers import Pool
 from bench.methods import BitFit, LinearProbe, LoRA
 from bench.records import Records
 from bench.study.recording import identity
@@ -138,7 +138,7 @@ def test_epochs_are_told_in_order_and_an_answer_ends_a_run(monkeypatch):
 
     study = tuned(epochs=3)
     cell, trials = next(iter(of_cells(study, "cpu").items()))
-    with Pool(1, "cpu", 1, hear) as pool:
+    with Processes(1, "cpu", 1, hear) as pool:
         for run in trials.finals(cell, {}):
             assert pool.free
             pool.start(Job(run, "final", None))
@@ -155,7 +155,7 @@ def test_what_goes_wrong_in_a_worker_is_a_status_and_the_worker_goes_on(monkeypa
         return 1 / (run.seed - 1)
 
     made_up(monkeypatch, score)
-    with Pool(1, "cpu", 1, lambda *_: None) as pool:
+    with Processes(1, "cpu", 1, lambda *_: None) as pool:
         over = {}
         for job in jobs(3):
             pool.start(job)
@@ -168,7 +168,7 @@ def test_what_goes_wrong_in_a_worker_is_a_status_and_the_worker_goes_on(monkeypa
 def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(monkeypatch):
     made_up(monkeypatch, lambda run, epoch: 0.5)
     first, second = jobs(2)
-    with Pool(1, "cpu", 1, lambda *_: None) as pool:
+    with Processes(1, "cpu", 1, lambda *_: None) as pool:
         pool.start(first)
         assert everything(pool)[0].status == "ok"
         pool.workers[0].process.kill()
@@ -179,7 +179,7 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(monkeypatch):
 
 def hold(link):
     """Starts a worker on a run without an end, and tells its process."""
-    with Pool(1, "cpu", 1, lambda *_: None) as pool:
+    with Processes(1, "cpu", 1, lambda *_: None) as pool:
         pool.start(jobs(1)[0])
         link.send(pool.workers[0].process.pid)
         pool.ended()
@@ -195,7 +195,7 @@ def test_no_worker_outlives_the_process_that_started_it(monkeypatch):
     holder.join()
     with suppress(psutil.NoSuchProcess):
         worker.wait(timeout=10)
-    with Pool(2, "cpu", 1, lambda *_: None) as pool:
+    with Processes(2, "cpu", 1, lambda *_: None) as pool:
         for job in jobs(2):
             pool.start(job)
         processes = [each.process for each in pool.workers]

@@ -1,116 +1,34 @@
-"""Processes that train: one at a time each, all from the same queue. One that is killed is replaced at once.
+"""Processes of this machine that train: a run at a time each, all from the same queue.
 
-The process that started them decides everything: what runs next, whether a trial is pruned, what is recorded.
+One that is killed is replaced at once. They are an executor (`bench.execution.executor`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from bench.errors import scrubbed
+from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
 from bench.study import loaded
-from bench.training.loop import Outcome, train
-from bench.training.run import Run
+from bench.training.loop import Outcome
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """How workers begin: forked from a process that has imported torch once for all and used it for nothing."""
 SLOW = "torchmetrics.functional.classification"
 """What takes seconds to import, with which no run shall be charged."""
-TRIES = 2
-"""How often a run is begun whose process is killed under it."""
-
-
-class Job(Protocol):
-    """What is handed to a worker."""
-
-    run: Run
-
-
-Told = Callable[[Any, int, list[dict[str, float]]], str | None]
-"""Hears of a job's epoch: the job, the epoch, validation scores so far. A text ends the run as pruned."""
-
-
-@dataclass
-class Ended:
-    """A job whose run is over."""
-
-    job: Any
-    outcome: Outcome
-    started: datetime
-
-
-def attempt(run: Run, *, device: str, on_epoch: Callable[[int, dict[str, float]], str | None]) -> Outcome:
-    """Trains; what goes wrong becomes a status and a reason."""
-    return guarded(lambda outcome: train(run, device=device, on_epoch=on_epoch, outcome=outcome), device=device)
-
-
-def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
-    """Does work that fills in an outcome; what goes wrong becomes a status and a reason, and its memory is freed.
-
-    Ctrl-C goes through.
-    """
-    start, outcome = time.perf_counter(), Outcome()
-    try:
-        return work(outcome)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        first = scrubbed((str(error).splitlines() or [type(error).__name__])[0])
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
-        outcome.status = "out_of_memory" if full else "failed"
-        outcome.reason = first if full else f"{type(error).__name__}: {first} ({where.name}, line {where.lineno})"
-    gc.collect()
-    if torch.device(device).type == "cuda":
-        torch.cuda.empty_cache()
-    outcome.metrics, outcome.outcomes, outcome.time["total"] = {}, {}, time.perf_counter() - start
-    return outcome
-
-
-class Here:
-    """One worker that is this process."""
-
-    free = True
-
-    def __init__(self, device: str, told: Told) -> None:
-        self.device, self.told, self.over = device, told, list[Ended]()
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def start(self, job: Job) -> None:
-        """Runs the job to its end."""
-        started, scores = datetime.now(UTC), list[dict[str, float]]()
-
-        def on_epoch(epoch: int, found: dict[str, float]) -> str | None:
-            scores.append(found)
-            return self.told(job, epoch, scores)
-
-        self.over.append(Ended(job, attempt(job.run, device=self.device, on_epoch=on_epoch), started))
-        self.free = False
-
-    def ended(self) -> list[Ended]:
-        """What has ended since the last call; nothing if nothing runs."""
-        over, self.over, self.free = self.over, [], True
-        return over
 
 
 @dataclass
@@ -123,7 +41,7 @@ class _Worker:
     scores: list[dict[str, float]] = field(default_factory=list)
 
 
-class Pool:
+class Processes:
     """Several worker processes.
 
     Args:
@@ -137,7 +55,7 @@ class Pool:
         self.jobs, self.device, self.threads, self.told = jobs, device, threads, told
         self.workers: list[_Worker] = []
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,6 +84,11 @@ class Pool:
             for link in wait(list(busy)):
                 over += self._hear(busy[link])
         return over
+
+    def places(self) -> list[Place]:
+        """What each process does."""
+        busy = (worker for worker in self.workers if worker.job is not None)
+        return [Place(each.job, f"process {each.process.pid}", each.started) for each in busy]
 
     def _hear(self, worker: _Worker) -> Iterator[Ended]:
         try:
@@ -208,7 +131,7 @@ class Pool:
         device = self.device
         if device == "cuda" and torch.cuda.device_count() > 1:
             device = f"cuda:{number % torch.cuda.device_count()}"
-        process = context.Process(target=_serve, args=(there, device, self.threads, _studies()), daemon=True)
+        process = context.Process(target=_serve, args=(there, device, self.threads, study_files()), daemon=True)
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when the worker imports torch
         try:
@@ -233,7 +156,7 @@ def _no_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _studies() -> dict[str, str]:
+def study_files() -> dict[str, str]:
     """Study files that are loaded here: what they define must be known to a worker too."""
     loaded = {name: module for name, module in sys.modules.items() if name.startswith("studies.")}
     return {name: module.__file__ for name, module in loaded.items() if module.__file__}
