@@ -105,6 +105,10 @@ class Steps(Protocol):
         """The gradient."""
         ...
 
+    def update(self, step: int, steps: int) -> None:
+        """The optimiser's step of a number, of how many."""
+        ...
+
 
 class Tracker(TorchDispatchMode):
     """Counts the bytes of every storage from the operation that makes it until it is freed.
@@ -209,7 +213,7 @@ def track(
             for _ in range(passes):
                 held = _pass(step, batch, tracker, prefix)
             with tracker.during("update", "other"):
-                step.rule.step()
+                step.update(1, 2)
         del held
         training = tracker.found()
         if evaluate is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
 from bench.sites import ROLES, Site
@@ -33,6 +33,37 @@ class Method(Spec):
             BadInput: no site matches, or the configuration does not fit the network.
         """
         raise NotImplementedError
+
+    def rates(self, name: str) -> float:
+        """The factor, above zero, on the learning rate of the backbone's parameter `name`, as in `named_parameters`.
+
+        LoRA+ (Hayou et al. 2024, arXiv:2402.12354) gives one to B.
+        """
+        return 1.0
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """What every step minimises beside the task's loss: a scalar; None for nothing.
+
+        It is computed once a step, outside autocast, and its gradient is clipped with the loss's. The training loss
+        that is reported, and the check for divergence, leave it out; the curve has its mean as "penalty".
+
+        Args:
+            model: the adapted backbone, as `apply` left it.
+        """
+        return None
+
+    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+        """Called after every step of the optimiser, without gradient: to allocate ranks, to follow a schedule.
+
+        The gradients of the step, clipped, are still on the parameters. What it remembers lives in buffers of modules,
+        made in `apply`: a persistent one is restored with the best epoch and counted in the checkpoint, one registered
+        with `persistent=False` is neither. Of the backbone's own tensors it changes none that does not train.
+
+        Args:
+            model: the adapted backbone.
+            step: steps done, 1 after the first.
+            steps: of the whole training; patience may end it earlier.
+        """
 
     def __post_init__(self) -> None:
         """Refuses values of the wrong kind, and brings `at` and `blocks` to one form."""

@@ -86,6 +86,7 @@ class Backbone:
         provenance: name and sha256 of the weights.
         mixed_precision: whether bf16 autocast pays on a CPU that has bf16 instructions.
         output: "pooled", "tokens" for features of every token, or "maps" for those of every place.
+        added: keys of the module's `state_dict` that a method has added (`adapt`).
     """
 
     module: nn.Module
@@ -97,6 +98,7 @@ class Backbone:
     provenance: dict[str, str | None] = field(default_factory=dict)
     mixed_precision: bool = False
     output: str = "pooled"
+    added: frozenset[str] = frozenset()
 
     def batch(self, n: int) -> Any:
         """n inputs of the largest size: pictures of the model's, texts as long as it takes them."""
@@ -112,6 +114,7 @@ def adapt(backbone: Backbone, method: Method) -> None:
             adapted module).
     """
     base = {name for name, _ in backbone.module.named_parameters()}
+    keys = backbone.module.state_dict().keys() | base
     try:
         method.apply(backbone.module, backbone.sites)
     except NoBlocks as error:
@@ -120,6 +123,7 @@ def adapt(backbone: Backbone, method: Method) -> None:
         raise
     except Exception as error:
         raise _misfit(backbone, repr(method), error) from error
+    backbone.added = frozenset(backbone.module.state_dict().keys() - keys)
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return

@@ -162,7 +162,8 @@ FORECAST = table(
     | {"breakdown": table(each=BYTES), "phases": table(each=BYTES)}
 )
 EPOCH = table(
-    {"epoch": COUNT, "val": SCORES, "train_loss": number(), "lr": number(), "steps": COUNT, "seconds": AMOUNT},
+    {"epoch": COUNT, "val": SCORES, "steps": COUNT, "seconds": AMOUNT}
+    | dict.fromkeys(("train_loss", "penalty", "lr"), number()),
     needed=("epoch",),
 )
 SPACE = either(

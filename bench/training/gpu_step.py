@@ -23,7 +23,7 @@ from bench.methods.branch import Branch
 from bench.models import Backbone, NeedsValues, checkpoint
 from bench.training import optimizers
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
-from bench.training.recipe import set_mode
+from bench.training.recipe import MIDWAY, penalised, set_mode
 from bench.training.run import Network, Run, assemble
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -247,8 +247,7 @@ def followed(
     hooks = [p.register_post_accumulate_grad_hook(lambda p: tracker.see(p.grad, part="gradients")) for p in trainable]
     buckets = [torch.empty_like(p) for p in trainable] if setup.gpus > 1 else []
     tracker.see(buckets, part="gradients")
-    tracker.make(WORKSPACE)
-    tracker.make(WORKSPACE)
+    tracker.make(WORKSPACE), tracker.make(WORKSPACE)
     after = peak = 0
     for _ in range(steps):
         tracker.peaks.clear()
@@ -259,8 +258,7 @@ def followed(
         peak = max(peak, *(moment.total for moment in tracker.peaks.values()))
     for hook in hooks:
         hook.remove()
-    kept = reserved(tracker.events)
-    size = sum(p.nbytes for p in trainable)
+    kept, size = reserved(tracker.events), sum(p.nbytes for p in trainable)
     return Estimate(peak, kept, kept + setup.context, after, size, dict(tracker.peaks))
 
 
@@ -276,11 +274,13 @@ def _step(
             with tracker.during("backward", "other"):
                 loss.backward()
                 del loss
+                penalised(run.method.penalty(backbone.module))
     with tracker:
         with tracker.during("update", "other"):
             if setup.clip:
                 nn.utils.clip_grad_norm_([p for g in rule.param_groups for p in g["params"]], 1.0, foreach=True)
             rule.step()
+            torch.no_grad()(run.method.after_step)(backbone.module, *MIDWAY)
             tracker.see(list(rule.state.values()), part="optimizer")
         after = sum(tracker.bytes.values())
         if setup.gradients != "freed late":

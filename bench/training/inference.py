@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -86,23 +86,23 @@ def versions(run: Run, network: Network, *, device: str) -> dict[str, Network]:
 
 
 def stored(network: Network) -> dict[str, int]:
-    """Bytes that a checkpoint needs beside the base's weights: what trains, and what else training changes.
+    """Bytes that a checkpoint needs beside the base's weights: what trains, and what else of the state is not theirs.
 
-    That is, of a state_dict, trainable parameters, and buffers of modules in training mode (batch statistics).
+    That is, of a `state_dict`, trainable parameters, all that the method has added to it (frozen parameters and
+    persistent buffers too; what a seed makes again need not be persistent), and batch statistics that training moves.
 
     Returns:
         Of "backbone" and "head" apart.
     """
     set_mode(network)
-    return {"backbone": _bytes(network.backbone), "head": _bytes(network.head)}
+    return {"backbone": _bytes(network.backbone, network.added), "head": _bytes(network.head)}
 
 
-def _bytes(module: torch.nn.Module) -> int:
-    total = 0
-    for part in module.modules():
-        tensors: list[torch.Tensor] = [p for p in part.parameters(recurse=False) if p.requires_grad]
-        if part.training:
-            persistent = [n for n in part._buffers if n not in part._non_persistent_buffers_set]
-            tensors += [buffer for n in persistent if (buffer := part._buffers[n]) is not None]
-        total += sum(tensor.nbytes for tensor in tensors)
-    return total
+def _bytes(module: torch.nn.Module, added: Collection[str] = ()) -> int:
+    moving = {path for path, part in module.named_modules() if part.training}
+    kept: dict[int, int] = {}  # what shares a tensor stores it once
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        frozen = isinstance(tensor, torch.nn.Parameter) and not tensor.requires_grad
+        if name in added or (not frozen and (tensor.requires_grad or name.rpartition(".")[0] in moving)):
+            kept[id(tensor)] = tensor.nbytes
+    return sum(kept.values())

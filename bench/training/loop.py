@@ -147,7 +147,7 @@ class Loop:
         self.order = torch.Generator().manual_seed(run.seed)
         self.made: dict[str, tuple[list[Any], list[Any]]] = {}
         """Outputs and targets, batch by batch, of the last evaluation of a split; of "val" at the best epoch."""
-        self.first_loss = math.nan
+        self.first_loss = self.rate = math.nan
         self.seen = self.steps = 0
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
         outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
@@ -171,14 +171,13 @@ class Loop:
         best, kept, made, waited = (-math.inf, -math.inf), self.weights(), dict(self.made), 0
         for epoch in range(1, self.run.training.epochs + 1):
             with self.allocated.during("train"), self.energy.during("train"):
-                loss = self.epoch(epoch)
+                losses = self.epoch(epoch)
             with self.allocated.during("eval"), self.energy.during("eval"):
                 scores = self.evaluate("val")
             self.outcome.step = self.clock.found()
             done = {"epoch": epoch, "steps": self.steps, "seconds": self.outcome.time["train"]}
-            rate = self.step.rule.param_groups[0]["lr"]
-            self.outcome.curve.append({**done, "lr": rate, "train_loss": loss, "val": scores})
-            self.check(loss, exploded=True)
+            self.outcome.curve.append({**done, "lr": self.rate, **losses, "val": scores})
+            self.check(losses["train_loss"], exploded=True)
             self.check(scores["loss"], what="validation")
             stop = on_epoch(epoch, scores)
             score = (scores[self.run.task.metric], -scores["loss"])  # the headline metric; of equals, the lower loss
@@ -210,26 +209,29 @@ class Loop:
             return {}
         return {name: encode(task.outcomes(*made, self.splits[name].ids)) for name, made in self.made.items()}
 
-    def epoch(self, epoch: int) -> float:
-        """One pass over the training part, or its `epoch_steps`. Returns the mean loss."""
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """One pass over the training part, or its `epoch_steps`. Returns the mean loss, and penalty if there is one."""
         start, split = time.perf_counter(), self.splits["train"]
         set_mode(self.network)
         batches = self.batches(split)
-        steps, total = len(batches) * self.run.training.epochs, torch.zeros((), device=self.device)
+        steps, losses = len(batches) * self.run.training.epochs, dict[str, Tensor]()
         for i, index in enumerate(batches):
             done = (epoch - 1) * len(batches) + i
             factor = schedule(done, steps=steps, warmup=self.run.training.warmup)
+            self.rate = self.run.training.lr * factor
             for group in self.step.rule.param_groups:
                 group["lr"] = group["peak"] * factor
             view = torch.randint(split.views, (len(index),), generator=self.order)
             with self.clock.step() as lap:
-                loss = self.step.over(self.parts(split, index, view, lap), lap)
-            total += loss * len(index)
+                loss, penalty = self.step.over(self.parts(split, index, view, lap), lap, at=(done + 1, steps))
+            for name, value in (("train_loss", loss), ("penalty", penalty)):
+                if value is not None:
+                    losses[name] = losses.get(name, torch.zeros((), device=self.device)) + value * len(index)
             self.seen, self.steps = self.seen + len(index), self.steps + 1
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
                 self.check(loss.item())
         self.outcome.time["train"] += time.perf_counter() - start
-        return total.item() / sum(map(len, batches))
+        return {name: total.item() / sum(map(len, batches)) for name, total in losses.items()}
 
     def parts(self, split: Split, index: Tensor, view: Tensor, lap: Callable[[str], None]) -> Iterator[Part]:
         """A batch, or its parts where it is accumulated, each read when it is asked for."""
@@ -272,9 +274,11 @@ class Loop:
         return scores
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of all that training changes: what trains, and buffers (batch statistics)."""
-        changing = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
-        return {name: tensor.detach().clone() for name, tensor in [*changing, *self.network.named_buffers()]}
+        """A copy of all that training changes: what trains, and persistent buffers (batch statistics)."""
+        named = self.network.named_parameters(remove_duplicate=False)
+        fixed = {name for name, p in named if not p.requires_grad}
+        state = self.network.state_dict()
+        return {name: tensor.clone() for name, tensor in state.items() if name not in fixed}
 
     def to_device(self, value: Any) -> Any:
         """Moves a tensor, or what a task's batch is made of (anything with `.to`)."""

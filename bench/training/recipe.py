@@ -126,21 +126,46 @@ def _has_statistics(module: nn.Module) -> bool:
     return kept or isinstance(module, nn.modules.batchnorm._NormBase)
 
 
-def optimizer(backbone: nn.Module, head: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser over what trains. Each group keeps its peak learning rate as `peak`, for the schedule."""
+def _alike(name: str) -> float:
+    return 1.0
+
+
+def optimizer(
+    backbone: nn.Module, head: nn.Module, training: Training, *, rates: Callable[[str], float] = _alike
+) -> torch.optim.Optimizer:
+    """The optimiser over what trains. Each group keeps its peak learning rate as `peak`, for the schedule.
+
+    Args:
+        backbone: adapted.
+        head: on top of it.
+        training: which optimiser, and its rates.
+        rates: a factor on the rate of the backbone's parameter of a name (`Method.rates`).
+
+    Raises:
+        BadInput: a factor that is no finite number above zero.
+    """
     exempt = set(getattr(backbone, "no_weight_decay", set)())
     groups: list[dict[str, Any]] = []
     alone = not any(p.requires_grad for p in backbone.parameters())
-    for part, rate in ((backbone, training.lr), (head, training.lr if alone else training.head_lr)):
-        named = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
-        decayed = [p for name, p in named if p.ndim > 1 and name not in exempt]
-        spared = [p for name, p in named if p.ndim <= 1 or name in exempt]
-        for parameters, decay in ((decayed, training.weight_decay), (spared, 0.0)):
-            if parameters:
-                groups.append({"params": parameters, "weight_decay": decay, "lr": rate, "peak": rate})
+    of_head = training.lr if alone else training.head_lr
+    for part, rate, factors in ((backbone, training.lr, rates), (head, of_head, _alike)):
+        alike: dict[tuple[bool, float], list[nn.Parameter]] = {}
+        for name, p in part.named_parameters():
+            if p.requires_grad:
+                alike.setdefault((p.ndim <= 1 or name in exempt, _factor(name, factors)), []).append(p)
+        for (spared, factor), parameters in sorted(alike.items(), key=lambda each: each[0]):
+            peak, decay = rate * factor, 0.0 if spared else training.weight_decay
+            groups.append({"params": parameters, "weight_decay": decay, "lr": peak, "peak": peak})
     if training.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9)
     return torch.optim.AdamW(groups, fused=True)
+
+
+def _factor(name: str, rates: Callable[[str], float]) -> float:
+    factor = rates(name)
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+        raise BadInput(f"rates({name!r}) is {factor!r}: a factor on the learning rate is a number above 0")
+    return float(factor)
 
 
 def schedule(step: int, *, steps: int, warmup: float) -> float:
@@ -151,8 +176,22 @@ def schedule(step: int, *, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
+def penalised(penalty: Tensor | None) -> Tensor | None:
+    """Adds a penalty's gradient to that of the loss. Returns it, detached."""
+    if penalty is not None and penalty.requires_grad:
+        penalty.backward()
+    return None if penalty is None else penalty.detach()
+
+
 Part = tuple[Any, Any, float]
 """Inputs, targets, and the share that they are of a batch."""
+
+MIDWAY = (1, 2)
+"""The number of a step and of all steps, for one that is of no training: so methods with a schedule are amid it."""
+
+
+def _nothing(*_: Any) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -166,6 +205,8 @@ class Step:
         training: clips the gradient and smooths labels.
         device: of the network.
         precision: "bf16" or "fp32", as resolved.
+        penalty: what the method minimises beside the loss, or None (`Method.penalty`).
+        after: what it does after the step of a number, of how many (`Method.after_step`).
     """
 
     network: nn.Module
@@ -174,20 +215,25 @@ class Step:
     training: Training
     device: torch.device
     precision: str
+    penalty: Callable[[], Tensor | None] = _nothing
+    after: Callable[[int, int], None] = _nothing
 
-    def __call__(self, x: Any, targets: Any, lap: Callable[[str], None] = lambda phase: None) -> Tensor:
+    def __call__(self, x: Any, targets: Any, lap: Callable[[str], None] = _nothing) -> Tensor:
         """One step, which calls `lap` at the end of each phase with its name. Returns the loss, detached."""
-        return self.over([(x, targets, 1.0)], lap)
+        return self.over([(x, targets, 1.0)], lap)[0]
 
-    def over(self, parts: Iterable[Part], lap: Callable[[str], None] = lambda phase: None) -> Tensor:
+    def over(
+        self, parts: Iterable[Part], lap: Callable[[str], None] = _nothing, *, at: tuple[int, int] = MIDWAY
+    ) -> tuple[Tensor, Tensor | None]:
         """One step on a batch in parts, Σ share·loss: each passes forward and backward before the next is made.
 
         Args:
             parts: of the batch.
             lap: called at the end of each phase with its name, for every part.
+            at: the step's number, 1 for the first, and that of all steps.
 
         Returns:
-            The loss of the whole, detached.
+            The loss of the whole, and the method's penalty if it has one, detached.
         """
         self.rule.zero_grad(set_to_none=True)
         losses = []
@@ -199,10 +245,10 @@ class Step:
             loss.backward()
             del loss, x, targets
             lap("backward")
-        self.clip()
-        self.rule.step()
+        penalty = self.finish()
+        self.update(*at)
         lap("update")
-        return torch.stack(losses).sum()
+        return torch.stack(losses).sum(), penalty
 
     def forward(self, x: Any, targets: Any) -> Tensor:
         """The loss of a batch."""
@@ -210,9 +256,21 @@ class Step:
             return self.loss(self.network(x), targets, smoothing=self.training.label_smoothing)
 
     def backward(self, loss: Tensor) -> None:
-        """The gradient, clipped."""
+        """The whole gradient, clipped."""
         loss.backward()
+        self.finish()
+
+    def finish(self) -> Tensor | None:
+        """Adds the penalty's gradient, and clips the sum. Returns the penalty, detached."""
+        penalty = penalised(self.penalty())
         self.clip()
+        return penalty
+
+    def update(self, step: int, steps: int) -> None:
+        """Moves the parameters, and lets the method do what it does after the step of this number."""
+        self.rule.step()
+        with torch.no_grad():
+            self.after(step, steps)
 
     def clip(self) -> None:
         """Scales the gradient down to the norm that it may have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,11 +41,17 @@ class Run:
 
 
 class Network(nn.Module):
-    """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it."""
+    """Backbone and head. Where a frozen prefix is cached, `features` is what comes after it.
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    Args:
+        backbone: adapted.
+        head: on its features.
+        added: what of the backbone's state the method has added (`Backbone.added`).
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, added: frozenset[str] = frozenset()) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.added = backbone, head, added
         self.features: Callable[[Any], Any] = backbone.__call__  # not the module, which would count twice
 
     def forward(self, x: Any) -> Any:
@@ -68,7 +75,7 @@ def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Net
     if run.training.activation_checkpointing:
         checkpoint(backbone, every=run.training.checkpoint_every)
     torch.manual_seed(run.seed)
-    return backbone, Network(backbone.module, head)
+    return backbone, Network(backbone.module, head, backbone.added)
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,10 @@ def step_of(run: Run, network: Network, *, device: str, precision: str) -> Step:
         device: of the network.
         precision: "bf16" or "fp32", as resolved.
     """
-    rule = optimizer(network.backbone, network.head, run.training)
-    return Step(network, run.task.loss, rule, run.training, torch.device(device), precision)
+    method, body = run.method, network.backbone
+    rule = optimizer(body, network.head, run.training, rates=method.rates)
+    own = partial(method.penalty, body), partial(method.after_step, body)
+    return Step(network, run.task.loss, rule, run.training, torch.device(device), precision, *own)
 
 
 def behind_prefix(backbone: Backbone, network: Network, step: Step) -> Callable[[Any], Any] | None:
