@@ -37,7 +37,7 @@ WITHIN = {  # packages of several parts, from top to bottom
         "page", "figures", "tables", "data", "style",
     ),
     "tasks": (
-        "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
+        "recognise", "detection", "text", "images", "classification precomputed", "baselines data_summary", "metrics",
         "contract pools caches", "picture_checks", "folder_listing pictures class_names", "data_notes",
     ),
 }  # fmt: skip

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -18,9 +18,17 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.space import distribution
-from bench.study.trials import Trials
+from bench.study.trials import Trial, Trials
 
-WHY = {"median": "below the median of earlier trials", "hyperband": "given up by Hyperband"}
+WHY = {
+    "median": "below the median of earlier trials",
+    "hyperband": "given up by Hyperband",
+    "halving": "not among the best third after as many seconds",
+}
+THIRD, RUNGS = 3, 2
+"""Successive halving keeps the best third at each rung; the last rung is a third of what a whole trial takes."""
+UNITS = 1000
+"""Of a second, in which successive halving counts."""
 
 
 class Proposals:
@@ -67,12 +75,13 @@ class Proposals:
                     self.asked[k] = self._ask(k)
         return dict(self.asked[number].params)
 
-    def gives_up(self, number: int, steps: Mapping[int, float]) -> bool:
+    def gives_up(self, number: int, steps: Mapping[int, float], taken: Mapping[int, float]) -> bool:
         """Whether a trial should end after the last of these steps.
 
         Args:
             number: of the trial.
             steps: scores so far by step, as `Trials.steps` counts them.
+            taken: seconds of training so far, likewise (`spent`).
         """
         if self.tune.pruner == "none":
             return False
@@ -82,7 +91,7 @@ class Proposals:
                 view, said = self._view(number)  # a run that begins anew, as its process was killed
             answer = False
             for step in sorted(steps.keys() - said.keys()):
-                view.report(steps[step], step)
+                view.report(steps[step], self._resource(step, taken))
                 said[step] = steps[step]
                 answer = step < self.last and view.should_prune()
         self.views[number] = view, said
@@ -121,12 +130,19 @@ class Proposals:
         self.drawn(batch[0])
         self.views = {}
         steps = {k: self.trials.steps(self.trials.found[k]) for k in batch}
-        for k in batch if self.tune.pruner == "hyperband" else ():
-            self.gives_up(k, steps[k])  # once more, by what is recorded: for what Hyperband writes down
+        taken = {k: spent(self.trials, self.trials.found[k]) for k in batch}
+        for k in batch if self.tune.pruner in ("hyperband", "halving") else ():
+            self.gives_up(k, steps[k], taken[k])  # once more, by what is recorded: for what Hyperband writes down
         with quiet():
             for k in batch:
-                self._tell(k, steps[k])
+                self._tell(k, {self._resource(step, taken[k]): value for step, value in steps[k].items()})
         self.begins, self.views = batch.stop, {}
+
+    def _resource(self, step: int, taken: Mapping[int, float]) -> int:
+        """What a pruner counts in: steps, or thousandths of a second, at least one more with every step."""
+        if self.tune.pruner != "halving":
+            return step
+        return step + round(UNITS * taken.get(step, 0.0))
 
     def _tell(self, number: int, steps: Mapping[int, float]) -> None:
         asked, trial = self.asked.pop(number), self.trials.found[number]
@@ -160,14 +176,39 @@ class Proposals:
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
         return optuna.samplers.RandomSampler(seed=seed)
 
+    def _whole(self) -> int:
+        """What the first trial that ended well took, as a pruner counts it; 0 while none has."""
+        ended = (trial for _, trial in sorted(self.trials.found.items()) if self.trials.status(trial) == "ok")
+        first = next(ended, None)
+        return self._resource(self.last, spent(self.trials, first)) if first else 0
+
     def _pruner(self) -> optuna.pruners.BasePruner:
         match self.tune.pruner:
             case "median":
                 first = max(3, min(5, self.tune.trials // 3))
                 return optuna.pruners.MedianPruner(n_startup_trials=first, n_warmup_steps=math.ceil(self.last / 3))
+            case "halving" if whole := self._whole():
+                return optuna.pruners.SuccessiveHalvingPruner(max(1, whole // THIRD**RUNGS), THIRD)
             case "hyperband":
                 return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=self.last)
         return optuna.pruners.NopPruner()
+
+
+def spent(trials: Trials, trial: Trial, curve: Sequence[Mapping[str, float]] = ()) -> dict[int, float]:
+    """Seconds of training so far, by step as in `Trials.steps`; an epoch counts as one where they are not known.
+
+    Args:
+        trials: that it is one of.
+        trial, curve: as for `Trials.steps`.
+    """
+    epochs, seeds = trials.study.training.epochs, trials.study.tune.seeds
+    recorded = [trial.records[seed].get("curve") or () for seed in seeds if seed in trial.records]
+    found, before = dict[int, float](), 0.0
+    for at, rows in enumerate([*recorded, *([curve] if curve else [])]):
+        for epoch, row in enumerate(rows, 1):
+            found[at * epochs + epoch] = before + float(row.get("seconds") or epoch)
+        before = max(found.values(), default=0.0)
+    return found
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import optuna
 
 from bench.errors import BadInput, masked, scrubbed
 from bench.execution.optuna_storage import Mirror
-from bench.execution.samplers import WHY, Proposals, quiet
+from bench.execution.samplers import WHY, Proposals, quiet, spent
 from bench.records import JOURNAL
 from bench.study.recording import Record
 from bench.study.trials import Trial, Trials
@@ -143,7 +143,7 @@ class Search:
             return None
         if self.mirror is not None:
             self.mirror.reached(self.trials, trial, step, steps[step])
-        if not self.proposals.gives_up(trial.number, steps):
+        if not self.proposals.gives_up(trial.number, steps, spent(self.trials, trial, curve)):
             return None
         return f"after epoch {epoch} of {self.epochs}: {WHY[self.tune.pruner]}"
 

@@ -6,7 +6,8 @@ two runs whose records have the same `provenance.data_sha256` pair by id (`share
 
 What is kept is of one of these kinds:
 
-- "classes": `label` and `predicted`, class indices; `nll`, -log p(label), without label smoothing.
+- "classes": `label` and `predicted`, class indices; `nll`, -log p(label), without label smoothing; in newer records
+  `confidence`, p(predicted).
 - "numbers": `target` and `predicted`.
 - "answers", of questions: `exact` and `f1`; `nll`, the mean over the question's windows of which the answer's place is
   known, and `windows`, how many these are.
@@ -15,8 +16,9 @@ What is kept is of one of these kinds:
   `score`, and for each threshold of IoU .50:.05:.95 (D, 10) whether it is `matched` and whether it is `ignored` (lies
   on a crowd).
 
-Class indices and counts are exact, and so is every score made of them. `nll` and `score` are float16, rounded by at
-most 1 in 2,048; what is larger than 65,504, or is no number, is 65,504. `target`, `predicted` and `f1` are float32.
+Class indices and counts are exact, and so is every score made of them. `nll`, `confidence` and `score` are float16,
+rounded by at most 1 in 2,048; what is larger than 65,504, or is no number, is 65,504. `target`, `predicted` and `f1`
+are float32.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
 }
 """By kind."""
+OPTIONAL: Mapping[str, Mapping[str, Column]] = {"classes": {"confidence": Column("float16")}}
+"""Columns that a kind has in newer records."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +153,15 @@ def collected(kind: str, ids: np.ndarray, columns: Mapping[str, np.ndarray]) -> 
         made = {**columns, "objects": columns["objects"][order], "picture": place[columns["picture"]]}
     else:
         made = {name: np.asarray(column)[order] for name, column in columns.items()}
-    for name, column in COLUMNS[kind].items():
+    asked = _asked(kind, made)
+    for name, column in asked.items():
         made[name] = _as_kept(np.asarray(made[name]), column.type)
-    return Outcomes(kind, np.asarray(ids, np.int64)[order], {name: made[name] for name in COLUMNS[kind]})
+    return Outcomes(kind, np.asarray(ids, np.int64)[order], {name: made[name] for name in asked})
+
+
+def _asked(kind: str, there: Mapping[str, Any]) -> dict[str, Column]:
+    """The columns of a kind, of the optional ones those that are there."""
+    return {**COLUMNS[kind], **{name: column for name, column in OPTIONAL.get(kind, {}).items() if name in there}}
 
 
 def shared(those: Sequence[Outcomes]) -> list[np.ndarray]:
@@ -191,7 +201,7 @@ def decode(stored: Mapping[str, Any]) -> Outcomes:
     if differences.dtype.kind != "u":
         raise ValueError("has ids that are not whole numbers")
     ids = np.cumsum(differences.astype(np.int64))
-    columns = {name: _unpacked(stored, name) for name in COLUMNS[kind]}
+    columns = {name: _unpacked(stored, name) for name in _asked(kind, stored)}
     found = Outcomes(kind, ids, columns)
     _check(found)
     return found
@@ -246,7 +256,7 @@ def _check(found: Outcomes) -> None:
     sizes = {"samples": n, "thresholds": len(THRESHOLDS)}
     if boxes:
         sizes |= {"found": len(columns["score"]), "classes": columns["objects"].shape[-1]}
-    for name, asked in COLUMNS[found.kind].items():
+    for name, asked in _asked(found.kind, columns).items():
         column = columns[name]
         if column.shape != tuple(sizes[axis] for axis in asked.axes) or not column.dtype.name.startswith(asked.type):
             raise ValueError(f"has a column {name!r} of another type or shape")

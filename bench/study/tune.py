@@ -15,7 +15,7 @@ from bench.tasks import Judged, Searched, Task
 from bench.training.recipe import Training
 
 SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
-PRUNERS = ("median", "hyperband", "none")
+PRUNERS = ("median", "hyperband", "halving", "none")
 MOST = 10**6  # trials that anything is reckoned for
 TUNABLE = ("lr", "head_lr", "weight_decay", "warmup", "label_smoothing", "clip_norm")
 """Fields of `Training` that may be searched; epochs and batch size are the budget, equal for all."""
@@ -34,7 +34,8 @@ class Tune:
         sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
             (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials.
         pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier batches at
-            that epoch; "hyperband" (arXiv:1603.06560); "none".
+            that epoch; "hyperband" (arXiv:1603.06560); "halving": successive halving (arXiv:1502.07943) on seconds of
+            training, the best third goes on at a ninth and a third of what the first trial took; "none".
         batch: how many trials of a search may run at once. Values and pruning depend on completed batches alone, so
             that they are the same for any number of workers. 1: one trial after the other, which finds most; workers
             are kept busy by the study's other searches and by its final runs. For one search on several GPUs give

@@ -2,6 +2,7 @@
 
 - contract: what a task must have. pools: all samples, and how they are split. caches: decoded data on disk.
 - images, text, detection: a family each, with its declared sets (`sets`) and its readers of one's own files.
+- recognise: which task reads a path of one's own.
 - folder_listing, pictures, class_names: how every reader lists files, opens pictures and tells classes apart.
   picture_checks: which pictures cannot be read.
   data_notes: what it did to the data.

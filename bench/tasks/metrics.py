@@ -33,7 +33,7 @@ def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]
 
 
 def classification_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -> Outcomes:
-    """Predicted class and -log p of the true one, of every sample.
+    """Predicted class with its probability, and -log p of the true one, of every sample.
 
     Args:
         outputs: logits (N, classes).
@@ -41,7 +41,8 @@ def classification_outcomes(outputs: Tensor, targets: Tensor, ids: np.ndarray) -
         ids: of the samples (N).
     """
     losses = F.cross_entropy(outputs.float(), targets, reduction="none")
-    columns = {"label": targets, "predicted": outputs.float().argmax(1), "nll": losses}
+    confidence, predicted = outputs.float().softmax(1).max(1)
+    columns = {"label": targets, "predicted": predicted, "nll": losses, "confidence": confidence}
     return collected("classes", ids, {name: column.numpy() for name, column in columns.items()})
 
 

@@ -91,7 +91,8 @@ def train(
     Args:
         run: what to do.
         device: torch device.
-        on_epoch: called after every epoch with their number and the validation scores; a text ends the run as pruned.
+        on_epoch: called after every epoch with their number, the validation scores and the seconds of training so far;
+            a text ends the run as pruned.
         cache: compute what a frozen prefix makes of each sample only once (the same result, up to rounding).
         outcome: filled in as the run goes on, for a caller who wants what was found before an exception.
 
@@ -179,7 +180,7 @@ class Loop:
             self.outcome.curve.append({**done, "lr": self.rate, **losses, "val": scores})
             self.check(losses["train_loss"], exploded=True)
             self.check(scores["loss"], what="validation")
-            stop = on_epoch(epoch, scores)
+            stop = on_epoch(epoch, scores | {"seconds": self.outcome.time["train"]})
             score = (scores[self.run.task.metric], -scores["loss"])  # the headline metric; of equals, the lower loss
             if score > best:
                 best, kept, made, waited = score, self.weights(), dict(self.made), 0

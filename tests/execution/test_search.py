@@ -15,6 +15,7 @@ import torch
 from bench.errors import BadInput
 from bench.execution.optuna_storage import Mirror
 from bench.execution.runner import Watcher
+from bench.execution.samplers import spent
 from bench.execution.search import Search, storage
 from bench.methods import METHODS, LoRA
 from bench.records import JOURNAL, Records
@@ -194,7 +195,9 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize("tune", [*SEARCHES, {"pruner": "median"}, {"pruner": "hyperband"}], ids=str)
+@pytest.mark.parametrize(
+    "tune", [*SEARCHES, {"pruner": "median"}, {"pruner": "hyperband"}, {"pruner": "halving"}], ids=str
+)
 def test_every_sampler_and_pruner_ends_within_the_space(records, monkeypatch, tune):
     made_up(monkeypatch, hill(2e-3))
     study = tuned(epochs=3, **{"trials": 8} | tune)
@@ -210,7 +213,14 @@ def test_every_sampler_and_pruner_ends_within_the_space(records, monkeypatch, tu
 
 @pytest.mark.parametrize("lost", [False, True], ids=["storage there", "storage lost"])
 @pytest.mark.parametrize(
-    "tune", [*SEARCHES, {"pruner": "median", "seeds": (1000, 1001)}, {"pruner": "hyperband", "batch": 3}], ids=str
+    "tune",
+    [
+        *SEARCHES,
+        {"pruner": "median", "seeds": (1000, 1001)},
+        {"pruner": "hyperband", "batch": 3},
+        {"pruner": "halving", "seeds": (1000, 1001)},
+    ],
+    ids=str,
 )
 def test_interrupted_it_goes_on_with_the_same_values(records, tmp_path, monkeypatch, tune, lost):
     made_up(monkeypatch, hill(2e-3))
@@ -227,6 +237,23 @@ def test_interrupted_it_goes_on_with_the_same_values(records, tmp_path, monkeypa
     assert trials_of(records) == trials_of(whole)
     assert [r["tuning"] for r in again] == [r["tuning"] for r in finals]
     assert Counter(map(identity, done + rest)) == Counter(map(identity, wanted)), "nothing twice, nothing else"
+
+
+def test_halving_lets_the_best_third_go_on_by_the_seconds_they_took(records, monkeypatch):
+    made_up(monkeypatch, hill(2e-3))
+    study = tuned(epochs=9, trials=9, sampler="random", pruner="halving", over=("lr",))
+    execute(records, study)
+    lasted = {r["trial"]["number"]: len(r["curve"]) for r in records.all() if r["phase"] == "tune"}
+    rates = trials_of(records)
+    assert lasted[0] == 9 and set(lasted.values()) <= {1, 3, 9}, "rungs at a ninth and a third of the first trial"
+    assert sum(epochs == 1 for epochs in lasted.values()) >= 4
+    best = min(rates, key=lambda k: abs(math.log10(rates[k]["lr"] / 2e-3)))
+    assert lasted[best] == 9
+    (trials,) = of_cells(study, "cpu").values()
+    trials.recall(records.all())
+    assert spent(trials, trials.found[0]) == {k: float(k) for k in range(1, 10)}, "without seconds an epoch is one"
+    trials.found[0].records[1000]["curve"] = [{"seconds": 0.5}, {"seconds": 2.0}]
+    assert spent(trials, trials.found[0]) == {1: 0.5, 2: 2.0}
 
 
 def test_the_plan_counts_what_is_left(records, monkeypatch):

@@ -68,6 +68,14 @@ def test_classes_come_back_and_give_their_metrics(seed: int, n: int, classes: in
     assert found.score("loss") == pytest.approx(metrics["loss"], rel=ROUNDING, abs=1e-7)
     assert np.array_equal(found.ids, np.sort(ids))
     assert np.array_equal(found.correct, (outputs.argmax(1) == targets).numpy()[np.argsort(ids)])
+    assert found["confidence"] == pytest.approx(outputs.softmax(1).amax(1).numpy()[np.argsort(ids)], rel=ROUNDING)
+
+
+def test_records_from_before_confidences_were_kept_are_read() -> None:
+    outputs, targets = classified(0)
+    stored = encode(ELPV.outcomes([outputs], [targets], np.arange(40)))
+    del stored["confidence"]
+    assert "confidence" not in decode(stored).columns and decode(stored).score("top1") is not None
 
 
 def test_glue_has_its_own_scores_of_single_samples() -> None:

@@ -60,7 +60,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(build, told):
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "halving"])
 def test_where_there_is_nothing_to_prune_nothing_is(pruner):
     assert tuned(pruner=pruner, epochs=1).tune.pruner == "none"
     assert tuned(pruner=pruner, epochs=2).tune.pruner == pruner

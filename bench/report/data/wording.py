@@ -32,7 +32,12 @@ _HOW = {
         "qmc": "quasi-random search",
         "cmaes": "CMA-ES",
     },
-    "pruner": {"median": "median pruning", "hyperband": "Hyperband pruning", "none": "no pruning"},
+    "pruner": {
+        "median": "median pruning",
+        "hyperband": "Hyperband pruning",
+        "halving": "successive halving on seconds",
+        "none": "no pruning",
+    },
 }
 
 
