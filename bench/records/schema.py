@@ -162,7 +162,7 @@ FORECAST = table(
     | {"breakdown": table(each=BYTES), "phases": table(each=BYTES)}
 )
 EPOCH = table(
-    {"epoch": COUNT, "val": SCORES, "steps": COUNT, "seconds": AMOUNT}
+    {"epoch": COUNT, "val": SCORES, "steps": COUNT, "seconds": AMOUNT, "cpu": AMOUNT}
     | dict.fromkeys(("train_loss", "penalty", "lr"), number()),
     needed=("epoch",),
 )

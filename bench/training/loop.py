@@ -31,7 +31,8 @@ class Outcome:
     """What a run found; the fields are those of a record. Times in seconds, memory in bytes, energy in joules.
 
     Args:
-        curve: of every epoch validation scores, training loss and rate; `steps` and `seconds` of training so far.
+        curve: of every epoch validation scores, training loss and rate; `steps`, `seconds` and the processor's seconds
+            (`cpu`, of this process's threads together) of training so far.
         memory: peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval"; on a CPU nothing.
         step: of a training step: `bench.costs.time.Clock.found`.
         energy: of "train" and "eval", where the device reports it.
@@ -149,7 +150,7 @@ class Loop:
         self.made: dict[str, tuple[list[Any], list[Any]]] = {}
         """Outputs and targets, batch by batch, of the last evaluation of a split; of "val" at the best epoch."""
         self.first_loss = self.rate = math.nan
-        self.seen = self.steps = 0
+        self.seen, self.steps, self.cpu = 0, 0, 0.0
         self.allocated, self.energy, self.clock = Allocated(self.device), Energy(self.device), Clock(self.device)
         outcome.memory, outcome.energy = self.allocated.peaks, self.energy.joules
 
@@ -176,7 +177,7 @@ class Loop:
             with self.allocated.during("eval"), self.energy.during("eval"):
                 scores = self.evaluate("val")
             self.outcome.step = self.clock.found()
-            done = {"epoch": epoch, "steps": self.steps, "seconds": self.outcome.time["train"]}
+            done = {"epoch": epoch, "steps": self.steps, "seconds": self.outcome.time["train"], "cpu": self.cpu}
             self.outcome.curve.append({**done, "lr": self.rate, **losses, "val": scores})
             self.check(losses["train_loss"], exploded=True)
             self.check(scores["loss"], what="validation")
@@ -212,7 +213,7 @@ class Loop:
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training part, or its `epoch_steps`. Returns the mean loss, and penalty if there is one."""
-        start, split = time.perf_counter(), self.splits["train"]
+        start, cpu, split = time.perf_counter(), time.process_time(), self.splits["train"]
         set_mode(self.network)
         batches = self.batches(split)
         steps, losses = len(batches) * self.run.training.epochs, dict[str, Tensor]()
@@ -232,6 +233,7 @@ class Loop:
             if i % 10 == 0 or i == len(batches) - 1:  # reading the loss makes a GPU wait: not every step
                 self.check(loss.item())
         self.outcome.time["train"] += time.perf_counter() - start
+        self.cpu += time.process_time() - cpu
         return {name: total.item() / sum(map(len, batches)) for name, total in losses.items()}
 
     def parts(self, split: Split, index: Tensor, view: Tensor, lap: Callable[[str], None]) -> Iterator[Part]:

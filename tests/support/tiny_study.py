@@ -90,4 +90,4 @@ def trained(records: Records) -> list[Any]:
 
 def learned(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A learning curve without its seconds, which differ from run to run."""
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in curve]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "cpu")} for row in curve]

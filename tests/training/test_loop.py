@@ -36,6 +36,7 @@ def test_a_run_reports_everything():
     assert set(outcome.metrics["test"]) == {"top1", "macro_f1", "loss", "ece"}
     assert [(point["epoch"], point["steps"]) for point in outcome.curve] == [(1, 4), (2, 8)]
     assert 0 < outcome.curve[0]["seconds"] < outcome.curve[1]["seconds"] == outcome.time["train"]
+    assert 0 < outcome.curve[0]["cpu"] < outcome.curve[1]["cpu"]
     assert outcome.parameters == {"backbone": 6144, "head": 650, "total": 6794}
     assert outcome.time["total"] >= outcome.time["train"] > 0 and outcome.time["samples_per_second"] > 0
 

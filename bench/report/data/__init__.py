@@ -4,7 +4,7 @@
 - differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
 - recommended: which to use, within limits. advice: that in sentences.
 - flags: what to know before believing. wording: sentences that figures and pages share.
-- convergence: what still improved when it stopped.
+- convergence: what still improved when it stopped. speed: how soon a target is reached.
 - searches, gains, expected_best: what was tuned, and what that brought.
 - retention: what became of an old task. robustness: what was found where data shift. chance: what guessing scores.
 - budgets: which configurations train about as many parameters.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import style
-from bench.report.data import differences, retention, tradeoffs
+from bench.report.data import differences, retention, speed, tradeoffs
 from bench.report.data import robustness as shifted
 from bench.report.data.groups import Group, methods, scored
 from bench.report.data.names import slugs
@@ -31,6 +31,7 @@ from bench.report.figures import (
     robustness,
     samples,
     scatter,
+    time_to_target,
 )
 from bench.report.figures.cache import FigureCache
 from bench.report.figures.canvas import Canvas
@@ -67,13 +68,14 @@ KINDS = (
         "same number, each has a row.",
         column=lambda group: overview.overview([group]),
     ),
-    Kind(
-        "accuracy_vs_memory",
-        scatter.against_memory,
-        "What a byte of memory buys, while training.",
-        scatter.has_memory,
-    ),
+    Kind("accuracy_vs_memory", scatter.against_memory, "What a byte of training memory buys.", scatter.has_memory),
     Kind("learning_curves", learning_curves.learning_curves, "How each method learns: validation after every epoch."),
+    Kind(
+        "time_to_target",
+        time_to_target.time_to_target,
+        "How fast each method learns, against steps and seconds: speed and reach are two questions.",
+        speed.has_curves,
+    ),
     Kind("trainable_parameters", parameter_bars.parameter_bars, "What each method trains, backbone and head apart."),
     Kind(
         "search",
