@@ -247,7 +247,8 @@ def followed(
     hooks = [p.register_post_accumulate_grad_hook(lambda p: tracker.see(p.grad, part="gradients")) for p in trainable]
     buckets = [torch.empty_like(p) for p in trainable] if setup.gpus > 1 else []
     tracker.see(buckets, part="gradients")
-    tracker.make(WORKSPACE), tracker.make(WORKSPACE)
+    for _ in range(2):
+        tracker.make(WORKSPACE)
     after = peak = 0
     for _ in range(steps):
         tracker.peaks.clear()
