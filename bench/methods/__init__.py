@@ -6,13 +6,12 @@
 
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit
-from bench.methods.branch import merge
 from bench.methods.feature_lora import FeatureLoRA
 from bench.methods.full import FullFineTuning
 from bench.methods.houlsby import Houlsby
 from bench.methods.layer_norm import LayerNormTuning
 from bench.methods.lora import LoRA
-from bench.methods.method import Method
+from bench.methods.method import Method, merge, merges
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.probe import LinearProbe
 

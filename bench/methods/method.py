@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
+from bench.methods.branch import folds, merge_branches
 from bench.sites import ROLES, Site
 from bench.space import Range, Space
 from bench.spec import Spec, check_numbers
@@ -25,6 +26,9 @@ class Method(Spec):
         "weight_decay": Range(1e-4, 1e-1, log=True),
     }
     """What tuning searches: fields of the method, or of `Training`; every method gets the same number of trials."""
+
+    departs: ClassVar[str | None] = None
+    """Why the adapted network does not start as the base, as "prompts join the sequence"; None where it does."""
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Edits the backbone `model` in place and sets `requires_grad` on all of its parameters.
@@ -65,6 +69,23 @@ class Method(Spec):
             steps: of the whole training; patience may end it earlier.
         """
 
+    def merged(self, model: nn.Module) -> nn.Module | None:
+        """Folds the method into the weights, so that inference costs what the base costs: by default its branches.
+
+        `bench.methods.merge` calls it. A method that has no branches and merges in its own way overrides it.
+
+        Args:
+            model: the adapted backbone; it may be edited in place.
+
+        Returns:
+            The network that computes the same (up to rounding) with the base's `state_dict` keys: the same, or another
+            one. None where nothing of the method can be merged.
+
+        Raises:
+            BadInput: it cannot be merged here.
+        """
+        return model if merge_branches(model) else None
+
     def __post_init__(self) -> None:
         """Refuses values of the wrong kind, and brings `at` and `blocks` to one form."""
         check_numbers(self)
@@ -88,6 +109,22 @@ class Method(Spec):
         value: Any = getattr(self, name)
         if value < least:
             raise BadInput(f"{name} {value}: {type(self).__name__} needs {name} ≥ {least}")
+
+
+def merge(model: nn.Module, method: Method) -> nn.Module:
+    """The network with the method folded into its weights, as far as it can be; give a copy to keep the unmerged one.
+
+    Raises:
+        BadInput: it cannot be merged exactly; the network is as it was.
+    """
+    found = method.merged(model)
+    return model if found is None else found
+
+
+def merges(model: nn.Module, method: Method) -> bool:
+    """Whether a method claims that something of it can be folded into the weights: a branch of it folds, or it has a
+    way of its own."""
+    return type(method).merged is not Method.merged or any(folds(module) for module in model.modules())
 
 
 def freeze(model: nn.Module) -> None:

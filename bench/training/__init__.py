@@ -11,7 +11,7 @@
 - gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
 - memory_fit: what fits into a memory, by method, precision of the base, checkpointing, batch and length.
 - optimizers: as people run them, by the bytes that they take.
-- method_checks: what every method must hold; `bench check`. A new check goes here.
+- method_checks: what every method must hold; `bench check`. A new check goes here. check_networks: on what.
 """
 
 from bench.training.loop import Outcome, train

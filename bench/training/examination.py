@@ -25,7 +25,7 @@ def examine(run: Run, backbone: Backbone, network: Network, data: Data, outcome:
         outcome.robustness = measured(run, backbone, network, data, device=device, precision=outcome.precision)
     if run.retained is None:
         return
-    outcome.update = of_update(run.model, backbone, seed=run.seed, output=run.task.output)
+    outcome.update = of_update(run.model, run.method, backbone, seed=run.seed, output=run.task.output)
     try:
         found = retained(run, backbone, device=device, precision=outcome.precision)
         outcome.metrics |= found.metrics

@@ -195,12 +195,12 @@ def _store(backbone: Backbone, network: Network, setup: Setup) -> None:
         for module in backbone.module.modules():
             if isinstance(module, Branch):
                 module.to(DTYPES[setup.adapter])
-                if not setup.autocast:
-                    module.register_forward_pre_hook(partial(_cast, DTYPES[setup.adapter]))
+                for each in () if setup.autocast else ("before", "forward"):
+                    setattr(module, each, partial(_cast, DTYPES[setup.adapter], getattr(module, each)))
 
 
-def _cast(dtype: torch.dtype, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (args[0].to(dtype), *args[1:])
+def _cast(dtype: torch.dtype, inner: Any, x: Tensor, *y: Tensor) -> Any:
+    return inner(x.to(dtype), *y) if y else inner(x.to(dtype)).to(x.dtype)  # the host goes on as it was
 
 
 def _attend(module: nn.Module, setup: Setup) -> None:
@@ -257,8 +257,7 @@ def followed(
         except UNTRACEABLE as error:
             raise _untraceable(run, type(error).__name__) from error
         peak = max(peak, *(moment.total for moment in tracker.peaks.values()))
-    for hook in hooks:
-        hook.remove()
+    [hook.remove() for hook in hooks]
     kept, size = reserved(tracker.events), sum(p.nbytes for p in trainable)
     return Estimate(peak, kept, kept + setup.context, after, size, dict(tracker.peaks))
 

@@ -75,11 +75,11 @@ def versions(run: Run, network: Network, *, device: str) -> dict[str, Network]:
     network.zero_grad(set_to_none=True)
     found = {"base": Network(base, network.head), "unmerged": network}
     if network.backbone.state_dict().keys() != base.state_dict().keys():
-        merged = copy.deepcopy(network)
+        merged = copy.deepcopy(network.backbone)
         with contextlib.suppress(BadInput):  # what cannot be merged is used as it is
-            merge(merged.backbone)
-        if merged.backbone.state_dict().keys() == base.state_dict().keys():
-            found["merged"] = merged
+            merged = merge(merged, run.method)
+        if merged.state_dict().keys() == base.state_dict().keys():
+            found["merged"] = Network(merged, network.head)
     for form in found.values():
         form.eval()
     return found

@@ -177,7 +177,14 @@ def schedule(step: int, *, steps: int, warmup: float) -> float:
 
 
 def penalised(penalty: Tensor | None) -> Tensor | None:
-    """Adds a penalty's gradient to that of the loss. Returns it, detached."""
+    """Adds a penalty's gradient to that of the loss. Returns it, detached.
+
+    Raises:
+        BadInput: it is no scalar.
+    """
+    if penalty is not None and (not isinstance(penalty, Tensor) or penalty.ndim):
+        said = f"of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
+        raise BadInput(f"the method's penalty is {said}: it must be a scalar tensor, or None")
     if penalty is not None and penalty.requires_grad:
         penalty.backward()
     return None if penalty is None else penalty.detach()

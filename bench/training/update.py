@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInput
-from bench.methods import merge
+from bench.methods import Method, merge
 from bench.models import Backbone
 from bench.sites import LAYER_ROLES, Site
 from bench.stats import EPSILON, TOP, effective_rank, intruders, stable_rank
@@ -21,7 +21,7 @@ _NOISE = 1e-6
 _DIGITS = 4
 
 
-def of_update(model: Any, backbone: Backbone, *, seed: int, output: str) -> dict[str, Any]:
+def of_update(model: Any, method: Method, backbone: Backbone, *, seed: int, output: str) -> dict[str, Any]:
     """Spectra of ΔW = W − W₀ of every layer that a method changed; in float64, merged where a method can be.
 
     Stable and effective rank of ΔW (`bench.stats.spectra`), ‖ΔW‖_F / ‖W₀‖_F, and how many of the ten largest left
@@ -30,6 +30,7 @@ def of_update(model: Any, backbone: Backbone, *, seed: int, output: str) -> dict
 
     Args:
         model: specification of the untouched network.
+        method: what was trained.
         backbone: as trained.
         seed, output: as it was built with.
 
@@ -39,7 +40,7 @@ def of_update(model: Any, backbone: Backbone, *, seed: int, output: str) -> dict
     """
     merged = copy.deepcopy(backbone.module).double()  # rounding of the merge would fill the spectrum
     try:
-        merge(merged)
+        merged = merge(merged, method)
     except BadInput:
         return {}
     base, lefts = _untouched(model, seed, output)

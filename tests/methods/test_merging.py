@@ -40,15 +40,16 @@ def test_what_is_folded_computes_the_same(host, exact):
     torch.manual_seed(0)
     network = nn.Sequential(host).double().eval()
     role = "up" if isinstance(host, nn.Linear) else "conv"
-    LoRA(rank=2, at=(role,)).apply(network, [Site("0", "block", 0), Site("0", role, 0)])
+    method = LoRA(rank=2, at=(role,))
+    method.apply(network, [Site("0", "block", 0), Site("0", role, 0)])
     perturb(network)
     x = torch.randn(2, 4, *([9, 8] if role == "conv" else []), dtype=torch.float64)
     before, keys = network(x), set(network.state_dict())
     assert before.shape[2:] == nn.Sequential(copy.deepcopy(host))(x).shape[2:]
     if exact:
-        merge(network)
+        merge(network, method)
         assert torch.allclose(network(x), before, atol=1e-10)
     else:
         with pytest.raises(BadInput, match=r"0 is a .* changes its weight before use"):
-            merge(network)
+            merge(network, method)
         assert torch.equal(network(x), before) and set(network.state_dict()) == keys, "nothing was folded"

@@ -138,7 +138,7 @@ def test_rows_of_a_fused_matrix(rank, parts, alpha, stabilised):
     wanted = x @ expected.T + layer[0].bias
     assert torch.allclose(layer(x), wanted, atol=1e-12)
     merged = copy.deepcopy(layer)
-    merge(merged)
+    merge(merged, method)
     assert torch.allclose(merged[0].weight, expected, atol=1e-12)
     assert merged.state_dict().keys() == {"0.weight", "0.bias"}
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods import LoRA, Method
-from bench.sites import Site
+from bench.methods.branch import Branch, attach
+from bench.methods.method import freeze
+from bench.sites import Site, select
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,3 +50,35 @@ class Scheduled(Method):
 def branches(model: nn.Module) -> list[Any]:
     """LoRA's, wherever they hang."""
     return [module.lora for module in model.modules() if hasattr(module, "lora")]
+
+
+class Gain(Branch):
+    """x ← (1 + s) ⊙ x before a Linear, s starting at zero."""
+
+    def __init__(self, host: nn.Linear) -> None:
+        super().__init__()
+        self.s = nn.Parameter(torch.zeros(host.in_features, device=host.weight.device, dtype=host.weight.dtype))
+
+    def before(self, x: Tensor) -> Tensor:
+        """x (…, in)."""
+        return x * (1 + self.s).to(x.dtype)
+
+    @torch.no_grad()
+    def fold(self, host: nn.Linear) -> None:
+        """Scales the columns of W."""
+        host.weight *= 1 + self.s
+
+
+@dataclass(frozen=True, repr=False)
+class InputGain(Method):
+    """Changes what some layers are given."""
+
+    at: tuple[str, ...] = ("up", "down")
+    blocks: int | tuple[int, int] | None = None
+
+    def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
+        """A gain before every layer selected."""
+        freeze(model)
+        for path in dict.fromkeys(site.path for site in select(sites, at=self.at, blocks=self.blocks)):
+            layer: Any = model.get_submodule(path)
+            attach(layer, "gain", Gain(layer))

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from bench.methods import BitFit, FullFineTuning, Houlsby, LinearProbe, LoRA
+from bench.methods import BitFit, FullFineTuning, Houlsby, LinearProbe, LoRA, Method
 from bench.models import adapt
 from bench.stats import effective_rank, stable_rank
 from bench.training.method_checks import VIT
 from bench.training.update import of_update
 
 
-def changed(method: object, *, by: float = 0.1) -> dict[str, object]:
+def changed(method: Method, *, by: float = 0.1) -> dict[str, object]:
     """The spectra after all that trains was moved at random."""
     backbone = VIT.build(device="cpu", seed=0, output="pooled")
-    adapt(backbone, method)  # type: ignore[arg-type]
+    adapt(backbone, method)
     dice = torch.Generator().manual_seed(1)
     for p in backbone.module.parameters():
         if p.requires_grad:
             p.data += by * torch.randn(p.shape, generator=dice)
-    return of_update(VIT, backbone, seed=0, output="pooled")
+    return of_update(VIT, method, backbone, seed=0, output="pooled")
 
 
 def test_lora_changes_what_it_is_put_on_by_its_rank() -> None:
@@ -39,7 +39,7 @@ def test_full_fine_tuning_is_as_numpy_has_it_on_the_fused_rows() -> None:
     weight = dict(tuned.module.named_parameters())["blocks.0.attn.qkv.weight"]
     width = weight.shape[1]
     weight.data[width : 2 * width] += torch.randn(width, width, generator=torch.Generator().manual_seed(2))
-    found = of_update(VIT, tuned, seed=0, output="pooled")["roles"]
+    found = of_update(VIT, FullFineTuning(), tuned, seed=0, output="pooled")["roles"]
     assert set(found) == {"k"} and len(found["k"]["stable_rank"]) == 1
     before, after = (
         dict(each.module.named_parameters())["blocks.0.attn.qkv.weight"][width : 2 * width].detach().double().numpy()
