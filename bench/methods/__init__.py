@@ -1,19 +1,27 @@
 """The methods. To add one: a file in this folder, a line here, a row in tests/training/test_method_checks.py.
 
 - method: what every method is. branch: side branches, and how they merge. bottleneck: what the adapters share.
+- low_rank: what updates beside a frozen weight share.
 - the others: a method each. README.md here has their table, and shows how one was added.
 """
 
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit
+from bench.methods.dora import DoRA
 from bench.methods.feature_lora import FeatureLoRA
 from bench.methods.full import FullFineTuning
 from bench.methods.houlsby import Houlsby
 from bench.methods.layer_norm import LayerNormTuning
+from bench.methods.loha import LoHa
+from bench.methods.lokr import LoKr
 from bench.methods.lora import LoRA
+from bench.methods.lora_fa import LoRAFA
+from bench.methods.lora_plus import LoRAPlus
 from bench.methods.method import Method, merge, merges
 from bench.methods.pfeiffer import Pfeiffer
+from bench.methods.pissa import PiSSA
 from bench.methods.probe import LinearProbe
+from bench.methods.vera import VeRA
 
 METHODS: dict[str, type[Method]] = {
     name: value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
+from bench.methods.low_rank import Rows, check_rank, layers, like, whole
 from bench.methods.method import Method, freeze
-from bench.sites import MODULE_ROLES, Site, select
+from bench.sites import Site
 from bench.space import Range, Space
 
 
@@ -66,24 +66,15 @@ class LoRA(Method):
                 ungrouped Conv2d.
         """
         freeze(model)
-        chosen = sorted(select(sites, at=self.at, blocks=self.blocks), key=lambda s: (s.path, s.rows or (0, 0)))
-        for site in chosen:
-            if site.role in MODULE_ROLES:
-                raise BadInput(f"LoRA cannot adapt {site.path}: role {site.role!r} is no Linear or ungrouped Conv2d")
-        for path, group in groupby(chosen, key=lambda site: site.path):
-            layer, rows = model.get_submodule(path), [site.rows for site in group]
+        for path, layer, rows in layers(model, sites, self):
             if isinstance(layer, nn.Linear):
-                branch: Branch = LinearBranch(layer, self, [r or (0, layer.out_features) for r in rows])
+                branch: Branch = LinearBranch(layer, self, whole(layer, rows, self.at))
             elif isinstance(layer, nn.Conv2d) and layer.groups == 1:
                 branch = ConvBranch(layer, self)
             else:
-                raise BadInput(f"LoRA cannot adapt {path}: {type(layer).__name__} is no Linear or ungrouped Conv2d")
+                kind = type(layer).__name__
+                raise BadInput(f"{type(self).__name__} cannot adapt {path}: {kind} is no Linear or ungrouped Conv2d")
             attach(layer, "lora", branch)
-
-    def check_rank(self, width: int) -> None:
-        """Refuses a rank above the smaller side of a layer."""
-        if self.rank > width:
-            raise BadInput(f"rank {self.rank}: the layer's smaller side is {width}; use a rank of at most {width}")
 
 
 class LinearBranch(Branch):
@@ -97,17 +88,14 @@ class LinearBranch(Branch):
     The pairs are kept stacked, A (n·rank, in) and B (sum of rows, rank), so that one product serves all.
     """
 
-    def __init__(self, host: nn.Linear, method: LoRA, rows: list[tuple[int, int]]) -> None:
+    def __init__(self, host: nn.Linear, method: LoRA, rows: list[Rows]) -> None:
         super().__init__()
         heights = [stop - start for start, stop in rows]
-        method.check_rank(min(host.in_features, *heights))
-        if any(a[1] > b[0] for a, b in pairwise(rows)):
-            raise BadInput(f"at={method.at!r} adapts the same rows twice: give either 'qkv' or some of q, k, v")
-        like: dict[str, Any] = {"device": host.weight.device, "dtype": host.weight.dtype}
+        check_rank(method.rank, min(host.in_features, *heights))
         self.rows, self.rank, self.scale, self.dropout = rows, method.rank, method.scale, method.dropout
         self.out = host.out_features
-        self.A = nn.Parameter(torch.empty(len(rows) * method.rank, host.in_features, **like))
-        self.B = nn.Parameter(torch.zeros(sum(heights), method.rank, **like))
+        self.A = nn.Parameter(torch.empty(len(rows) * method.rank, host.in_features, **like(host)))
+        self.B = nn.Parameter(torch.zeros(sum(heights), method.rank, **like(host)))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def spread(self) -> Tensor:
@@ -144,15 +132,14 @@ class ConvBranch(Branch):
 
     def __init__(self, host: nn.Conv2d, method: LoRA) -> None:
         super().__init__()
-        method.check_rank(min(host.in_channels * math.prod(host.kernel_size), host.out_channels))
-        like: dict[str, Any] = {"device": host.weight.device, "dtype": host.weight.dtype}
+        check_rank(method.rank, min(host.in_channels * math.prod(host.kernel_size), host.out_channels))
         same = ("stride", "padding", "dilation", "padding_mode")
         shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout
         self.pads = bool(getattr(host, "same_pad", "Same" in type(host).__name__))
         kernel: Any = host.kernel_size
-        self.A = nn.Conv2d(host.in_channels, method.rank, kernel, bias=False, **shape, **like)
-        self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like)
+        self.A = nn.Conv2d(host.in_channels, method.rank, kernel, bias=False, **shape, **like(host))
+        self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like(host))
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)
 

@@ -1,0 +1,32 @@
+"""LoRA+: LoRA whose B learns faster than its A."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.methods.lora import LoRA
+from bench.space import Range, Space
+
+
+@dataclass(frozen=True, repr=False)
+class LoRAPlus(LoRA):
+    """LoRA with η_B = ratio·η_A. Hayou et al. 2024, section 4 (arXiv:2402.12354).
+
+    Args:
+        rank, alpha, dropout, rank_stabilised, at, blocks: as of `LoRA`.
+        ratio: λ ≥ 1, of B's learning rate to A's; the tuned rate is A's.
+    """
+
+    ratio: float = 16.0
+
+    shows: ClassVar[tuple[str, ...]] = ("rank", "at", "ratio")
+    space: ClassVar[Space] = {**LoRA.space, "lr": Range(2e-5, 2e-3, log=True, default=2e-4)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("ratio", 1)
+
+    def rates(self, name: str) -> float:
+        """`ratio` for every B, 1 for every A."""
+        return self.ratio if ".lora.B" in name else 1.0
