@@ -11,6 +11,8 @@ from bench.methods.dora import DoRA
 from bench.methods.feature_lora import FeatureLoRA
 from bench.methods.full import FullFineTuning
 from bench.methods.houlsby import Houlsby
+from bench.methods.ia3 import IA3
+from bench.methods.last_blocks import LastBlocks
 from bench.methods.layer_norm import LayerNormTuning
 from bench.methods.loha import LoHa
 from bench.methods.lokr import LoKr
@@ -21,6 +23,7 @@ from bench.methods.method import Method, merge, merges
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.pissa import PiSSA
 from bench.methods.probe import LinearProbe
+from bench.methods.ssf import SSF
 from bench.methods.vera import VeRA
 
 METHODS: dict[str, type[Method]] = {

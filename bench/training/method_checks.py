@@ -95,8 +95,8 @@ def gradients_reach(method: Method, model: Any) -> None:
     features = flat(backbone.module(backbone.example(4)))
     target = torch.randn(features.shape, generator=torch.Generator().manual_seed(2), dtype=features.dtype)
     F.mse_loss(features, target).backward()
-    unseen = {f"{site.path}.bias" for site in backbone.sites if site.role == "k" and site.rows is None}
-    for name in unseen & trainable.keys():
+    keys = tuple(f"{site.path}." for site in backbone.sites if site.role == "k" and site.rows is None)
+    for name in [name for name in trainable if name.startswith(keys) and name.endswith("bias")]:
         trainable.pop(name), before.pop(name)
     for name, p in trainable.items():
         if p.grad is None or not p.grad.abs().max() > 0:
@@ -197,7 +197,9 @@ def trains_by_the_rules(method: Method, model: Any) -> None:
     module, trains = backbone.module, {name for name, p in backbone.module.named_parameters() if p.requires_grad}
     if not trains:
         return
-    start = {name: tensor.clone() for name, tensor in module.state_dict().items() if name not in trains}
+    moves = {name.rpartition(".")[0] for name in trains}  # batch statistics move where scale and shift train
+    still = [name for name in module.state_dict() if name not in trains and name.rpartition(".")[0] not in moves]
+    start = {name: module.state_dict()[name].clone() for name in still}
     training = losses(method, backbone, steps=8)
     list(islice(training, 4))
     kept = {name: tensor.clone() for name, tensor in module.state_dict().items()}
