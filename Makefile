@@ -8,6 +8,10 @@ STUDY ?= rank-sweep
 FAMILY ?=
 JOBS ?=
 STORAGE ?=
+LAUNCHER ?=
+ADDRESS ?=
+GPUS ?=
+CPUS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +20,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test lint figures claims mlflow-ui dashboard smoke bench gpu-check clean
+.PHONY: help install test test-cluster lint figures claims mlflow-ui dashboard smoke bench gpu-check clean
 
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
@@ -37,6 +41,7 @@ help: ## Say what there is (this text)
 	@echo 'FAMILY runs one part of a study alone; without it all parts run, images first.'
 	@echo
 	@echo 'JOBS is how many runs go on at once, each in a process of its own; by default one for each core, four at most.'
+	@echo 'LAUNCHER=ray runs a study on a Ray cluster: ADDRESS=auto, GPUS=0.25 and CPUS=1 of each run (studies/README.md).'
 	@echo 'STORAGE is the URL of a database for the trials; by default a file beside the records.'
 	@echo
 	@echo 'RESULTS is where the records, tables and figures go; by default results/, where the committed ones are.'
@@ -49,14 +54,19 @@ STUDIES := $(subst _,-,$(basename $(notdir $(shell grep -l '^def study' studies/
 
 study-%: $(INSTALLED) ## Run studies/NAME.py at SCALE: records, table, figures, MLflow runs
 	$(BIN)/bench run $* --scale $(SCALE) --results $(RESULTS) \
-		$(if $(FAMILY),--family $(FAMILY)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STORAGE),--storage $(STORAGE))
+		$(if $(FAMILY),--family $(FAMILY)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STORAGE),--storage $(STORAGE)) \
+		$(if $(LAUNCHER),--launcher $(LAUNCHER)) $(if $(ADDRESS),--address $(ADDRESS)) \
+		$(if $(GPUS),--gpus-per-run $(GPUS)) $(if $(CPUS),--cpus-per-run $(CPUS))
 
 dashboard: $(INSTALLED) ## Browse the trials of STUDY (rank-sweep) at SCALE in optuna-dashboard
 	@$(BIN)/python -c 'import optuna_dashboard' 2>/dev/null || $(BIN)/python -m pip install --quiet '.[dashboard]'
 	$(BIN)/bench dashboard $(STUDY) --scale $(SCALE) --results $(RESULTS) $(if $(STORAGE),--storage $(STORAGE))
 
-test: $(INSTALLED) ## Run the tests (those marked gpu are left out)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu'
+test: $(INSTALLED) ## Run the tests (those marked gpu or cluster are left out)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu and not cluster'
+
+test-cluster: $(INSTALLED) ## Test Ray for longer: 200 runs and five kills, machines that lack or differ (some minutes)
+	$(BIN)/python -m pytest -q tests/execution/test_ray_faults.py -m cluster
 
 lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
 	$(BIN)/ruff check .

@@ -6,5 +6,5 @@
 - digests: the hash of a file when it is loaded. remembered: of many files, kept between processes.
 """
 
-from bench.assets.cache import Status, cache_folder, fetch, file, offline, rows, status, verify
+from bench.assets.cache import Status, asked, cache_folder, fetch, file, offline, rows, status, verify
 from bench.assets.catalogue import ASSETS, Asset

@@ -23,7 +23,10 @@ from bench.assets.remedies import remedy
 from bench.assets.unpack import MANIFEST, unpack
 from bench.errors import BadInput, unknown
 
-__all__ = ["ASSETS", "Asset", "Status", "cache_folder", "fetch", "file", "offline", "rows", "status", "verify"]
+__all__ = ["ASSETS", "Asset", "Status", "asked", "cache_folder", "fetch", "file", "offline", "rows", "status", "verify"]
+
+
+_asked: dict[str, None] = {}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ def cache_folder() -> Path:
     if own := os.environ.get("LORA_BENCH_CACHE"):
         return Path(own).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "lora-bench"
+
+
+def asked() -> tuple[str, ...]:
+    """The assets that this process has asked for so far."""
+    return tuple(_asked)
 
 
 def offline() -> bool:
@@ -65,6 +73,7 @@ def fetch(name: str, *, progress: bool = True, force: bool = False) -> Path:
             or a cache folder that cannot be written; or a cached file that is not what it was.
     """
     asset = _declared(name)
+    _asked[name] = None
     if not force and _whole(asset):
         return _unchanged(asset)
     if offline():

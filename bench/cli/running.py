@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,6 +50,28 @@ Storage = Annotated[
         "records, from which any storage is filled again.",
         show_default=False,
     ),
+]
+LAUNCHERS = ("local", "ray")
+Launcher = Annotated[
+    str,
+    typer.Option(help="Where runs go on: local (processes of this machine) or ray (a Ray cluster: lora-bench[ray])."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Ray cluster: auto, host:port or ray://host:port. By default $RAY_ADDRESS, the cluster that was "
+        "started on this machine, or one that is started now.",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        help="On Ray, of each run: 0.25 puts four on a GPU. By default 1 where there are GPUs.", show_default=False
+    ),
+]
+Cpus = Annotated[
+    int | None, typer.Option(help="On Ray, of each run, and its threads. By default 1.", show_default=False)
 ]
 
 
@@ -102,24 +124,59 @@ def run(
     mlflow: Mlflow = True,
     jobs: Jobs = None,
     storage: Storage = None,
+    launcher: Launcher = "local",
+    address: Address = None,
+    gpus_per_run: Gpus = None,
+    cpus_per_run: Cpus = None,
     studies: Folder = None,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
 
-    A worker that is killed is replaced at once, and its run begins anew.
+    A worker that is killed is replaced at once, and its run begins anew. On Ray, runs of a machine that dies begin anew
+    on another one. `bench status` shows what runs where.
 
     Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`,
-    `bench run mine --studies my-studies`
+    `bench run mine --studies my-studies`, `bench run placement --launcher ray --address auto --gpus-per-run 0.25`
     """
     file = find(study, studies)
+    asked = {"--address": address, "--gpus-per-run": gpus_per_run, "--cpus-per-run": cpus_per_run}
 
     try:
+        cluster = on_cluster(launcher, device, jobs, **asked)
         from bench.execution.launch import launch
 
         sound = launch(
-            file, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage
-        )
+            file, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage,
+            cluster=cluster,
+        )  # fmt: skip
     except KeyboardInterrupt:
         print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
     raise typer.Exit(0 if sound else 1)
+
+
+def on_cluster(launcher: str, device: str | None, jobs: int | None, **asked: Any) -> Any:
+    """What is asked of a Ray cluster (`bench.execution.ray_cluster.Wanted`); None where runs stay on this machine.
+
+    Raises:
+        BadInput: an unknown launcher, an option that only a cluster has, or a device that a cluster does not.
+    """
+    from bench.errors import BadInput, unknown
+
+    if launcher not in LAUNCHERS:
+        raise unknown("launcher", launcher, LAUNCHERS)
+    if launcher == "local":
+        if said := next((name for name, value in asked.items() if value is not None), None):
+            raise BadInput(f"{said} is of a Ray cluster: say --launcher ray too")
+        return None
+    from bench.execution.ray_cluster import Wanted, ray
+
+    if device not in (None, "cpu", "cuda"):
+        raise BadInput(f"--device {device}: on Ray it is cpu or cuda, or left to what the cluster has")
+    if jobs is not None and jobs < 1:
+        raise BadInput(f"--jobs {jobs}: at least one run at a time")
+    if device == "cpu" and asked["--gpus-per-run"]:
+        raise BadInput("--device cpu and --gpus-per-run: say one of them")
+    ray()
+    gpus = {"cpu": 0.0, "cuda": 1.0, None: None}[device] if asked["--gpus-per-run"] is None else asked["--gpus-per-run"]
+    return Wanted(asked["--address"], gpus, asked["--cpus-per-run"] if asked["--cpus-per-run"] is not None else 1)

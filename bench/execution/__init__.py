@@ -1,8 +1,10 @@
 """Carries a study out.
 
-- launch: from a name to records: plan, runs, page.
+- launch: from a name to records: plan, runs, page. preparation: what comes before the first run.
 - runner: the runs of a study, in order. watcher: who is told of them.
-- executor: what trains, one interface: in this process, or in processes. parallelism: how many at once.
+- executor: what trains, one interface: in this process, in processes, or on Ray. parallelism: how many at once.
+- ray_launch: from what is asked of Ray to an executor. ray_cluster: reached or started. ray_crew: its workers.
+  ray_executor: what they do. ray_worker: one of them. shipping: what a machine needs before it trains.
 - search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;
   a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
   Optuna's own tools.

@@ -12,7 +12,7 @@ from bench.records.outcomes import encode
 from bench.study import Study
 from bench.study.recording import Record
 from bench.tasks import Baseline, Found, Task, description
-from bench.training.device import environment
+from bench.training.device import of_this_machine
 
 
 def identity(task: Task, baseline: Baseline, seed: int) -> str:
@@ -49,7 +49,7 @@ def measure(
         **{"metrics": found.metrics, "tuning": found.tuning},
         "outcomes": {part: encode(each) for part, each in found.outcomes.items()},
         "time": {"total": time.perf_counter() - start},
-        "environment": environment("cpu"),
+        "environment": of_this_machine("cpu"),
         "provenance": {
             **{**commit(), "data_sha256": task.fingerprint(), **found.provenance},
             **{"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()},

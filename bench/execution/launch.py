@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from bench.errors import BadInput
-from bench.execution import console, cost_study, data_report
+from bench.execution import console, data_report
 from bench.execution.callbacks import Callbacks
 from bench.execution.cost_study import Costing
-from bench.execution.parallelism import Workers, available, share_out
+from bench.execution.parallelism import Workers, share_out
+from bench.execution.preparation import check_portable, fetch, planned
+from bench.execution.ray_cluster import Wanted
+from bench.execution.ray_executor import OnRay
+from bench.execution.ray_launch import on_ray
 from bench.execution.runner import Runner
 from bench.execution.search import storage as open_storage
 from bench.records import Records
 from bench.study import Study, load
-from bench.study.plan import Row, estimated, plan
+from bench.study.plan import Row
 from bench.study.recording import DONE, Record
 from bench.training.device import choose_device
 
@@ -34,6 +37,7 @@ def launch(
     family: str | None = None,
     jobs: int | None = None,
     storage: str | None = None,
+    cluster: Wanted | None = None,
 ) -> bool:
     """Plans, runs and reports a study, one family after the other.
 
@@ -44,6 +48,7 @@ def launch(
         mlflow: whether to log to MLflow.
         jobs: runs at once; by default as many as pay (`bench.execution.parallelism`), of a study of costs one.
         storage: URL of Optuna's storage; by default a file beside the records.
+        cluster: run on Ray, with so much of a cluster for each run; without, on this machine.
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -51,16 +56,48 @@ def launch(
     Raises:
         BadInput: anything that can be known to be wrong before training.
     """
-    parts, where = load(file, scale, family=family), choose_device(device)
+    parts = load(file, scale, family=family)
     records = Records(results / parts[0].name / scale)
-    workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    where, workers = at_hand(parts, records, scale=scale, device=device, jobs=jobs, cluster=cluster)
     records.prepare()
-    if workers.jobs > 1:
-        check_portable(parts)
-    with alone(records.folder):
+    with alone(records.folder), contextlib.ExitStack() as stack:
         if not all(part.costs for part in parts):
             open_storage(storage, records.folder)  # now, not after an hour of downloads
-        return run(parts, scale, records, device=where, mlflow=mlflow, workers=workers, storage=storage)
+        on = stack.enter_context(elsewhere(parts, records, cluster, scale=scale, jobs=jobs)) if cluster else None
+        return run(parts, scale, records, device=where, mlflow=mlflow, workers=workers, storage=storage, executor=on)
+
+
+def at_hand(
+    parts: Sequence[Study],
+    records: Records,
+    *,
+    scale: str,
+    device: str | None,
+    jobs: int | None,
+    cluster: Wanted | None,
+) -> tuple[str, Workers]:
+    """Device and workers of this machine; of a cluster they are found out later.
+
+    Raises:
+        BadInput: they cannot be had, or what they are to run cannot be handed to another process.
+    """
+    where, workers = "", Workers()
+    if cluster is None:
+        where = choose_device(device)
+        workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    if workers.jobs > 1 or cluster is not None:
+        check_portable(parts)
+    return where, workers
+
+
+def elsewhere(
+    parts: Sequence[Study], records: Records, cluster: Wanted, *, scale: str, jobs: int | None
+) -> AbstractContextManager[OnRay]:
+    """Workers on a cluster, once all that they need is here."""
+    print(f"{parts[0].name}, {scale}: fetching what is not cached, then starting workers on Ray", flush=True)
+    for part in parts:
+        fetch(part)
+    return on_ray(parts, cluster, scale=scale, jobs=jobs, known=records.all())
 
 
 def at_once(parts: Sequence[Study], jobs: int | None) -> int | None:
@@ -110,30 +147,39 @@ def run(
     mlflow: bool,
     workers: Workers,
     storage: str | None,
+    executor: OnRay | None = None,
 ) -> bool:
     """What `launch` does once the folder is its own."""
-    where = device
+    where, workers = (executor.device, executor.workers) if executor else (device, workers)
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     console.older(records.all())
     rows = []
     for part in parts:
         data_report.show(part)
         fetch(part)
-        rows.append(planned(part, records, where)[0])
+        rows.append(planned(part, records, where, executor)[0])
         console.plan(part, scale, rows[-1], device=where, jobs=workers.jobs)
     console.families(parts, rows, scale, jobs=workers.jobs)
     every = [row for part in rows for row in part]
     advise(records, rows)
-    workers = workers.within_memory(where)
+    workers = workers if executor else workers.within_memory(where)
     print(f"records, table and figures: {records.folder}\n", flush=True)
-    finals = carry_out(parts, scale, records, device=where, mlflow=mlflow, rows=every, workers=workers, storage=storage)
+    finals = carry_out(
+        parts, scale, records, device=where, mlflow=mlflow, rows=every, workers=workers, storage=storage,
+        executor=executor,
+    )  # fmt: skip
+    return summed_up(parts, records, finals, every)
+
+
+def summed_up(parts: Sequence[Study], records: Records, finals: Sequence[Record], rows: Sequence[Row]) -> bool:
+    """Says what became of the final runs. Returns whether none is to be tried again."""
     bad = [record for record in finals if record["status"] != "ok"]
     for record in bad:
         what = f"{record['task']['name']} {record['method']['spec']} seed {record['seed']}"
         print(f"{record['status']}: {what}: {record['reason']}")
     what = "cells are measured" if all(part.costs for part in parts) else "final runs are sound"
     print(f"\n{len(finals) - len(bad)} of {len(finals)} {what}; read {records.folder / 'README.md'}")
-    console.left_out(every)
+    console.left_out(rows)
     retried = [record for record in bad if record["status"] not in DONE]
     if retried:
         print("the same command tries again what failed or ran out of memory")
@@ -150,6 +196,7 @@ def carry_out(
     rows: Sequence[Row] = (),
     workers: Workers | None = None,
     storage: str | None = None,
+    executor: OnRay | None = None,
 ) -> list[Record]:
     """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
     workers = workers or Workers()
@@ -163,29 +210,13 @@ def carry_out(
             else:
                 runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
                 runner.jobs, runner.threads, runner.left_out = workers.jobs, workers.threads, left_out
+                runner.executor, runner.expects = executor, callbacks.progress.expects
             finals += runner()
             if len(parts) > 1:
                 callbacks.family()
         return finals
     finally:
         callbacks.close()
-
-
-def check_portable(parts: Sequence[Study]) -> None:
-    """Refuses what cannot be handed to a worker process.
-
-    Raises:
-        BadInput: a task, model or method that is defined inside a function.
-    """
-    for part in parts:
-        for cell in part.cells():
-            try:
-                pickle.dumps(cell)
-            except (pickle.PicklingError, AttributeError, TypeError) as error:
-                raise BadInput(
-                    f"{cell.method!r} on {cell.task!r} cannot be handed to another process ({error}): define its class "
-                    "at the top of its file, or run it with --jobs 1"
-                ) from None
 
 
 def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
@@ -205,36 +236,3 @@ def advise(records: Records, parts: Sequence[Sequence[Row]]) -> None:
                 f"the {there} records of {rows[0].cell.task.name} in {records.folder} are of another device, of other "
                 "data or of an older study; this run puts its own in their place: RESULTS=mine keeps them"
             )
-
-
-def planned(study: Study, records: Records, device: str) -> tuple[list[Row], str]:
-    """The plan, with a bar while steps are timed, and why it has no times, if the data cannot be had for them."""
-    if study.costs:
-        rows = cost_study.plan(study, records, device=device)
-    else:
-        rows = plan(study, records, device=device, timed=False)
-    with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
-        try:
-            told = lambda row: bar.update() and None  # noqa: E731
-            if study.costs:
-                return cost_study.estimated(study, rows, device=device, told=told), ""
-            return estimated(study, rows, device=device, told=told, limit=available(device)), ""
-        except BadInput as error:  # the cells fit, as the plan without times has shown
-            return rows, str(error)
-
-
-def fetch(study: Study) -> None:
-    """Brings weights and data before the first run, and splits the data of every seed, so that trouble comes early.
-
-    A study of costs needs neither. A model that cannot be had even in its shapes is left to the plan, which refuses its
-    cells and no others.
-    """
-    for task in () if study.costs else study.tasks:
-        for model in study.models:
-            try:
-                model.build(device="meta", output=task.output)
-            except BadInput:
-                continue
-            backbone = model.build(output=task.output)
-            for seed in (*study.tune.seeds, *study.seeds):
-                task.data(backbone.inputs, seed=seed)

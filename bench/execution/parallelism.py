@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -103,8 +104,10 @@ def needed(device: str) -> float:
 
 
 def available(device: str) -> float:
-    """Bytes that are free for workers."""
+    """Bytes that are free for workers; infinite where the device is another machine's."""
     if torch.device(device).type == "cuda":
+        if not torch.cuda.is_available():
+            return math.inf
         free, _ = torch.cuda.mem_get_info(device)
         return float(free + torch.cuda.memory_reserved(device)) * max(1, torch.cuda.device_count())
     return float(psutil.virtual_memory().available)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -78,6 +79,15 @@ def versions() -> tuple[tuple[str, str], ...]:
         except metadata.PackageNotFoundError:
             continue
     return tuple(found)
+
+
+@cache
+def source() -> str:
+    """A hash of the library's own code: two machines with the same run the same."""
+    root, found = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        found.update(f"{path.relative_to(root).as_posix()} ".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 @cache

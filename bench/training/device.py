@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -26,9 +29,28 @@ def choose_device(wanted: str | None) -> str:
     return wanted
 
 
+_elsewhere: ContextVar[dict[str, Any] | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def runs_elsewhere(there: dict[str, Any] | None) -> Iterator[None]:
+    """While runs take place on other machines: `environment` is then theirs; None for this one."""
+    token = _elsewhere.set(there)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
 def environment(device: str) -> dict[str, Any]:
-    """What a record keeps of the machine. Scores are averaged over one device and number of threads, or, of fp32 on
-    CPUs, over all of them; times over one machine (`bench.records.environment`)."""
+    """What a record keeps of the machine that runs take place on. Scores are averaged over one device and number of
+    threads, or, of fp32 on CPUs, over all of them; times over one machine (`bench.records.environment`)."""
+    there = _elsewhere.get()
+    return of_this_machine(device) if there is None else dict(there)
+
+
+def of_this_machine(device: str) -> dict[str, Any]:
+    """`environment`, wherever runs take place."""
     kind = torch.device(device).type
     return {
         "device": kind,
