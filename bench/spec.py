@@ -10,6 +10,7 @@ import ast
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, fields
+from functools import partial
 from typing import Any, ClassVar
 
 from bench.errors import BadInput, shown, unknown
@@ -25,6 +26,8 @@ class Spec:
     """
 
     shows: ClassVar[tuple[str, ...]] = ()
+    of_any_number: ClassVar[bool] = False
+    """Whether it is made of any number of values without names."""
 
     def __repr__(self) -> str:
         parts = []
@@ -46,33 +49,56 @@ def parse(text: str, *, known: Mapping[str, type], kind: str) -> Any:
     """Makes the specification that `text` names.
 
     Args:
-        text: e.g. "LoRA(rank=8, at=('q','v'))" or, with every default, "LoRA".
+        text: e.g. "LoRA(rank=8, at=('q','v'))" or, with every default, "LoRA". A value may be such a specification too:
+            "Together(LoRA(rank=8), BitFit())".
         known: the classes that may be named.
         kind: what they are, for messages: "method", "model", "task".
 
     Raises:
         BadInput: no such class or field (did you mean), not a literal, or a value that the class refuses.
     """
-    said, call = shown(text, 200), _call(text, kind)
+    try:
+        return _made(_call(text, kind), text, known, kind)
+    except RecursionError:
+        raise BadInput(f"{kind} {shown(text, 200)!r} is nested too deeply: write it as Name(field=value)") from None
+
+
+def _made(call: ast.Call, text: str, known: Mapping[str, type], kind: str) -> Any:
+    """What a call of a class of `known` makes."""
+    said = shown(text, 200)
     if not isinstance(call.func, ast.Name):
         raise BadInput(f"{kind} {said!r} cannot be read: write it as Name(field=value)")
     if call.func.id not in known:
         raise unknown(kind, call.func.id, known)
     cls = known[call.func.id]
     names: list[Field[Any]] = [f for f in fields(cls) if f.init]
-    if len(call.args) > len(names):
+    open_ended = issubclass(cls, Spec) and cls.of_any_number
+    if len(call.args) > len(names) and not open_ended:
         raise BadInput(f"{kind} {said!r} gives {len(call.args)} values: {cls.__name__} has {len(names)} fields")
-    given = {f.name: _literal(a, text) for f, a in zip(names, call.args, strict=False)}
+    read = partial(_value, known=known, kind=kind) if open_ended else _literal
+    placed = [read(each, text) for each in call.args]
+    taken, given = {f.name for f, _ in zip(names, placed, strict=False)}, dict[str, Any]()
     for keyword in call.keywords:
         if keyword.arg not in {f.name for f in names}:
             raise unknown(f"field of {cls.__name__}", keyword.arg or "**", [f.name for f in names])
-        if keyword.arg in given:
+        if keyword.arg in taken or keyword.arg in given:
             raise BadInput(f"{kind} {said!r} gives {keyword.arg} twice")
-        given[keyword.arg] = _literal(keyword.value, text)
+        given[keyword.arg] = read(keyword.value, text)
     try:
-        return cls(**given)
+        return cls(*placed, **given)
     except TypeError as error:
         raise BadInput(f"{kind} {said!r}: {error}") from None
+
+
+def _value(node: ast.expr, text: str, known: Mapping[str, type], kind: str) -> Any:
+    """A specification of the same kind (`LoRA(rank=8)`, or `LoRA` with every default), several, or a literal."""
+    if isinstance(node, ast.Call):
+        return _made(node, text, known, kind)
+    if isinstance(node, ast.Name):
+        return _made(ast.Call(func=node, args=[], keywords=[]), text, known, kind)
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_value(each, text, known, kind) for each in node.elts)
+    return _literal(node, text)
 
 
 def _call(text: str, kind: str) -> ast.Call:

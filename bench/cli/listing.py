@@ -25,7 +25,7 @@ def methods() -> None:
     from bench.execution import console
     from bench.methods import METHODS
 
-    rows = [(repr(method()), console.first_line(method), console.space(method.space)) for method in METHODS.values()]
+    rows = [(repr(method()), console.first_line(method), console.space(method().space)) for method in METHODS.values()]
     console.table(("method", "what it does", "search space"), sorted(rows))
 
 

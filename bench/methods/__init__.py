@@ -1,7 +1,7 @@
 """The methods. To add one: a file in this folder, a line here, a row in tests/training/test_method_checks.py.
 
 - method: what every method is. branch: side branches, and how they merge. bottleneck: what the adapters share.
-- low_rank: what updates beside a frozen weight share.
+- low_rank: what updates beside a frozen weight share. together: several methods at once.
 - the others: a method each. README.md here has their table, and shows how one was added.
 """
 
@@ -19,11 +19,12 @@ from bench.methods.lokr import LoKr
 from bench.methods.lora import LoRA
 from bench.methods.lora_fa import LoRAFA
 from bench.methods.lora_plus import LoRAPlus
-from bench.methods.method import Method, merge, merges
+from bench.methods.method import Method, merge
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.pissa import PiSSA
 from bench.methods.probe import LinearProbe
 from bench.methods.ssf import SSF
+from bench.methods.together import Together
 from bench.methods.vera import VeRA
 
 METHODS: dict[str, type[Method]] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -86,6 +87,14 @@ class Method(Spec):
         """
         return model if merge_branches(model) else None
 
+    def merges(self, model: nn.Module) -> bool:
+        """Whether something of it is claimed to fold into the weights: a branch folds, or it merges in its own way."""
+        return type(self).merged is not Method.merged or any(folds(module) for module in model.modules())
+
+    def having(self, values: Mapping[str, Any]) -> Self:
+        """The method with other values of what its `config` names."""
+        return replace(self, **values)  # type: ignore[type-var]
+
     def __post_init__(self) -> None:
         """Refuses values of the wrong kind, and brings `at` and `blocks` to one form."""
         check_numbers(self)
@@ -115,16 +124,10 @@ def merge(model: nn.Module, method: Method) -> nn.Module:
     """The network with the method folded into its weights, as far as it can be; give a copy to keep the unmerged one.
 
     Raises:
-        BadInput: it cannot be merged exactly; the network is as it was.
+        BadInput: it cannot be merged exactly.
     """
     found = method.merged(model)
     return model if found is None else found
-
-
-def merges(model: nn.Module, method: Method) -> bool:
-    """Whether a method claims that something of it can be folded into the weights: a branch of it folds, or it has a
-    way of its own."""
-    return type(method).merged is not Method.merged or any(folds(module) for module in model.modules())
 
 
 def freeze(model: nn.Module) -> None:

@@ -28,8 +28,9 @@ def in_part(module: nn.Module, sites: tuple[Site, ...], method: Method, base: se
     Returns:
         "72 of 121 layers, 55 % of the weights; no role is known for …", "in 10 of 12 blocks", or both.
     """
-    said = [_layers(module, sites, method, base), _blocks(module, sites, method, base)]
-    return "; ".join(part for part in said if part)
+    methods = getattr(method, "parts", (method,))
+    said = [how(module, sites, each, base) for each in methods for how in (_layers, _blocks)]
+    return "; ".join(part for part in dict.fromkeys(said) if part)
 
 
 def _layers(module: nn.Module, sites: tuple[Site, ...], method: Any, base: set[str]) -> str:

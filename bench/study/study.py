@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -119,7 +119,7 @@ class Study:
         for name in self.tune.over:
             if name not in searched:
                 raise unknown("hyper-parameter to search", name, searched)
-        known = {f.name for method in self.methods for f in fields(method)}  # type: ignore[arg-type]
+        known = {key for method in self.methods for key in method.config}
         for name in self.tune.share:
             if name not in known:
                 raise unknown("shared field", name, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -97,8 +97,7 @@ class Tune:
 
     def representative(self, method: Method) -> Method:
         """The method that is tuned in the place of `method`; most often itself."""
-        shared = {f.name: self.share[f.name] for f in fields(method) if f.name in self.share}  # type: ignore[arg-type]
-        return replace(method, **shared)  # type: ignore[type-var]
+        return method.having({key: self.share[key] for key in method.config if key in self.share})
 
     def target(self, task: Task) -> str:
         """What is looked at, without its "val/"."""
@@ -113,7 +112,7 @@ class Tune:
         name = type(method).__name__
         of_task = task.spaces.get(name, {}) if isinstance(task, Searched) else {}
         declared = {**method.space, **of_task, **self.spaces.get(name, {})}
-        own = [f.name for f in fields(method) if f.name not in ("at", "blocks")]  # type: ignore[arg-type]
+        own = [key for key in method.config if key.rpartition(".")[2] not in ("at", "blocks")]
         for key in declared:
             if key not in (*own, *TUNABLE):
                 raise unknown(f"hyper-parameter of {name}", key, (*own, *TUNABLE))
@@ -135,7 +134,7 @@ class Tune:
         for key, space in self.space(task, method).items():
             said = space.default
             if said is None:
-                said = getattr(method if hasattr(method, key) else training, key)
+                said = method.config[key] if key in method.config else getattr(training, key)
             if said not in space:
                 raise BadInput(f"{type(method).__name__}: its default {key} {said!r} is outside the range {space}")
             values[key] = said
@@ -183,7 +182,7 @@ class Tune:
 
 def configured(method: Method, training: Training, values: Mapping[str, Any]) -> tuple[Method, Training]:
     """Method and training with the values of a trial in their places."""
-    own = {f.name for f in fields(method)}  # type: ignore[arg-type]
+    own = method.config
     of_method = {key: value for key, value in values.items() if key in own}
     of_training = {key: value for key, value in values.items() if key not in own}
-    return replace(method, **of_method), replace(training, **of_training)  # type: ignore[type-var]
+    return method.having(of_method), replace(training, **of_training)

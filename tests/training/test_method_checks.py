@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from bench import methods as m
@@ -42,6 +40,8 @@ ROWS = [
     (m.AdaptFormer(width=8), MODELS),
     (m.FeatureLoRA(rank=4, depth=2), MODELS),
     (m.FeatureLoRA(rank=4, depth=1, tune_last=1), MODELS),
+    (m.Together(m.LoRA(rank=4), m.LoRA(rank=2, at=("up",), rank_stabilised=True), m.BitFit()), (VIT, BERT)),
+    (m.Together(m.LoRA(rank=4, at=CONV), m.Houlsby(width=8)), (CNN,)),
 ]
 CASES = [
     pytest.param(method, model, check, id=f"{method!r}-{model.name}-{name}")
@@ -64,7 +64,7 @@ def test_every_method_has_a_row():
 @pytest.mark.parametrize("method", [cls() for cls in m.METHODS.values()], ids=repr)
 def test_declares_what_tuning_searches(method):
     """Its own fields or those of training, never both by one name; the untuned values lie inside."""
-    own = {field.name for field in fields(method)}
+    own = set(method.config)
     assert {"lr", "weight_decay"} <= method.space.keys() <= own | set(TUNABLE)
     assert not own & set(TUNABLE)
     for task in (Images("digits"), Text("unicode-names"), Detection("composited-digits")):
