@@ -1,51 +1,29 @@
-"""Linear layers whose frozen weight is stored in 8 or 4 bits, as far as memory goes.
+"""Bytes of a weight that is stored in fewer bits: those of its values, and of the scales that it is unpacked with.
 
-As bitsandbytes does it (arXiv:2305.14314): the weight is packed with its scales, and unpacked to the precision of the
-product, once in the forward and once in the backward pass; nothing else is kept.
+As bitsandbytes stores them (arXiv:2110.02861, arXiv:2305.14314). `bench.models.reduced` has the layers.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+import math
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-BYTES = {"int8": 1.0, "nf4": 0.5 + 4 / 64, "nf4 double": 0.5 + 1 / 64 + 4 / (64 * 256)}
-"""Bytes a weight: its bits, and a scale in float32 for each 64, or one in 8 bits with one in float32 for 256."""
+KINDS = ("int8", "nf4", "nf4 double")
+"""int8: a scale in float32 a row. nf4: one for each 64 values. nf4 double: that in 8 bits, with one for 256 of them."""
 
 
-def pack(layer: nn.Linear, kind: str) -> None:
-    """Stores a layer's frozen weight packed, in shape and dtype alone: no value survives.
+def packed_bytes(kind: str, shape: tuple[int, ...]) -> int:
+    """Bytes of a matrix that is packed.
 
     Args:
-        layer: on any device; its bias stays.
-        kind: one of `BYTES`.
+        kind: "bf16" or one of `KINDS`.
+        shape: of the weight; the first is its rows.
     """
-    weight = layer.weight
-    packed = torch.empty(round(weight.numel() * BYTES[kind]), dtype=torch.uint8, device=weight.device)
-    shape, dtype = weight.shape, weight.dtype
-    layer.weight = nn.Parameter(packed, requires_grad=False)
-    layer.forward = partial(_forward, layer, shape, dtype)  # type: ignore[method-assign]
-
-
-def _forward(layer: nn.Linear, shape: torch.Size, dtype: torch.dtype, x: Tensor) -> Tensor:
-    kind = x.device.type
-    if kind != "meta" and torch.is_autocast_enabled(kind):
-        dtype = torch.get_autocast_dtype(kind)
-    y: Tensor = _Unpacked.apply(x.to(dtype), layer.weight, shape)  # type: ignore[no-untyped-call]
-    return y if layer.bias is None else y + layer.bias.to(dtype)
-
-
-class _Unpacked(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, packed: Tensor, shape: torch.Size) -> Tensor:
-        ctx.save_for_backward(packed)
-        ctx.shape = shape
-        return F.linear(x, x.new_empty(shape))
-
-    @staticmethod
-    def backward(ctx: Any, *given: Tensor) -> Any:
-        return given[0] @ given[0].new_empty(ctx.shape), None, None
+    values, blocks = math.prod(shape), -(-math.prod(shape) // 64)
+    match kind:
+        case "bf16":
+            return 2 * values
+        case "int8":
+            return values + 4 * shape[0]
+        case "nf4":
+            return -(-values // 2) + 4 * blocks
+    return -(-values // 2) + blocks + 4 * -(-blocks // 256) + 4  # and the mean of the scales

@@ -42,7 +42,7 @@ class Bottleneck(Branch):
     ) -> None:
         super().__init__()
         first, last = _ends(source or host)[0], _ends(host)[1]
-        weight = next(host.parameters())
+        weight: Any = last.weight
         like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         channels_in, channels_out = _channels(first)[0], _channels(last)[1]
         self.parallel, self.act, self.scale = parallel, act, scale

@@ -128,7 +128,9 @@ def _foldable(host: nn.Module) -> list[str]:
     return [n for n in names if n not in outer] + [n for n in reversed(names) if n in outer]
 
 
-def _fold(host: nn.Module, names: list[str]) -> None:
+def _fold(host: Any, names: list[str]) -> None:
+    if hasattr(host, "restore"):  # its weight is packed, and would round what is added
+        host.restore()
     for name in names:
         branch: Any = getattr(host, name)
         branch.fold(host)

@@ -58,7 +58,7 @@ class FeatureLoRA(Method):
         if self.tune_last:
             for site in select(sites, at=("block",), blocks=-self.tune_last):
                 model.get_submodule(site.path).requires_grad_(True)
-        weight = next(model.parameters())
+        weight = next(p for p in model.parameters() if p.is_floating_point())  # none that is packed
         for site in select(sites, at=("features",)):
             features: Any = model.get_submodule(site.path)
             for layer in range(self.depth):

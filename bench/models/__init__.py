@@ -8,7 +8,7 @@
 - weights, text_weights, hub: where weights come from. text_files: which files determine a text model.
   text_shapes: text models without files; shipped_shapes: those that people name.
 - prefix: the part that neither trains nor varies, run once. dropout: none, or the same for every method.
-- checkpointing: blocks computed again in the backward pass.
+- reduced: frozen weights in bf16, int8 or nf4. checkpointing: blocks computed again in the backward pass.
 """
 
 from __future__ import annotations

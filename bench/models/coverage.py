@@ -58,11 +58,8 @@ def _weights(module: nn.Module, base: set[str]) -> dict[str, int]:
     over_words = getattr(module, "output_embedding", None)  # of a language model: an embedding, read the other way
     for path, each in module.named_modules():
         composite = any(f"{path}.{n}".lstrip(".") in base for c, m in each.named_children() for n in _names(c, m))
-        own = [
-            p
-            for n, p in each.named_parameters(recurse=False)
-            if p.ndim > 1 and f"{path}.{n}" in base and p.shape[0] > 1
-        ]
+        theirs = [n for n, _ in each.named_parameters(recurse=False) if f"{path}.{n}" in base]
+        own = [p for n in theirs if (p := getattr(each, n)).ndim > 1 and p.shape[0] > 1]  # unpacked, where it is packed
         if own and not composite and not isinstance(each, nn.Embedding) and each is not over_words:
             found[path] = sum(p.numel() for p in own)
     return found

@@ -19,9 +19,10 @@ from bench.models import language_models, text_files, text_weights
 from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
 from bench.models.language_models import LanguageNetwork
+from bench.models.reduced import check_base, reduce
 from bench.models.roles import sites
 from bench.models.shipped_shapes import TOWERS
-from bench.models.text_network import TextNetwork
+from bench.models.text_network import TextNetwork, linears_for_conv1d
 from bench.models.text_weights import TEXT_ASSETS, Files
 from bench.models.trace import Seen, seen
 from bench.sites import Site, depth
@@ -71,6 +72,9 @@ class HuggingFace(Spec):
             the configuration says. Always part of the text: where it was left out, older records had the
             configuration's.
         revision: branch, tag or commit on the hub.
+        base: how the weights of Linear layers, and for "bf16" of embeddings, are stored: "fp32", "bf16", "int8", "nf4",
+            or "nf4 double", whose scales are packed too. What is reduced stays frozen (QLoRA, arXiv:2305.14314);
+            biases and normalisations stay in full precision.
     """
 
     name: str
@@ -79,6 +83,7 @@ class HuggingFace(Spec):
     max_length: int | None = None
     dropout: float = 0.0
     revision: str = ""
+    base: str = "fp32"
 
     shows: ClassVar[tuple[str, ...]] = ("dropout",)
     families: ClassVar[tuple[str, ...]] = ("text",)
@@ -96,6 +101,7 @@ class HuggingFace(Spec):
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise BadInput(f"dropout {self.dropout!r}: needs 0 ≤ dropout < 1")
         object.__setattr__(self, "dropout", float(self.dropout))
+        check_base(self.base)
         if self.revision and (self.asset is not None or (self.weights != "hub" and text_weights.is_local(self.name))):
             raise BadInput(f"revision={self.revision!r}: {self.name!r} is not taken from the hub; leave it out")
 
@@ -162,7 +168,7 @@ class HuggingFace(Spec):
             width=module.features.width,
             inputs=inputs,
             example=example,
-            provenance=self._provenance(files, random=random),
+            provenance=self._provenance(files, random=random) | reduce(module, self.base, name=self.name),
             mixed_precision=True,  # MiniLM on an EPYC: 1.3× as fast, LoRA and full fine-tuning alike
             output=output,
         )
@@ -249,25 +255,13 @@ def _prepare_network(body: Any, device: str, *, counted: bool, silent: bool) -> 
 
     Where it is only `counted`, on shapes, the experts of a mixture are multiplied in one batch: that needs no values.
     """
-    _linears_for_conv1d(body)
+    linears_for_conv1d(body)
     if silent:
         silence(body)  # what is written into the network and not its configuration
     if counted and any(type(module).__name__.endswith("Experts") for module in body.modules()):
         body.set_experts_implementation("batched_mm")
     if torch.device(device).type == "cpu":
         body.set_attn_implementation("eager")
-
-
-def _linears_for_conv1d(model: nn.Module) -> None:
-    """Turns GPT-2's Conv1D, a Linear whose weight lies transposed, into a Linear: one layer class for all methods."""
-    from transformers.pytorch_utils import Conv1D
-
-    for path, layer in list(model.named_modules()):
-        if isinstance(layer, Conv1D):
-            linear = nn.Linear(layer.nx, layer.nf, device="meta")
-            linear.weight = nn.Parameter(layer.weight.detach().t().contiguous())
-            linear.bias = layer.bias
-            model.set_submodule(path, linear)
 
 
 def _measured(module: TextNetwork | LanguageNetwork, pass_: Seen | None, declared: int) -> tuple[Site, ...]:

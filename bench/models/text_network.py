@@ -1,4 +1,4 @@
-"""The network of a text model: token ids → features."""
+"""The network of a text model: token ids → features; and one class of layer for all methods."""
 
 from __future__ import annotations
 
@@ -77,3 +77,15 @@ def on_shapes(body: nn.Module, given: dict[str, Tensor]) -> Any:
         except Exception as error:
             failed.append(error)
     raise failed[-1]
+
+
+def linears_for_conv1d(model: nn.Module) -> None:
+    """Turns GPT-2's Conv1D, a Linear whose weight lies transposed, into a Linear: one layer class for all methods."""
+    from transformers.pytorch_utils import Conv1D
+
+    for path, layer in list(model.named_modules()):
+        if isinstance(layer, Conv1D):
+            linear = nn.Linear(layer.nx, layer.nf, device="meta")
+            linear.weight = nn.Parameter(layer.weight.detach().t().contiguous())
+            linear.bias = layer.bias
+            model.set_submodule(path, linear)

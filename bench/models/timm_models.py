@@ -18,6 +18,7 @@ from bench.models.backbone import Backbone, Features, Maps
 from bench.models.dropout import for_every_method, silence
 from bench.models.feature_maps import any_size, map_sites, timm_maps
 from bench.models.hub import go_offline_if_need_be
+from bench.models.reduced import check_base, reduce
 from bench.models.roles import below, called_below, sites
 from bench.models.trace import seen
 from bench.sites import Site, depth
@@ -53,6 +54,9 @@ class Timm(Spec):
         image_size: in pixels; None for the size of the weights.
         drop_path: stochastic depth rate, in frozen blocks too, so under every method; nothing else is dropped.
         pool: "" for the architecture's own, else "token", "avg", … as timm's `global_pool`.
+        base: how the weights of Linear layers are stored: "fp32", "bf16", "int8", "nf4", or "nf4 double", whose scales
+            are packed too. What is reduced stays frozen (QLoRA, arXiv:2305.14314); convolutions, biases and
+            normalisations stay in full precision.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Timm(Spec):
     image_size: int | None = None
     drop_path: float = 0.0
     pool: str = ""
+    base: str = "fp32"
 
     shows: ClassVar[tuple[str, ...]] = ()
     families: ClassVar[tuple[str, ...]] = ("images", "detection")
@@ -77,6 +82,7 @@ class Timm(Spec):
             raise BadInput(f"image_size {self.image_size!r}: give a whole number of pixels")
         if not 0 <= self.drop_path < 1:
             raise BadInput(f"drop_path {self.drop_path}: needs 0 ≤ drop_path < 1")
+        check_base(self.base)
 
     @property
     def asset(self) -> str | None:
@@ -133,7 +139,7 @@ class Timm(Spec):
             inputs=inputs,
             example=example,
             resume=partial(_resume_vit, model) if module is model and _is_plain_vit(model) else None,
-            provenance=self._provenance(meta),
+            provenance=self._provenance(meta) | reduce(module, self.base, name=self.name),
             mixed_precision=any(site.role == "q" for site in found),
             output=output,
         )
@@ -250,7 +256,7 @@ class PooledNetwork(nn.Module):
 
 def noise(model: nn.Module, n: int, size: int) -> Tensor:
     """Pictures of noise, each of its own tint: mean pooling would make plain noise all alike."""
-    parameter = next(model.parameters())
+    parameter = next(p for p in model.parameters() if p.is_floating_point())
     generator = torch.Generator().manual_seed(0)
     grain = torch.randn(n, 3, size, size, generator=generator)
     return (grain + 2 * torch.randn(n, 3, 1, 1, generator=generator)).to(parameter)

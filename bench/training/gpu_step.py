@@ -17,10 +17,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from bench.costs.allocator import BLOCK, reserved
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import Moment, Tracker, tensors_of
-from bench.costs.quantised import BYTES, pack
+from bench.costs.quantised import KINDS
 from bench.errors import BadInput, unknown
 from bench.methods.branch import Branch
 from bench.models import Backbone, NeedsValues, checkpoint
+from bench.models.reduced import pack_frozen
 from bench.training import optimizers
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import MIDWAY, penalised, set_mode
@@ -71,8 +72,8 @@ class Setup:
     context: int = CONTEXT
 
     def __post_init__(self) -> None:
-        if self.base not in (*DTYPES, *BYTES):
-            raise unknown("base", self.base, (*DTYPES, *BYTES))
+        if self.base not in (*DTYPES, *KINDS):
+            raise unknown("base", self.base, (*DTYPES, *KINDS))
         if self.attention not in ("sdpa", "flash", "eager"):
             raise unknown("attention", self.attention, ("sdpa", "flash", "eager"))
         if self.attention == "flash" and self.base == "fp32" and not self.autocast:
@@ -168,6 +169,10 @@ def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]
     """The network as a setup stores it, without bytes, and the mode of its tensors. Raises BadInput as `estimate`."""
     if run.task.output == "maps":
         raise _untraceable(run, "a detector matches boxes")
+    if getattr(run.model, "base", "fp32") != "fp32":
+        raise BadInput(
+            f"{run.model!r} says itself how it is stored: leave its base out, and say --base {run.model.base}"
+        )
     try:
         backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
     except NeedsValues as error:
@@ -180,7 +185,7 @@ def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]
     mode = FakeTensorMode()
     with mode, CudaRules():
         give_bytes(network, "cpu")
-        if setup.base in BYTES and not _pack(backbone, setup.base):
+        if setup.base in KINDS and not pack_frozen(backbone.module, setup.base):
             raise BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
         network.train() if setup.dropout else set_mode(network)
     if not _trainable(network):
@@ -225,16 +230,6 @@ def _drop(module: nn.Module, rate: float) -> None:
     for path, each in module.named_modules():
         if rate and isinstance(each, nn.Dropout) and "attn_drop" not in path:
             each.p = rate
-
-
-def _pack(backbone: Backbone, kind: str) -> bool:
-    """Packs what is frozen. Returns whether there was any."""
-    head = getattr(backbone.module, "output_embedding", None)
-    linears = [each for each in backbone.module.modules() if isinstance(each, nn.Linear) and each is not head]
-    frozen = [each for each in linears if not each.weight.requires_grad]
-    for layer in frozen:
-        pack(layer, kind)
-    return bool(frozen)
 
 
 def followed(

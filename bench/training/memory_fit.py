@@ -12,7 +12,7 @@ import torch
 
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.published import MARGIN
-from bench.costs.quantised import BYTES
+from bench.costs.quantised import KINDS
 from bench.costs.units import readable
 from bench.errors import BadInput
 from bench.methods import FullFineTuning, LinearProbe, LoRA, Method
@@ -108,7 +108,7 @@ def cells(
         for method in methods
         for base in bases
         for again in checkpointing
-        if not (isinstance(method, FullFineTuning) and base in BYTES)
+        if not (isinstance(method, FullFineTuning) and base in KINDS)
         and not (isinstance(method, LinearProbe) and again and False in checkpointing)
     ]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.errors import BadInput
 from bench.methods import Method, merge
 from bench.models import Backbone
+from bench.models.reduced import restore
 from bench.sites import LAYER_ROLES, Site
 from bench.stats import EPSILON, TOP, effective_rank, intruders, stable_rank
 
@@ -44,7 +45,7 @@ def of_update(model: Any, method: Method, backbone: Backbone, *, seed: int, outp
     except BadInput:
         return {}
     base, lefts = _untouched(model, seed, output)
-    after = dict(merged.named_parameters())
+    after = dict(restore(merged).named_parameters())
     if not base.keys() <= after.keys() or after.keys() - base.keys():
         return {}
     roles: dict[str, dict[str, list[float]]] = {}
@@ -75,7 +76,7 @@ def _figures(change: Tensor, now: Tensor, before: np.ndarray, size: float) -> di
 @lru_cache(maxsize=2)
 def _untouched(model: Any, seed: int, output: str) -> tuple[dict[str, Tensor], dict[Any, np.ndarray]]:
     """Weights before training, once for all methods that a process trains; a place for their singular vectors."""
-    module = model.build(device="cpu", seed=seed, output=output).module
+    module = restore(model.build(device="cpu", seed=seed, output=output).module)
     return {name: p.detach().double() for name, p in module.named_parameters()}, {}
 
 
