@@ -3,6 +3,7 @@
 - intervals: of a mean over seeds, of an aggregate over tasks. paired: differences of two methods on the same seeds.
 - crossed: of a mean over seeds and samples, both random; how often such intervals hold stands in COVERAGE.md.
 - recommendation: the cheapest of several that is as good as the best, as far as the data tell.
+- distributions: quantiles and tails.
 - samples, average_precision: metrics from what became of single samples and pictures.
 - aggregate: over runs and tasks (interquartile mean, optimality gap, …). fronts: score against cost.
 - spectra: of an update of weights; how alike features are before and after.

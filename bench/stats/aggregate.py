@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 
@@ -23,6 +22,8 @@ def normalised(scores: Array, low: Array | float, high: Array | float) -> Array:
 def iqm(scores: Array) -> Array:
     """Interquartile mean over runs and tasks: of the middle half of all scores."""
     flat = scores.reshape(*scores.shape[:-2], -1)
+    from scipy import stats  # here: it takes half a second to import
+
     return np.asarray(stats.trim_mean(flat, 0.25, axis=-1))
 
 

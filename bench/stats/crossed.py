@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from bench.stats.distributions import t_quantile, t_tail
 
 Array = NDArray[np.float64]
 PSEUDO = 0.05
@@ -48,13 +49,13 @@ class Mean:
 
     def interval(self, *, level: float = 0.95) -> tuple[float, float]:
         """mean ± t·√variance."""
-        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * math.sqrt(self.variance)
+        half = t_quantile((1 + level) / 2, self.freedom) * math.sqrt(self.variance)
         return self.mean - half, self.mean + half
 
     @property
     def p(self) -> float:
         """Two-sided, of no difference; 1 where the variance is 0."""
-        return float(2 * stats.t.sf(abs(self.mean) / math.sqrt(self.variance), self.freedom)) if self.variance else 1.0
+        return 2 * t_tail(abs(self.mean) / math.sqrt(self.variance), self.freedom) if self.variance else 1.0
 
 
 def crossed(
@@ -165,6 +166,8 @@ def pooled_variance(scores: Array) -> tuple[float, float] | None:
     if methods < 3 or seeds < 3:
         return None
     rest = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
+    from scipy import stats  # here: it takes half a second to import
+
     if rest.var(axis=1).min() == 0 or stats.bartlett(*rest).pvalue < ALIKE:
         return None
     freedom = (methods - 1) * (seeds - 1)

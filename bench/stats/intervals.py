@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from bench.stats.distributions import normal_tail, t_quantile
 
 Array = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def mean_interval(values: Sequence[float] | Array, *, level: float = 0.95) -> tu
     array = np.asarray(values, dtype=float)
     if len(array) < 2:
         return None
-    half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
+    half = float(t_quantile((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
     return float(array.mean()) - half, float(array.mean()) + half
 
 
@@ -56,7 +57,7 @@ def stratified_interval(values: Sequence[Sequence[float]], *, level: float = 0.9
     if not error:
         return mean, mean
     freedom = parts.sum() ** 2 / sum(part**2 / (len(array) - 1) for part, array in zip(parts, arrays, strict=True))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    half = t_quantile((1 + level) / 2, freedom) * error
     return mean - half, mean + half
 
 
@@ -94,7 +95,7 @@ def stratified_bootstrap(
     chosen = rng.integers(runs, size=(resamples, runs, tasks))
     drawn = np.take_along_axis(np.broadcast_to(scores, (resamples, runs, tasks)), chosen, axis=1)
     drawn = drawn + rng.normal(size=drawn.shape) * scores.std(axis=0, ddof=1) / np.sqrt(runs)
-    tail = stats.norm.sf(stats.t.ppf((1 + level) / 2, tasks * (runs - 1)))
+    tail = normal_tail(t_quantile((1 + level) / 2, tasks * (runs - 1)))
     low, high = np.quantile(statistic(drawn), [tail, 1 - tail])
     return float(low), float(high)
 

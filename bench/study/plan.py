@@ -98,16 +98,17 @@ def plan(
     for cell, trials in of_cells(study, device).items():
         first = id(trials) not in seen
         seen.add(id(trials))
+        runs = _runs(study, records, cell, trials, device=device, known=known if first else None)
         try:
-            counts = trainable(cell, study.training)
-            if first:
+            counts = (None if any(runs[:2]) else _recorded_counts(records, cell, trials)) or trainable(
+                cell, study.training
+            )
+            if first and any(runs[:2]):
                 trainable(replace(cell, method=trials.method), study.training)  # tuned in the place of others
         except Exception as error:  # whatever its author has written: the other cells are sound
             rows.append(Row(cell, 0, 0, 0, 0, 0, refused=first_line(error)))
             continue
-        rows.append(
-            Row(cell, *counts, *_runs(study, records, cell, trials, device=device, known=known if first else None))
-        )
+        rows.append(Row(cell, *counts, *runs))
     if rows and all(row.refused for row in rows):
         raise BadInput(rows[0].refused)
     return estimated(study, rows, device=device) if timed else rows
@@ -126,6 +127,15 @@ def _runs(study: Study, records: Records, cell: Cell, trials: Any, *, device: st
         tested = trials.tested(cell)
         total, finals = len(tested), sum(not recorded(records, run, device) for _, run in tested)
     return todo, finals, done + total - finals
+
+
+def _recorded_counts(records: Records, cell: Cell, trials: Any) -> tuple[int, int] | None:
+    """Trainable parameters of backbone and head as a run of the cell recorded them: then nothing need be built."""
+    for _, run in trials.tested(cell)[:1]:
+        counts = (records.read(identity(run)) or {}).get("parameters") or {}
+        if {"backbone", "head"} <= counts.keys():
+            return counts["backbone"], counts["head"]
+    return None
 
 
 def first_line(error: Exception) -> str:
