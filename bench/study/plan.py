@@ -100,9 +100,7 @@ def plan(
         seen.add(id(trials))
         runs = _runs(study, records, cell, trials, device=device, known=known if first else None)
         try:
-            counts = (None if any(runs[:2]) else _recorded_counts(records, cell, trials)) or trainable(
-                cell, study.training
-            )
+            counts = _counts(study, records, cell, trials, left=any(runs[:2]))
             if first and any(runs[:2]):
                 trainable(replace(cell, method=trials.method), study.training)  # tuned in the place of others
         except Exception as error:  # whatever its author has written: the other cells are sound
@@ -129,13 +127,13 @@ def _runs(study: Study, records: Records, cell: Cell, trials: Any, *, device: st
     return todo, finals, done + total - finals
 
 
-def _recorded_counts(records: Records, cell: Cell, trials: Any) -> tuple[int, int] | None:
-    """Trainable parameters of backbone and head as a run of the cell recorded them: then nothing need be built."""
-    for _, run in trials.tested(cell)[:1]:
+def _counts(study: Study, records: Records, cell: Cell, trials: Any, *, left: bool) -> tuple[int, int]:
+    """Trainable parameters of backbone and head; with nothing left to run, as recorded: nothing need be built then."""
+    for _, run in trials.tested(cell)[:1] if not left else ():
         counts = (records.read(identity(run)) or {}).get("parameters") or {}
         if {"backbone", "head"} <= counts.keys():
             return counts["backbone"], counts["head"]
-    return None
+    return trainable(cell, study.training)
 
 
 def first_line(error: Exception) -> str:
