@@ -121,14 +121,14 @@ def count(
     import json
 
     from bench.execution import console
-    from bench.study.plan import trainable
+    from bench.study.plan import parameters
 
-    backbone, head = trainable(cell_of(method, model, task))
-    counts = {"backbone": backbone, "head": head, "total": backbone + head}
+    counts = parameters(cell_of(method, model, task))
     if as_json:
         print(json.dumps(counts))
     else:
-        console.table(("trainable", "parameters"), [(part, f"{n:,}") for part, n in counts.items()], right=1)
+        named = [("backbone, at the start" if part == "start" else part, f"{n:,}") for part, n in counts.items()]
+        console.table(("trainable", "parameters"), named, right=1)
 
 
 def cell_of(method: str, model: str, task: str | None) -> Cell:

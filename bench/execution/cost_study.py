@@ -54,7 +54,7 @@ def measure(run: Run, steps: int, outcome: Outcome, *, device: str) -> Outcome:
     start, random = time.perf_counter(), replace(run, model=run.model.untrained())
     parts = ready(random, device=device)
     backbone, network, step = parts.backbone, parts.network, parts.step
-    describe(outcome, backbone, network, precision=step.precision)
+    describe(outcome, run, backbone, network, precision=step.precision)
     inputs = backbone.batch(run.training.batch_size)
     targets, x, prefix = run.task.stand_ins(inputs), inputs, {}
     if (before := behind_prefix(backbone, network, step)) is not None:
@@ -77,7 +77,7 @@ def shapes(run: Run, outcome: Outcome, *, device: str) -> Outcome:
     """What is known of a network without its weights: what it trains, and in which precision it would on a device."""
     backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta")
     resolved = precision(run.training.precision, device=device, pays=backbone.mixed_precision)
-    describe(outcome, backbone, network, precision=resolved)
+    describe(outcome, run, backbone, network, precision=resolved)
     return outcome
 
 

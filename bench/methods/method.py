@@ -70,6 +70,16 @@ class Method(Spec):
             steps: of the whole training; patience may end it earlier.
         """
 
+    def removed(self, model: nn.Module) -> int:
+        """How many of the parameters that train are gone when training ends, as AdaLoRA's pruned ranks; 0 for none.
+
+        Counts, records and figures show what is left, with what training starts with beside it.
+
+        Args:
+            model: the adapted backbone, as `apply` left it; its tensors may have shapes and no values.
+        """
+        return 0
+
     def merged(self, model: nn.Module) -> nn.Module | None:
         """Folds the method into the weights, so that inference costs what the base costs: by default its branches.
 

@@ -108,6 +108,10 @@ class Together(Method):
         for part in self.parts:
             part.after_step(model, step, steps)
 
+    def removed(self, model: nn.Module) -> int:
+        """Of all parts."""
+        return sum(part.removed(model) for part in self.parts)
+
     def merges(self, model: nn.Module) -> bool:
         """Whether any part claims it."""
         return any(part.merges(model) for part in self.parts)

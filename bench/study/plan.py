@@ -14,7 +14,7 @@ import torch
 from bench.costs.time import median_seconds
 from bench.errors import BadInput, say_once
 from bench.methods import Method
-from bench.models import NeedsValues, count
+from bench.models import NeedsValues
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.study.recording import identity, usable
@@ -23,7 +23,7 @@ from bench.study.trials import of_cells
 from bench.tasks import Corruptible
 from bench.training.memory_forecast import Forecast, forecast_once
 from bench.training.recipe import Training, set_mode
-from bench.training.run import Run, assemble, ready
+from bench.training.run import Run, assemble, counted, ready
 
 OVERHEAD = 2.0
 """Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
@@ -195,7 +195,13 @@ def _of_any_rank(method: Method) -> Method:
 
 
 def trainable(cell: Cell, training: Training | None = None) -> tuple[int, int]:
-    """Exact trainable parameters of backbone and head, from shapes alone: no weights, no data.
+    """Exact trainable parameters of backbone and head, as `parameters` counts them."""
+    found = parameters(cell, training)
+    return found["backbone"], found["head"]
+
+
+def parameters(cell: Cell, training: Training | None = None) -> dict[str, int]:
+    """Exact trainable parameters (`bench.training.run.counted`) from shapes alone: no weights, no data.
 
     A method that cannot do with shapes alone is counted on random weights, which is said.
 
@@ -208,7 +214,7 @@ def trainable(cell: Cell, training: Training | None = None) -> tuple[int, int]:
     except NeedsValues as error:
         backbone, network = assemble(replace(run, model=cell.model.untrained()), device="cpu")
         say_once(f"{error}; counted on real tensors with random weights instead")
-    return count(backbone), sum(p.numel() for p in network.head.parameters())
+    return counted(run, backbone, network)
 
 
 def recorded(records: Records, run: Run, device: str) -> bool:

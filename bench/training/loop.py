@@ -14,13 +14,13 @@ from torch import Tensor
 from bench.costs.energy import Energy
 from bench.costs.memory import Allocated
 from bench.costs.time import Clock
-from bench.models import Backbone, count
+from bench.models import Backbone
 from bench.records.outcomes import encode
 from bench.tasks import Data, Example, PerSample, Shows, Split
 from bench.tasks.precomputed import Precomputed
 from bench.training.examination import examine
 from bench.training.recipe import Part, schedule, set_mode
-from bench.training.run import Network, Ready, Run, behind_prefix, ready
+from bench.training.run import Network, Ready, Run, behind_prefix, counted, ready
 
 EXPLODED = 10.0
 """A mean training loss of an epoch this many times the loss of the first step ends the run as diverged."""
@@ -33,6 +33,7 @@ class Outcome:
     Args:
         curve: of every epoch validation scores, training loss and rate; `steps`, `seconds` and the processor's seconds
             (`cpu`, of this process's threads together) of training so far.
+        parameters: that train: `bench.training.run.counted`.
         memory: peaks "allocated" and "reserved" of CUDA's allocator in "train" and "eval"; on a CPU nothing.
         step: of a training step: `bench.costs.time.Clock.found`.
         energy: of "train" and "eval", where the device reports it.
@@ -124,17 +125,16 @@ def prepare(run: Run, outcome: Outcome, *, device: str) -> tuple[Ready, Data]:
     """Network, step and data of a run, with what the outcome says of them."""
     start = time.perf_counter()
     parts = ready(run, device=device)
-    describe(outcome, parts.backbone, parts.network, precision=parts.step.precision)
+    describe(outcome, run, parts.backbone, parts.network, precision=parts.step.precision)
     data = run.task.data(parts.backbone.inputs, seed=run.seed)
     outcome.provenance |= data.provenance
     outcome.time["data"] = time.perf_counter() - start
     return parts, data
 
 
-def describe(outcome: Outcome, backbone: Backbone, network: Network, *, precision: str) -> None:
+def describe(outcome: Outcome, run: Run, backbone: Backbone, network: Network, *, precision: str) -> None:
     """What the outcome says of a network that is not trained yet."""
-    parts = {"backbone": count(backbone), "head": sum(p.numel() for p in network.head.parameters())}
-    outcome.parameters = {**parts, "total": sum(parts.values())}
+    outcome.parameters = counted(run, backbone, network)
     outcome.precision = precision
     outcome.provenance = dict(backbone.provenance)
 

@@ -144,9 +144,15 @@ def shapes_suffice(method: Method, model: Any) -> None:
         adapt(backbone, method)
     except NeedsValues as error:
         raise Violation(str(error)) from None
-    found, real = count(backbone), count(build(method, model))
-    if found != real:
-        raise Violation(f"on shapes alone {found:,} parameters train, on real tensors {real:,}")
+    real = build(method, model)
+    for what, found, there in (
+        ("train", count(backbone), count(real)),
+        ("are removed", method.removed(backbone.module), method.removed(real.module)),
+    ):
+        if found != there:
+            raise Violation(f"on shapes alone {found:,} parameters {what}, on real tensors {there:,}")
+    if not 0 <= method.removed(real.module) <= count(real):
+        raise Violation(f"removed says {method.removed(real.module):,} of {count(real):,} parameters that train")
 
 
 def prefix_is_whole(method: Method, model: Any) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.errors import BadInput
 from bench.methods import Method
-from bench.models import Backbone, adapt, checkpoint
+from bench.models import Backbone, adapt, checkpoint, count
 from bench.models.prefix import frozen_prefix
 from bench.tasks import Task
 from bench.training.recipe import Step, Training, optimizer, precision
@@ -76,6 +76,16 @@ def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Net
         checkpoint(backbone, every=run.training.checkpoint_every)
     torch.manual_seed(run.seed)
     return backbone, Network(backbone.module, head, backbone.added)
+
+
+def counted(run: Run, backbone: Backbone, network: Network) -> dict[str, int]:
+    """Trainable parameters of "backbone" and "head" and in "total", of an assembled network.
+
+    Where the method trains fewer in the end than at the start, those of the end; and the backbone's of the "start".
+    """
+    start, head = count(backbone), sum(p.numel() for p in network.head.parameters())
+    end = start - run.method.removed(backbone.module)
+    return {"backbone": end, "head": head, "total": end + head} | ({"start": start} if end != start else {})
 
 
 @dataclass(frozen=True)

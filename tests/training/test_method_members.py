@@ -10,13 +10,14 @@ from torch import nn
 
 from bench.errors import BadInput
 from bench.methods import LoRA
+from bench.study.plan import Cell, parameters, trainable
 from bench.tasks import Images
 from bench.training.inference import stored
 from bench.training.loop import Loop, Outcome, prepare, train
 from bench.training.memory_forecast import forecast
 from bench.training.method_checks import VIT, build
 from bench.training.recipe import Training, optimizer
-from bench.training.run import Run, assemble
+from bench.training.run import Run, assemble, counted
 from tests.support.tiny_study import learned
 from tests.support.toy_methods import Scheduled, branches
 
@@ -110,3 +111,16 @@ def test_estimated_memory_has_the_penalty_and_what_follows_a_step():
     plain, heavy = (forecast(run_of(method)).memory.phases for method in (LoRA(), Heavy()))
     assert heavy["backward"].total > plain["backward"].total + 4 * 128 * 8 * 4096
     assert heavy["update"].total >= plain["update"].total + 4 * 10**7 - heavy["update"].breakdown["gradients"]
+
+
+def test_a_method_that_removes_parameters_is_counted_by_those_that_are_left():
+    @dataclass(frozen=True, repr=False)
+    class Shrinking(LoRA):
+        def removed(self, model):
+            return sum(b.A.numel() + b.B.numel() for b in branches(model)) // 4
+
+    run, found = run_of(Shrinking(rank=4)), {"backbone": 4608, "head": 650, "total": 5258, "start": 6144}
+    backbone, network = assemble(run, device="meta")
+    assert counted(run, backbone, network) == parameters(Cell(TASK, VIT, Shrinking(rank=4))) == found
+    assert trainable(Cell(TASK, VIT, Shrinking(rank=4))) == (4608, 650)
+    assert train(replace(run, training=replace(run.training, epochs=1))).parameters == found

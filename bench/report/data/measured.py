@@ -84,8 +84,18 @@ class Configuration:
 
     @property
     def backbone(self) -> int:
-        """Trainable parameters of the backbone."""
+        """Trainable parameters of the backbone: those left at the end, where a method removes some."""
         return int(self.runs[0]["parameters"]["backbone"])
+
+    @property
+    def start(self) -> int:
+        """Trainable parameters of the backbone when training starts."""
+        return int(self.runs[0]["parameters"].get("start") or self.backbone)
+
+    @property
+    def size(self) -> str:
+        """What trains of the backbone, as tables write it: "294,912", or "294,912 (442,368 at the start)"."""
+        return f"{self.backbone:,}" + (f" ({self.start:,} at the start)" if self.start != self.backbone else "")
 
     @property
     def head(self) -> int:

@@ -28,7 +28,8 @@ def parameter_bars(group: Group) -> Canvas:
                 edgecolor="white", linewidth=0.5, zorder=2,
             )  # fmt: skip
             ax.annotate(
-                f"{number:,}", (max(number, start), row + offset), xytext=(4, 0), textcoords="offset points",
+                configuration.size if offset < 0 else f"{number:,}", (max(number, start), row + offset),
+                xytext=(4, 0), textcoords="offset points",
                 va="center_baseline", fontsize=8, color="#222222" if offset < 0 else style.NOTE,
             )  # fmt: skip
     ax.set_yticks(range(len(configurations)), [configuration.label for configuration in configurations])
@@ -37,6 +38,8 @@ def parameter_bars(group: Group) -> Canvas:
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter(lambda value, _: style.count(value))
     ax.set_xlabel("trainable parameters (log scale)")
+    removing = any(c.start != c.backbone for c in configurations)
     notes = ["Upper bar, in the method's colour: backbone. Lower, hatched: head, trained by every method."]
+    notes += ["A method that removes parameters while it trains is shown with those left at the end."] * removing
     canvas.finish([*notes, wording.tuning(group)])
     return canvas

@@ -136,7 +136,7 @@ def _tooltip(c: Configuration) -> str:
     """What is known of a point."""
     interval = f" ({c.score.interval[0]:.3f} to {c.score.interval[1]:.3f})" if c.score.interval else " (one seed)"
     lines = [f"<b>{c.label}</b>", f"score {c.score.mean:.3f}{interval}, {len(c.runs)} seeds"]
-    lines.append(f"{c.backbone:,} backbone parameters, {c.head:,} of the head")
+    lines.append(f"{c.size} backbone parameters, {c.head:,} of the head")
     lines += (
         [f"{style.size(c.memory)} of training memory ({wording.memory_kind(c.memory_kind)})"] * bool(c.memory)
         if c.memory

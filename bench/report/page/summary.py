@@ -50,7 +50,7 @@ def _row(
     seconds = learning_rate = ""
     costs = [""] * len(known)
     if isinstance(of, Configuration):
-        first = of.label, f"{of.backbone:,}", f"{of.head:,}"
+        first = of.label, of.size, f"{of.head:,}"
         seconds, learning_rate = f"{of.seconds.mean:,.1f}" if of.seconds else "", _chosen(of.runs[0])
         costs = [each(of) for each in known]
     scores = [*_score(of), *(_mean(on_test(of, metric)) for metric in metrics)]

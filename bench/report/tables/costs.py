@@ -117,7 +117,7 @@ def cost_table(group: Group) -> str:
     n = typical([group]) if has_memory([group]) else 0
     whole = [estimated(c)[n]["peak"] for c in group.of("FullFineTuning") if n in estimated(c)]
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
-        ("backbone parameters", lambda c: f"{c.backbone:,}"),
+        ("backbone parameters", lambda c: c.size),
         (f"GPU memory, batch {n}", lambda c: _bytes(_at(c, n).get("peak"))),
         ("of full fine-tuning", lambda c: _share(_at(c, n).get("peak"), whole)),
         ("of it activations", lambda c: _bytes((_at(c, n).get("breakdown") or {}).get("activations"))),

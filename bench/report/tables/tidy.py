@@ -17,7 +17,7 @@ _TEXT = ("run_id", "study", "scale", "phase", "family", "task", "model", "method
 _TYPES = {
     "search": "str", "trial": "Int64", "seed": "Int64", "lr": "float64", "status": "str", "reason": "str",
     "device_name": "str", "threads": "Int64", "precision": "str", "protocol": "Int64", "params_backbone": "Int64",
-    "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64",
+    "params_start": "Int64", "params_head": "Int64", "train_seconds": "float64", "total_seconds": "float64",
     "peak_memory": "Int64", "memory_kind": "str", "step_seconds": "float64", "step_flops": "float64",
     "train_joules": "float64", "latency_base": "float64", "latency_unmerged": "float64", "latency_merged": "float64",
     "checkpoint_bytes": "Int64", "best_epoch": "Int64",
@@ -35,7 +35,8 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Returns:
         Columns: what was run (`run_id` … `spec`), the method's configuration (`method.rank` …), what was tuned of
         the training beside the learning rate (`weight_decay`), then search and number of the trial, seed, lr, status,
-        device, parameters, seconds, memory and the other costs, and `split`, `metric`, `value`. Rows in a fixed order.
+        device, parameters (`params_start` where some are removed in training), seconds, memory and the other costs,
+        and `split`, `metric`, `value`. Rows in a fixed order.
     """
     import pandas as pd  # here, so that `bench --help` need not wait for it
 
@@ -47,7 +48,7 @@ def tidy(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         **dict.fromkeys(_TEXT, "str"),
         **dict.fromkeys(config),
         **dict.fromkeys(tuned),
-        **_TYPES,
+        **{name: kind for name, kind in _TYPES.items() if name != "params_start" or any(name in row for row in rows)},
     }
     columns: dict[str, pd.Series] = {}
     for name, kind in types.items():
@@ -95,6 +96,7 @@ def _rows(record: Mapping[str, Any], tuned: Iterable[str]) -> Iterator[dict[str,
         "spec": method["spec"], "lr": training.get("lr"), "precision": training.get("precision"),
         "device_name": environment.get("device_name"), "threads": environment.get("threads"),
         "params_backbone": parameters.get("backbone"), "params_head": parameters.get("head"),
+        **({"params_start": parameters["start"]} if "start" in parameters else {}),
         "train_seconds": time.get("train"), "total_seconds": time.get("total"),
         **_costs(record),
         "search": trial.get("search") or (record.get("tuning") or {}).get("search"), "trial": trial.get("number"),
