@@ -3,7 +3,7 @@
 To add a command: a function in the file of its subject, and its name in `PANELS`.
 
 - studies: where studies are found; `bench studies`, and what the shell completes.
-- running: plan, run. Here: figures.
+- running: plan, run, status. Here: figures.
 - listing: methods, models, tasks, count, check. costs: memory; gpu_memory: as people train on
   GPUs; fit_table: what fits; explanation: the layers that hold it.
   published: memory against published figures.
@@ -48,7 +48,7 @@ app = typer.Typer(
     "Every command has examples: `bench COMMAND --help`.",
 )
 PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
-    "Run a study": (studies.studies, running.plan, running.run, dashboard.dashboard),
+    "Run a study": (studies.studies, running.plan, running.run, running.status, dashboard.dashboard),
     "Look at results": (
         recommendation.recommend,
         comparison.compare,

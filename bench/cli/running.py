@@ -155,6 +155,21 @@ def run(
     raise typer.Exit(0 if sound else 1)
 
 
+def status(results: Results = RESULTS) -> None:
+    """Show what runs where: each run of each study that goes on under a results folder, its machine and its epoch.
+
+    Examples: `bench status`, `bench status --results build/results`
+    """
+    from bench.execution import console
+    from bench.execution.status import statuses
+
+    found = statuses(results)
+    if not found:
+        print(f"nothing runs under {results}: bench run STUDY runs one")
+    for about in found:
+        console.running(about)
+
+
 def on_cluster(launcher: str, device: str | None, jobs: int | None, **asked: Any) -> Any:
     """What is asked of a Ray cluster (`bench.execution.ray_cluster.Wanted`); None where runs stay on this machine.
 

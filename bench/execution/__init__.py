@@ -11,5 +11,6 @@
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
 - published_memory: the memory of published settings.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.
+  status: what runs where, in a file.
 - data_report: what was understood of the data, before anything takes time.
 """

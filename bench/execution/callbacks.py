@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.errors import scrubbed
 from bench.execution.progress import Progress, baseline_line
+from bench.execution.status import Status
 from bench.execution.watcher import Watcher
 from bench.records import Records
 from bench.report import redraw
@@ -36,6 +37,7 @@ class Callbacks:
             self.tracker = tracker(study, records)
         self.progress = Progress(rows, jobs=jobs)
         self.told: set[str] = set()
+        self.status = Status(records.folder, study.name, sum(row.todo for row in rows))
 
     def watcher(self) -> Watcher:
         """What the runner tells."""
@@ -48,6 +50,7 @@ class Callbacks:
             self.baseline,
             progress.spared,
             progress.say_line,
+            self.status.places,
         )
 
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
@@ -56,6 +59,7 @@ class Callbacks:
             return
         self.told.add(record["run_id"])
         self.stale = True
+        self.status.done += fresh
         self.progress.finished(run, record, fresh)
         if self.tracker is not None:
             self.tracker.log(record)
@@ -100,6 +104,7 @@ class Callbacks:
     def close(self) -> None:
         """Draws once more, gives the figures to MLflow, takes the bar away; also after Ctrl-C."""
         self.progress.close()
+        self.status.close()
         if self.drawing is not None:
             self.drawing.join()
         if self.told:

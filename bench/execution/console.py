@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,21 @@ def families(parts: Sequence[Study], rows: Sequence[Sequence[Row]], scale: str, 
     one = f"make study-{name}{at} FAMILY=" if made else f"bench run {name}{at} --family "
     for family in dict.fromkeys(part.family for part in parts):
         print(f"  {one}{family}")
+
+
+def running(about: Mapping[str, Any]) -> None:
+    """Prints what runs of a study: an entry of `bench.execution.status.statuses`."""
+    went = "running" if about["alive"] else "interrupted; the same command goes on from there"
+    print(f"{about['study']} ({about['folder']}): {about['done']} of {about['todo']} runs done, {went}")
+    rows = []
+    for each in about["running"] if about["alive"] else ():
+        since = (datetime.now(UTC) - datetime.fromisoformat(each["started"])).total_seconds()
+        there = each["where"], f"epoch {each['epoch']} of {each['epochs']}", hours_minutes(since)
+        rows.append(
+            (each["run"], each["what"], str(each["seed"]), *(there if there[0] else ("waits for a worker", "", "")))
+        )
+    if rows:
+        table(("run", "as", "seed", "where", "how far", "for"), rows)
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -95,9 +95,7 @@ def elsewhere(
 ) -> AbstractContextManager[OnRay]:
     """Workers on a cluster, once all that they need is here."""
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then starting workers on Ray", flush=True)
-    for part in parts:
-        fetch(part)
-    return on_ray(parts, cluster, scale=scale, jobs=jobs, known=records.all())
+    return on_ray(parts, cluster, scale=scale, jobs=jobs, known=records.all(), fetch=fetch)
 
 
 def at_once(parts: Sequence[Study], jobs: int | None) -> int | None:

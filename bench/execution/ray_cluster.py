@@ -133,6 +133,7 @@ def _reach(library: Any, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address and address not in ("auto", "local"):
         _answers(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # one that is started here reports to nobody
     code = Path(bench.__file__).parent
     options: dict[str, Any] = {
         **{"log_to_driver": False, "logging_level": "ERROR", "namespace": NAMESPACE},
@@ -157,7 +158,7 @@ def _answers(address: str) -> None:
     """Raises BadInput unless something answers at host:port."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise BadInput(f"--address {address!r}: say auto, host:port or ray://host:port")
+        raise BadInput(f"--address {address!r}: say auto, HOST:PORT, or ray:// before that")
     if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
         raise BadInput("--address ray://… needs Ray's client: pip install 'lora-bench[ray]'")
     try:

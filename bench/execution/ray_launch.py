@@ -27,16 +27,17 @@ def on_ray(
     scale: str,
     jobs: int | None = None,
     known: Sequence[Record] = (),
+    fetch: Callable[[Study], None] = lambda part: None,
     said: Callable[[str], None] = print,
 ) -> Iterator[OnRay]:
     """Workers on a cluster, for as long as they are used. `bench.training.device.environment` is then theirs.
 
     Args:
-        parts: the study; all that it needs is fetched on this machine.
+        parts, scale: the study.
         wanted: the cluster, and what each run gets of it.
-        scale: of the study.
         jobs: runs at once; None for as many as the cluster has room for.
         known: what is recorded: runs go on on the same processors or GPUs, where there are some.
+        fetch: brings what a part needs to this machine, once a cluster has answered.
         said: takes a line for the person who waits.
 
     Raises:
@@ -45,16 +46,16 @@ def on_ray(
     if any(part.costs for part in parts):
         raise BadInput(f"--launcher ray: {parts[0].name} measures what runs cost on this machine; leave it out")
     with connected(wanted) as cluster:
+        for part in parts:
+            fetch(part)
         device, needed = "cuda" if cluster.gpus else "cpu", needs(parts)
         every = all(portable({"device": device}, part.training.precision) for part in parts)
         threads = 1 if scale in ONE_THREAD else cluster.cpus
-        crew = Crew(
-            cluster, needed, device=device, threads=threads, jobs=jobs, any_processor=every, said=said
-        )  # fmt: skip
+        crew = Crew(cluster, needed, device=device, threads=threads, jobs=jobs, any_processor=every, said=said)
         try:
             with OnRay(crew) as executor:
-                names = {str(record["environment"].get("device_name")) for record in known}
-                with runs_elsewhere(executor.open(sorted(names))):
+                names = [str(record["environment"].get("device_name")) for record in known]
+                with runs_elsewhere(executor.open(names)):
                     yield executor
         finally:
             forget(needed)
