@@ -41,7 +41,6 @@ from bench.training import Training
 
 NAME = "forgetting"
 QUESTION = "Does LoRA forget less of an old task than full fine-tuning, when both are trained on a new one?"
-SCALES = ("smoke", "laptop", "full")
 SPACES = {
     "LoRA": {"lr": Range(3.1623e-4, 1e-2, log=True, default=3.162e-3)},
     "FullFineTuning": {"lr": Range(3e-6, 4e-4, log=True, default=6.325e-5)},
@@ -60,6 +59,10 @@ def methods(largest: int) -> tuple[Method, ...]:
     return LinearProbe(), BitFit(), *ranks, LoRA(rank=8, at=ALL), FullFineTuning()
 
 
+NIGHT = (LinearProbe(), LoRA(rank=8), LoRA(rank=8, at=ALL), FullFineTuning())
+"""Fewer methods, for every rate of the grid is tested on every final seed."""
+
+
 def images(scale: str) -> Study:
     """Solar cells are learned, handwritten digits may be forgotten."""
     match scale:
@@ -71,6 +74,10 @@ def images(scale: str) -> Study:
             tasks = Images("elpv", train=400, val=200), Images("mnist-5k", train=1000, val=200, test=1000)
             model = Timm("vit_small_patch14_dinov2", image_size=56)
             return part(scale, *tasks, model=model, training=Training(epochs=4))
+        case "overnight":
+            tasks = Images("elpv", train=400, val=200), Images("mnist-5k", train=1000, val=200, test=1000)
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            return part(scale, *tasks, model=model, training=Training(epochs=6))
         case _:
             tasks = Images("elpv"), Images("mnist-5k")
             model = Timm("vit_small_patch14_dinov2", image_size=224)
@@ -90,6 +97,11 @@ def text(scale: str) -> Study:
             training = Training(epochs=2, batch_size=16)
             reviews = Text("rotten-tomatoes", train=1200, val=400, test=1500)
             return part(scale, reviews, news, model=model, training=training)
+        case "overnight":
+            news = Text("reuters-r8", train=1000, val=200, test=1000)
+            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
+            reviews = Text("rotten-tomatoes", train=800, val=400)
+            return part(scale, reviews, news, model=model, training=Training(epochs=3, batch_size=16))
         case _:
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
             reviews = Text("rotten-tomatoes", train=6000, val=1000)
@@ -103,9 +115,9 @@ def part(scale: str, new: Task, old: Task, *, model: Any, training: Training) ->
         question=QUESTION,
         tasks=(new,),
         models=(model,),
-        methods=methods(16 if scale == "smoke" else 64),
+        methods=NIGHT if scale == "overnight" else methods(16 if scale == "smoke" else 64),
         training=training,
-        tune=grid(scale, share={"rank": 8}, spaces=SPACES),
+        tune=grid(scale, **({"trials": 4} if scale == "overnight" else {}), share={"rank": 8}, spaces=SPACES),
         retained=old,
         sweep=True,
     )

@@ -44,7 +44,6 @@ from bench.training import Training
 
 NAME = "low-data"
 QUESTION = "Which method is best with ten labelled samples a class, and is it still with all of them?"
-SCALES = ("smoke", "laptop", "full")
 METHODS: tuple[Method, ...] = (
     LinearProbe(),
     FullFineTuning(),
@@ -56,6 +55,7 @@ METHODS: tuple[Method, ...] = (
     AdaptFormer(width=64),
     FeatureLoRA(rank=8, depth=1),
 )
+NIGHT = METHODS[:5]
 FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=8), LayerNormTuning())
 
 
@@ -77,6 +77,10 @@ def images(scale: str) -> Study:
             model = Timm("vit_small_patch14_dinov2", image_size=56)
             training = Training(epochs=4, epoch_steps=22, batch_size=16)
             return part(scale, *tasks, model=model, training=training)
+        case "overnight":
+            solar = tuple(Images("elpv", train=n, val=200) for n in (20, 100, 400, 1400))
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            return part(scale, *solar, model=model, training=Training(epochs=5, epoch_steps=20, batch_size=16))
         case _:
             solar = tuple(Images("elpv", train=n, val=200) for n in (20, 80, 320, 1400))
             digits = tuple(Images("mnist-5k", train=n, val=200) for n in (100, 400, 1600, 3800))
@@ -92,6 +96,10 @@ def text(scale: str) -> Study:
             tasks = tuple(Text("unicode-names", train=n, val=30, test=60) for n in (20, 100))
             model = HuggingFace("test-bert", weights="random")
             return part(scale, *tasks, model=model, training=Training(epochs=2, epoch_steps=3))
+        case "overnight":
+            tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 100, 400, 7000))
+            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
+            return part(scale, *tasks, model=model, training=Training(epochs=5, epoch_steps=20, batch_size=16))
         case _:
             tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 200, 2000, 7000))
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
@@ -101,14 +109,14 @@ def text(scale: str) -> Study:
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all families share, methods and grids, is said here.
 
-    The grid of `laptop` has three rates a decade apart, the ends and the middle of each method's own range.
+    The grid of `laptop` and `overnight` has three rates a decade apart: the ends and the middle of a method's range.
     """
     return Study(
         name=NAME,
         question=QUESTION,
         tasks=tasks,
         models=(model,),
-        methods=FEW if scale == "smoke" else METHODS,
+        methods={"smoke": FEW, "overnight": NIGHT}.get(scale, METHODS),
         training=training,
-        tune=grid(scale, trials=3) if scale == "laptop" else grid(scale),
+        tune=grid(scale, trials=3) if scale in ("laptop", "overnight") else grid(scale),
     )

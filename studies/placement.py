@@ -34,14 +34,13 @@ from typing import Any
 from bench.methods import FullFineTuning, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL, ATTENTION, MLP
-from bench.space import Range
+from bench.space import Choice, Range
 from bench.study import Study, grid
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
 NAME = "placement"
 QUESTION = "Where should LoRA go, if every placement trains equally many parameters?"
-SCALES = ("smoke", "laptop", "full")
 SPACES = {
     "LoRA": {"lr": Range(3.1623e-4, 1e-2, log=True, default=3.162e-3)},
     "FullFineTuning": {"lr": Range(3e-6, 4e-4, log=True, default=6.325e-5)},
@@ -78,12 +77,17 @@ LARGE = placements(27_648, width=384, blocks=12)
 SMALL = {name: one for name, one in placements(7_680, width=384, blocks=12).items() if name not in ATTENTION}
 LARGE_6 = placements(27_648, width=384, blocks=6)
 SMALL_6 = {name: one for name, one in placements(7_680, width=384, blocks=6).items() if name not in ATTENTION}
+NIGHT = ("q", "k", "v", "q+v", "attention", "MLP", "all", "last half")
+ALPHA = {"LoRA": {"lr": Range(1e-3, 3.1623e-3, log=True, default=3.162e-3), "alpha": Choice(8.0, 32.0, default=32.0)}}
+"""At `overnight` alpha is tuned beside the rate: with one alpha for all ranks alpha/r would differ ninefold."""
 COARSE = ("q+v", "attention", "MLP", "all", "last half")
 TINY = (LoRA(rank=2, at=("q", "v")), LoRA(rank=1, at=ATTENTION), LoRA(rank=1, at=MLP))
 
 
 def study(scale: str) -> tuple[Study, ...]:
     """Rank × placement × depth at two budgets of parameters, between linear probe and full fine-tuning."""
+    if scale == "overnight":  # boxes have their night in the rank sweep
+        return images(scale), text(scale)
     return images(scale), text(scale), detection(scale)
 
 
@@ -99,6 +103,11 @@ def images(scale: str) -> Study:
             model = Timm("vit_small_patch14_dinov2", image_size=56)
             few = [SMALL[name] for name in ("q+v", "MLP", "all")]
             return part(scale, task, model=model, training=Training(epochs=4), loras=(*LARGE.values(), *few))
+        case "overnight":
+            task = Images("elpv", train=400, val=200, test=2024)
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            loras = tuple(LARGE[name] for name in NIGHT)
+            return part(scale, task, model=model, training=Training(epochs=6), loras=loras)
         case _:
             tasks = (Images("elpv"), Images("mnist-5k"), Images("orl-faces"))
             model = Timm("vit_small_patch14_dinov2", image_size=224)
@@ -118,6 +127,11 @@ def text(scale: str) -> Study:
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
             training = Training(epochs=2, batch_size=16)
             return part(scale, task, model=model, training=training, loras=tuple(LARGE_6.values()))
+        case "overnight":
+            task = Text("rotten-tomatoes", train=800, val=400)
+            model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
+            loras = tuple(LARGE_6[name] for name in NIGHT)
+            return part(scale, task, model=model, training=Training(epochs=3, batch_size=16), loras=loras)
         case _:
             tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets"))
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
@@ -145,7 +159,12 @@ def detection(scale: str) -> Study:
 
 
 def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[Method, ...]) -> Study:
-    """One family of the study. What all families share, the grid of learning rates, is said here."""
+    """One family of the study. What all families share, the grid of learning rates, is said here.
+
+    At `overnight` every method has four trials: LoRA two rates with two alphas, the others four rates.
+    """
+    if scale == "overnight":
+        return nightly(*tasks, model=model, training=training, loras=loras)
     return Study(
         name=NAME,
         question=QUESTION,
@@ -154,4 +173,17 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[
         methods=(LinearProbe(), FullFineTuning(), *loras),
         training=training,
         tune=grid(scale, spaces=SPACES),
+    )
+
+
+def nightly(*tasks: Task, model: Any, training: Training, loras: tuple[Method, ...]) -> Study:
+    """One family at `overnight`."""
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=(LinearProbe(), FullFineTuning(), *loras),
+        training=training,
+        tune=grid("overnight", trials=4, over=("lr", "alpha"), spaces=SPACES | ALPHA),
     )

@@ -33,13 +33,14 @@ from typing import Any
 
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm
-from bench.study import Study, tuning
+from bench.sites import ALL, CONV
+from bench.space import Range
+from bench.study import Study, grid, tuning
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
 NAME = "rank-sweep"
 QUESTION = "How much rank does LoRA need, and what do other methods reach?"
-SCALES = ("smoke", "laptop", "full")
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 OTHERS = (BitFit(), Houlsby(width=64), Pfeiffer(width=64), AdaptFormer(width=64), FeatureLoRA(rank=8, depth=1))
 LORAS = tuple(LoRA(rank=rank, at=("q", "v")) for rank in RANKS)
@@ -49,9 +50,63 @@ THIN = (LinearProbe(), FullFineTuning(), *(lora for lora in LORAS if lora.rank i
 SHARED = {"rank": 8}
 
 
+BOTH = (
+    *(LoRA(rank=rank, at=("q", "v")) for rank in (1, 8, 64)),
+    *(LoRA(rank=rank, at=ALL) for rank in (1, 14, 64)),
+)
+"""Of r = 1 to 64 on q and v, and on all linear layers. Parameters are matched: q and v at r = 64, and all layers at
+r = 14, train about as many as Houlsby's adapters of width 64."""
+NIGHT = (LinearProbe(), FullFineTuning(), *BOTH, *OTHERS[:-1])
+SHORT = (LinearProbe(), FullFineTuning(), LoRA(rank=1), LoRA(rank=8), LoRA(rank=64))
+ON_CNN = (LinearProbe(), FullFineTuning(), *(LoRA(rank=rank, at=CONV) for rank in (1, 8)))
+SPACES = {"FullFineTuning": {"lr": Range(1e-5, 1e-3, log=True, default=1e-4)}}
+"""At `overnight`: its optimum lay at the end of its own range on text."""
+
+
 def study(scale: str) -> tuple[Study, ...]:
-    """LoRA on q and v at every rank, between linear probe and full fine-tuning, beside the other methods."""
-    return images(scale), text(scale), detection(scale)
+    """LoRA at every rank, between linear probe and full fine-tuning, beside the other methods."""
+    return overnight() if scale == "overnight" else (images(scale), text(scale), detection(scale))
+
+
+def overnight() -> tuple[Study, ...]:
+    """Two placements of LoRA on one task of pictures and one of texts; fewer methods on more tasks and networks.
+
+    All that is held out is tested on: 2,024 solar cells, 2,500 snippets. The pilot's criterion decides on the tasks.
+    """
+    wide, small = (Timm("vit_small_patch14_dinov2", image_size=size) for size in (98, 56))
+    cnn = Timm("tf_efficientnet_lite0", image_size=96)
+    minilm, bge = (HuggingFace(name, max_length=64, dropout=0.0) for name in ("minilm-l6", "bge-small"))
+    crowns = Timm("vit_small_patch14_dinov2", image_size=126)
+    solar = Images("elpv", train=400, val=200, test=2024)
+    faces, digits = Images("orl-faces"), Images("mnist-5k", train=400, val=200)
+    fabric = Images("textile", train=400, val=200)
+    films = Text("rotten-tomatoes", train=800, val=400)
+    news, tweets = Text("reuters-r8", train=600, val=200), Text("tweets", train=600, val=400, test=2000)
+    groups, mails = Text("20-newsgroups", train=600, val=200, test=2000), Text("spam-subjects", train=600, val=200)
+    boxes = Detection("tree-crowns"), Detection("composited-mnist", train=100, val=25)
+    pictures, texts = Training(epochs=6), Training(epochs=3, batch_size=16)
+    return (
+        night(solar, model=wide, training=pictures, methods=NIGHT),
+        night(films, model=minilm, training=texts, methods=NIGHT),
+        night(fabric, digits, faces, model=small, training=pictures, methods=SHORT),
+        night(tweets, groups, news, model=minilm, training=texts, methods=SHORT),
+        night(solar, fabric, model=cnn, training=pictures, methods=ON_CNN),
+        night(films, mails, model=bge, training=texts, methods=SHORT),
+        night(*boxes, model=crowns, training=Training(epochs=12, batch_size=8), methods=THIN),
+    )
+
+
+def night(*tasks: Task, model: Any, training: Training, methods: tuple[Method, ...]) -> Study:
+    """One part of `overnight`: LoRA is tuned at rank 8 for each placement, on a grid over two decades."""
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=methods,
+        training=training,
+        tune=grid("overnight", share=SHARED, spaces=SPACES),
+    )
 
 
 def images(scale: str) -> Study:

@@ -33,7 +33,10 @@ METHODS: tuple[Method, ...] = (
     Houlsby(width=64),
 )
 FEW = (LinearProbe(), FullFineTuning(), LoRA(rank=8), Houlsby(width=64))
-ASKED = {"smoke": Shifts(samples=20, severities=(1, 3, 5), alphas=(0.0, 0.5, 1.0)), "laptop": Shifts(samples=300)}
+ASKED = {
+    "smoke": Shifts(samples=20, severities=(1, 3, 5), alphas=(0.0, 0.5, 1.0)),
+    **dict.fromkeys(("laptop", "overnight"), Shifts(samples=300)),
+}
 """How much is measured again; elsewhere the whole test part."""
 
 
@@ -54,9 +57,9 @@ def images(scale: str) -> Study:
             task = Images("elpv", train=400, val=200)
             return part(scale, task, model=model, training=Training(epochs=4))
         case "overnight":
-            model = Timm("vit_small_patch14_dinov2", image_size=98)
-            tasks = (Images("elpv", train=400, val=200), Images("mnist-5k", train=400, val=200))
-            return part(scale, *tasks, model=model, training=Training(epochs=10))
+            model = Timm("vit_small_patch14_dinov2", image_size=56)
+            tasks = (Images("elpv", train=400, val=200), Images("digits-shift", train=400, val=200, test=1000))
+            return part(scale, *tasks, model=model, training=Training(epochs=6))
         case _:
             model = Timm("vit_small_patch14_dinov2", image_size=224)
             return part(scale, Images("elpv"), Images("mnist-5k"), model=model, training=Training(epochs=20))
@@ -75,8 +78,8 @@ def text(scale: str) -> Study:
             return part(scale, task, model=model, training=Training(epochs=2, batch_size=16))
         case "overnight":
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            tasks = (Text("rotten-tomatoes", train=1200, val=400), Text("reuters-r8", train=1000, val=400))
-            return part(scale, *tasks, model=model, training=Training(epochs=4, batch_size=16))
+            task = Text("rotten-tomatoes", train=800, val=400)
+            return part(scale, task, model=model, training=Training(epochs=3, batch_size=16))
         case _:
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
             tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"))

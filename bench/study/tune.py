@@ -17,8 +17,8 @@ from bench.training.recipe import Training
 SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
 PRUNERS = ("median", "hyperband", "halving", "none")
 MOST = 10**6  # trials that anything is reckoned for
-TUNABLE = ("lr", "head_lr", "weight_decay", "warmup", "label_smoothing", "clip_norm")
-"""Fields of `Training` that may be searched; epochs and batch size are the budget, equal for all."""
+TUNABLE = ("lr", "head_lr", "batch_size", "weight_decay", "warmup", "label_smoothing", "clip_norm")
+"""Fields of `Training` that may be searched; epochs are the budget, equal for all."""
 
 
 @dataclass(frozen=True)

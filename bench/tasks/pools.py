@@ -68,7 +68,7 @@ def split(
     Raises:
         BadInput: the pool has fewer samples than asked for.
     """
-    rest, held_out = hold_out(pool)
+    rest, held_out = hold_out(pool, test)
     if test is not None and test < len(held_out):
         held_out, _ = _draw(pool, held_out, test, None, seed=HOLD_OUT_SEED)
     if pool.official_val is not None:
@@ -91,14 +91,17 @@ def split(
     return _some(pool, left, train, seed=seed), _some(pool, right, val, seed=seed), held_out
 
 
-def hold_out(pool: Pool) -> tuple[np.ndarray, np.ndarray]:
-    """What train and validation are drawn from, and the whole test part: official, or drawn once for all seeds."""
-    among = pool.development
+def hold_out(pool: Pool, test: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """What train and validation are drawn from, and the whole test part: official, or drawn once for all seeds.
+
+    Where none is given and more are asked for than the set holds out by itself, so many are held out.
+    """
+    among, size = pool.development, max(pool.hold_out, test or 0)
     if pool.official_test is not None:
         return among, pool.official_test
     if pool.groups is None:
-        return _draw(pool, among, len(among) - pool.hold_out, pool.hold_out, seed=HOLD_OUT_SEED)
-    return _apart(pool, among, pool.hold_out / max(1, len(among)), seed=HOLD_OUT_SEED)
+        return _draw(pool, among, len(among) - size, size, seed=HOLD_OUT_SEED)
+    return _apart(pool, among, size / max(1, len(among)), seed=HOLD_OUT_SEED)
 
 
 def _apart(pool: Pool, among: np.ndarray, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

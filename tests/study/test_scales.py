@@ -14,6 +14,7 @@ from bench.execution.runner import Runner
 from bench.methods import FullFineTuning, LinearProbe
 from bench.records.environment import instructions, machine, portable
 from bench.report.data.groups import groups
+from bench.space import Choice
 from bench.study import Study, load
 from bench.study.plan import plan
 from bench.study.recording import usable
@@ -23,6 +24,7 @@ from bench.study.tune import Tune
 from bench.training import Training
 from tests.support.tiny_study import STUDY
 
+BATCHES = {"FullFineTuning": {"batch_size": Choice(8, 32, default=32)}}
 TWO_PARTS = """
 from dataclasses import replace
 from bench.methods import FullFineTuning
@@ -107,6 +109,15 @@ def test_one_thread_a_run(monkeypatch):
         assert parallelism.share_out(2, "cpu", scale="overnight").threads == 1 and "overnight" in ONE_THREAD
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_size_of_a_batch_may_be_searched():
+    tune = Tune(trials=2, sampler="grid", pruner="none", over=("batch_size",), spaces=BATCHES, untuned=0)
+    study = replace(STUDY, methods=(FullFineTuning(),), tune=tune)
+    cell = next(study.cells())
+    assert tune.grid(cell.task, cell.method) == [{"batch_size": 8}, {"batch_size": 32}]
+    run = Trials(study, cell).finals(cell, {"batch_size": 8})[0]
+    assert run.training.batch_size == 8
 
 
 def test_parts_share_a_family_but_no_cell(tmp_path):

@@ -55,6 +55,16 @@ def test_no_seed_trains_on_a_test_picture():
         assert not held_out & {*train, *val}
 
 
+def test_more_can_be_held_out_than_a_set_does_by_itself():
+    pool = Images("digits").pool()
+    own, more = (split(pool, train=100, val=50, test=test, seed=3) for test in (None, 1600))
+    assert len(own[2]) == 500 and len(more[2]) == 1600 and len({*more[0], *more[1], *more[2]}) == 1750
+    assert np.array_equal(own[2], split(pool, train=100, val=50, test=500, seed=3)[2])
+    assert len({tuple(split(pool, train=50, val=50, test=1600, seed=seed)[2]) for seed in range(3)}) == 1
+    with pytest.raises(BadInput, match="there are 97"):
+        split(pool, train=100, val=50, test=1700, seed=0)
+
+
 def test_data_are_normalised_and_views_mirror():
     data = Images("digits", train=40, val=20, test=20, flip=True).data(INPUTS, seed=0)
     index = torch.arange(4)

@@ -83,7 +83,7 @@ class TfidfLogistic(Spec):
         pool = task.pool()
         train, val, test = split(pool, train=task.train, val=task.val, test=task.test, seed=seed)
         if self.texts == "all":
-            train = np.setdiff1d(hold_out(pool)[0], val)
+            train = np.setdiff1d(hold_out(pool, task.test)[0], val)
             if pool.groups is not None:
                 train = train[~np.isin(pool.groups[train], pool.groups[val])]
         return train, val, test

@@ -114,7 +114,8 @@ class Images(_ImageTask):
         set: name of the set, e.g. "elpv".
         train, val: pictures drawn for each, stratified; None for the set's default (800 and 200 where it is large
             enough).
-        test: at most so many of the held-out pictures; None for all.
+        test: so many held-out pictures: fewer, or more, than the set's own; None for these. An official part is all
+            there is.
         flip: mirror training pictures at random; None for the set's default.
         root: folder of a torchvision set; None for the cache, where it is downloaded to.
     """
