@@ -4,8 +4,7 @@ Every other study holds them fixed, so that a difference between methods could b
 choices. Here each is searched together with the learning rate, and every point of the grid is tested on the final
 seeds. Four rows, each on one task:
 
-- The head's rate (all methods share one), also a tenth and ten times as large: full fine-tuning and LoRA on
-  pictures.
+- The head's rate, which all methods share, also a decade lower and higher: full fine-tuning and LoRA on pictures.
 - Alpha: 16 at every rank, as elsewhere, beside alpha = 2r, on pictures.
 - The size of a batch, 8 to 64, at the same number of epochs: full fine-tuning and LoRA on text.
 - The range of full fine-tuning's rate stands in the study of the learning rate, three decades wide.
