@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.execution.own_data import Tried
+
 __version__ = "0.1.0"
 
 
@@ -56,3 +58,48 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
     if name not in known:
         raise unknown(f"study with records at scale {scale}", name, known)
     return tidy(Records(Path(results) / name / scale).all())
+
+
+def try_(
+    data: str | Path,
+    *,
+    text: str | tuple[str, str] | None = None,
+    label: str | None = None,
+    budget: str | float = "30m",
+    memory: str | float | None = None,
+    metric: str = "",
+    model: object = None,
+    name: str = "",
+    results: str | Path = "results",
+    device: str | None = None,
+    jobs: int | None = None,
+) -> Tried:
+    """What `bench try` does, for notebooks: `bench.try_("pictures/")` recommends a method for data of one's own.
+
+    Args:
+        data: a folder of pictures or boxes, or a table of texts.
+        text, label: columns of a table; found where nothing is said.
+        budget: seconds, or as "30m".
+        memory: bytes that training may take, or as "8GiB"; what is free where nothing is said.
+        metric: what is to be good, such as "macro_f1"; the task's own without.
+        model: a specification (`bench.models`), or its text; the best whose weights are here without.
+        name: of the results; the data's own without.
+        results: folder of the records.
+        device: torch device; a GPU if there is one.
+        jobs: runs at once; as many as pay.
+
+    Returns:
+        `advice` in sentences; `methods`, `classes`, `mistakes` and `curve` as frames of pandas; `page`, a file.
+
+    Raises:
+        BadInput: data, columns, a budget or a memory with which nothing can be done, in a line.
+    """
+    from bench.costs.units import seconds, size
+    from bench.execution.own_data import Wanted, try_data
+
+    wanted = Wanted(
+        str(data), text, label, budget=seconds(str(budget)), memory=None if memory is None else size(str(memory)),
+        metric=metric, model=model if isinstance(model, str) or model is None else repr(model), name=name,
+        results=Path(results), device=device, jobs=jobs,
+    )  # fmt: skip
+    return try_data(wanted)

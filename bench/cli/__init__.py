@@ -2,6 +2,7 @@
 
 To add a command: a function in the file of its subject, and its name in `PANELS`.
 
+- own_data: try.
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run, status. Here: figures.
 - listing: methods, models, tasks, count, check. costs: memory; gpu_memory: as people train on
@@ -24,7 +25,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
-from bench.cli import comparison, costs, dashboard, listing, published, recommendation, running, studies
+from bench.cli import comparison, costs, dashboard, listing, own_data, published, recommendation, running, studies
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -48,6 +49,7 @@ app = typer.Typer(
     "Every command has examples: `bench COMMAND --help`.",
 )
 PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Your own data": (own_data.try_,),
     "Run a study": (studies.studies, running.plan, running.run, running.status, dashboard.dashboard),
     "Look at results": (
         recommendation.recommend,
@@ -61,7 +63,7 @@ PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
 }
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 app.add_typer(mlflow_app, name="mlflow", rich_help_panel="Look at results")
 app.add_typer(assets_app, name="assets", rich_help_panel="What can be compared")
 
@@ -88,6 +90,7 @@ def figures(
     from multiprocessing import get_context
 
     from bench.report.page.index import entry, write_index
+    from bench.report.page.own_data import redrawn
 
     folders = every = [runs.parent for runs in sorted(results.glob("*/*/runs")) if any(runs.glob("*.json"))]
     if study is not None:
@@ -108,6 +111,9 @@ def figures(
         page, explorer = write_index(results, list(pool.map(entry, every)))
     if study in (None, "costs"):
         published.redraw(results)
+    for own in dict.fromkeys(folder.parent for folder in folders):
+        if drawn := redrawn(own):
+            print(f"{drawn}: what to use for data of your own")
     print(f"{page}: all studies; to filter their configurations, open {explorer}")
 
 

@@ -8,6 +8,8 @@
 - search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;
   a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
   Optuna's own tools.
+- own_data: from data of one's own to a recommendation. smaller_parts: would more labels help. sample_notes: what its
+  page shows of single samples.
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
 - published_memory: the memory of published settings.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.

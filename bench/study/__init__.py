@@ -5,6 +5,7 @@
 - tune: how hyper-parameters are chosen: budget, sampler, pruner, search spaces. `bench.execution.search` does it.
 - trials: the trials of a search, and which of them is chosen. choice: how sure that is.
 - plan: what a study would run, with exact counts and estimated times.
+- own_data: what to try on data of one's own, and how much of it a budget buys.
 - recording: how a run becomes a record, and when a record spares a run.
 """
 

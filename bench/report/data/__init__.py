@@ -3,6 +3,7 @@
 - groups, measured, names: what may stand in one figure, means over seeds, and what they are called.
 - differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
 - recommended: which to use, within limits. advice: that in sentences.
+- own_data: of data of one's own, what is confused, wrong and trusted, and whether more labels would help.
 - flags: what to know before believing. wording: sentences that figures and pages share.
 - convergence: what still improved when it stopped. speed: how soon a target is reached.
 - searches, gains, expected_best: what was tuned, and what that brought.

@@ -1,0 +1,282 @@
+"""`bench try`: from data of one's own to a recommendation with its reasons, within a budget of time and memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.costs.units import readable
+from bench.errors import BadInput, shown, unknown
+from bench.execution import console
+from bench.execution.launch import alone, carry_out, check_portable, fetch
+from bench.execution.parallelism import available, share_out
+from bench.execution.sample_notes import described
+from bench.execution.smaller_parts import measure
+from bench.methods import METHODS
+from bench.records import PROTOCOL, Records, write_atomically
+from bench.report.data.advice import advice
+from bench.report.page.next_steps import best_run
+from bench.report.page.own_data import ABOUT, OwnData, gathered, write_page
+from bench.spec import parse
+from bench.study.own_data import Size, backbone, bought, candidates, image_sizes, sized, smallest, study
+from bench.study.plan import Row, estimated, hours_minutes, plan
+from bench.study.study import Study
+from bench.tasks.data_summary import Explains, lines
+from bench.tasks.recognise import recognise
+from bench.training.device import choose_device, environment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCALE = "laptop"
+"""Whose folder the records go to, so that every other command finds them."""
+PLAN = "plan.json"
+"""What was decided by timing, beside the records: a second call goes on with it."""
+BUDGET = 30 * 60.0
+METRICS = {
+    "images": ("top1", "macro_f1", "loss", "ece"),
+    "text": ("top1", "macro_f1", "loss", "ece"),
+    "detection": ("box_ap", "ap50", "ap75", "ar100", "loss"),
+}
+"""That may be asked for, by family."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for.
+
+    Args:
+        path: of the data.
+        text, label: columns of a table; None to find them.
+        budget: seconds.
+        memory: bytes that training may take; None for what is free.
+        metric: what is to be good, on test; "" for the task's own.
+        model: a specification; None for the best whose weights are here.
+        name: of the results; "" for the data's own.
+        results: folder.
+        device: torch device; None for a GPU if there is one.
+        jobs: runs at once; None for as many as pay.
+        mlflow: whether to log to MLflow.
+    """
+
+    path: str
+    text: str | tuple[str, str] | None = None
+    label: str | None = None
+    budget: float = BUDGET
+    memory: float | None = None
+    metric: str = ""
+    model: str | None = None
+    name: str = ""
+    results: Path = Path("results")
+    device: str | None = None
+    jobs: int | None = None
+    mlflow: bool = False
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of it, for notebooks.
+
+    Args:
+        advice: sentences, the recommendation first.
+        methods: a row a method: score, interval, difference from the best, costs (`bench.report.tables.recommended`).
+        classes: a row a class: support, precision, recall, F1; of boxes AP.
+        mistakes: a row a test sample that is wrong, the most confident first.
+        curve: score by the number of training samples.
+        page: README.md with all of it and figures.
+        run: the id of the recommended method's best run by validation, for `bench export` and `bench predict`.
+    """
+
+    advice: tuple[str, ...]
+    methods: pd.DataFrame
+    classes: pd.DataFrame
+    mistakes: pd.DataFrame
+    curve: pd.DataFrame
+    page: Path
+    run: str
+
+    def __str__(self) -> str:
+        return "\n".join((*self.advice, f"page: {self.page}"))
+
+
+def try_data(wanted: Wanted) -> Tried:
+    """Recognises the data, plans within the budget, runs what is not recorded, and writes the page.
+
+    Raises:
+        BadInput: whatever can be known to be wrong before training; no method fits memory or budget.
+    """
+    begun = time.monotonic()
+    found = recognise(wanted.path, text=wanted.text, label=wanted.label)
+    task: Any = found.task
+    print(f"{shown(wanted.path, 200)}: {found.said}", flush=True)
+    summary = list(lines(task.understood())) if isinstance(task, Explains) else []
+    print("\n".join(summary), flush=True)
+    if wanted.metric and wanted.metric not in METRICS[task.family]:
+        raise unknown(f"metric of {task.family}", wanted.metric, METRICS[task.family])
+    model, why = backbone(task, wanted.model)
+    print(f"backbone: {model!r}, {why}", flush=True)
+    device, name = choose_device(wanted.device), f"try-{_slug(wanted.name or task.name)}"
+    folder = Path(wanted.results) / name
+    records = Records(folder / SCALE)
+    workers = share_out(wanted.jobs, device, scale=SCALE, known=records.all())
+    records.prepare()
+    with alone(records.folder):
+        part, rows, notes = _planned(wanted, folder, name, task, model, device=device, jobs=workers.jobs)
+        console.plan(part, SCALE, rows, device=device, jobs=workers.jobs)
+        print(f"budget {hours_minutes(wanted.budget)}; Ctrl-C loses nothing, the same command goes on\n", flush=True)
+        fetch(part)
+        if workers.jobs > 1:
+            check_portable([part])
+        carry_out([part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers)
+        about = {
+            **{"path": wanted.path, "scale": SCALE, "metric": wanted.metric, "limits": {"memory": wanted.memory}},
+            **{"classes": list(task.understood().classes), "summary": summary},
+            **{"said": [f"{found.said}.", f"backbone: `{model!r}`, {why}.", *notes]},
+        }
+        data = gathered(folder, SCALE, about)
+        if time.monotonic() - begun < wanted.budget:
+            measure(part, data.found.recommended, folder, device=device, workers=workers)
+        else:
+            print("no time is left for the learning curve over data: the same command goes on with it")
+        return _ended(data, task, folder, about)
+
+
+def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tried:
+    """Keeps what the page needs of the data, writes it, and says the recommendation."""
+    about = about | {"samples": described(data, task, Records(folder))}
+    write_atomically(folder / ABOUT, json.dumps(about, indent=1, ensure_ascii=False))
+    data = gathered(folder, SCALE, about)
+    page = write_page(data)
+    said = advice(data.found)
+    print("\n" + "\n".join(f"{'' if at == 0 else '  '}{line}" for at, line in enumerate(said)))
+    print(f"\nread {page}")
+    methods, classes, mistakes, curve = _frames(data)
+    return Tried(tuple(said), methods, classes, mistakes, curve, page, best_run(data.found.recommended))
+
+
+def _slug(name: str) -> str:
+    """A folder's name of any name."""
+    made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
+    return made or "data"
+
+
+def _planned(
+    wanted: Wanted, folder: Path, name: str, task: Any, model: Any, *, device: str, jobs: int
+) -> tuple[Study, list[Row], list[str]]:
+    """The comparison that was decided before for the same request, else the largest that fits budget and memory."""
+    request = {
+        **{"task": repr(task), "model": repr(model), "budget": wanted.budget, "memory": wanted.memory, "jobs": jobs},
+        **{"data": task.fingerprint(), "protocol": PROTOCOL},
+        **{key: environment(device)[key] for key in ("device_name", "threads")},
+    }
+    known = _known(folder / PLAN, request)
+    if known is not None:
+        part = study(
+            name, task, model, [parse(m, known=METHODS, kind="method") for m in known["methods"]], Size(**known["size"])
+        )
+        records = Records(folder / SCALE)
+        return part, estimated(part, plan(part, records, timed=False, device=device), device=device), known["notes"]
+    sizes = image_sizes(task, model, device)
+    methods, left = candidates(task, sized(model, task, sizes[0]))
+    notes = [f"left out, as it does not fit the network: {line}" for line in left]
+    print("timing a few steps of each method", flush=True)
+    limit = wanted.memory or available(device) / jobs
+    pilot = study(name, task, model, methods, smallest(task, sizes))
+    rows = _timed(pilot, limit, device)
+    _refuse(rows, limit)
+    size = bought(name, task, model, rows, sizes=sizes, budget=wanted.budget, jobs=jobs).size
+    part = study(name, task, model, methods, size)
+    rows = _timed(part, limit, device)
+    fit, dropped = _fitting(rows, limit)
+    notes += [_size(part), *dropped]
+    print("\n".join(notes), flush=True)
+    part = replace(part, methods=tuple(row.cell.method for row in fit))
+    kept = {"size": size.__dict__, "methods": [repr(m) for m in part.methods], "notes": notes}
+    write_atomically(folder / PLAN, json.dumps({"request": request, **kept}, indent=1))
+    return part, fit, notes
+
+
+def _timed(part: Study, limit: float, device: str) -> list[Row]:
+    """A plan as if nothing were recorded: what is decided must not depend on it."""
+    return estimated(
+        part, plan(part, Records(Path("/nowhere")), timed=False, device=device), device=device, limit=limit
+    )
+
+
+def _known(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("request") == json.loads(json.dumps(request)) else None
+
+
+def _fitting(rows: Sequence[Row], limit: float) -> tuple[list[Row], list[str]]:
+    """What fits the memory, and of what does not a line each."""
+    _refuse(rows, limit)
+    left = [
+        f"left out: {row.cell.method!r} needs about {readable(row.memory.peak)} to train in batches of "
+        f"{row.memory.batch}, {readable(int(limit))} are allowed"
+        for row in rows if not row.fits(limit) and row.memory
+    ]  # fmt: skip
+    return [row for row in rows if row.fits(limit) and not row.refused], left
+
+
+def _refuse(rows: Sequence[Row], limit: float) -> None:
+    """Refuses where not even the smallest candidate fits.
+
+    Raises:
+        BadInput: none does.
+    """
+    known = [row for row in rows if row.memory]
+    if known and not any(row.fits(limit) for row in rows):
+        least = min(known, key=lambda row: row.memory.peak if row.memory else 0)
+        assert least.memory is not None
+        raise BadInput(
+            f"a memory of {readable(int(limit))} is too small: the smallest candidate, {least.cell.method!r}, needs "
+            f"about {readable(least.memory.peak)} to train in batches of {least.memory.batch}; --memory "
+            f"{least.memory.peak / 2**20 * 1.05:.0f}MiB would do"
+        )
+
+
+def _size(part: Study) -> str:
+    """How large the comparison is, in a line."""
+    (task,), (model,) = part.tasks, part.models
+    train, val, test = task.sizes()
+    at = f" at {model.image_size} px" if getattr(model, "image_size", None) else ""
+    at = f" of at most {model.max_length} tokens" if getattr(model, "max_length", None) else at
+    return (
+        f"{len(part.methods)} methods on {train:,} training samples{at} ({val:,} to choose by, {test:,} to test on): "
+        f"{part.tune.trials} trials of the learning rate each, the best go on (successive halving on seconds), "
+        f"{part.training.epochs} epochs, then {len(part.seeds)} fresh seeds"
+    )
+
+
+def _frames(data: OwnData) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    import pandas as pd
+
+    from bench.report.tables.recommended import frame
+
+    samples, names = data.about.get("samples") or {}, [one.name for one in data.classes]
+
+    def titled(id_: int) -> dict[str, str]:
+        return {"sample": str((samples.get(str(id_)) or {}).get("title") or "")}
+
+    wrong = [
+        {**titled(one.id), **vars(one), "label": names[one.label], "predicted": names[one.predicted]}
+        for one in data.mistakes
+    ]
+    wrong += [{**titled(picture.id), **vars(picture)} for picture in data.missed]
+    curve = []
+    for point in data.curve:
+        low, high = point.score.interval or (None, None)
+        curve.append({"samples": point.samples, "score": point.score.mean, "low": low, "high": high})
+    return frame(data.found), pd.DataFrame([vars(c) for c in data.classes]), pd.DataFrame(wrong), pd.DataFrame(curve)
+
+
+__all__ = ["BUDGET", "Tried", "Wanted", "try_data"]
