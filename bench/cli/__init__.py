@@ -9,6 +9,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
   GPUs; fit_table: what fits; explanation: the layers that hold it.
   published: memory against published figures.
 - recommendation: recommend. comparison: compare, claims, statements.
+- trained: keep.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -25,7 +26,18 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
-from bench.cli import comparison, costs, dashboard, listing, own_data, published, recommendation, running, studies
+from bench.cli import (
+    comparison,
+    costs,
+    dashboard,
+    listing,
+    own_data,
+    published,
+    recommendation,
+    running,
+    studies,
+    trained,
+)
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -51,6 +63,7 @@ app = typer.Typer(
 PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Your own data": (own_data.try_,),
     "Run a study": (studies.studies, running.plan, running.run, running.status, dashboard.dashboard),
+    "Use a trained model": (trained.keep,),
     "Look at results": (
         recommendation.recommend,
         comparison.compare,

@@ -73,6 +73,15 @@ Gpus = Annotated[
 Cpus = Annotated[
     int | None, typer.Option(help="On Ray, of each run, and its threads. By default 1.", show_default=False)
 ]
+Keep = Annotated[
+    str,
+    typer.Option(
+        help="Trained weights to keep in weights/ beside the records, without the base's own: best (of each "
+        "configuration's seed that is best on validation), all (of every final run) or none. With LoRA they are a few "
+        "MB, with full fine-tuning the whole network."
+    ),
+]
+KeepLimit = Annotated[str, typer.Option(help="Disk that a study's kept weights may take.")]
 
 
 def plan(
@@ -128,6 +137,8 @@ def run(
     address: Address = None,
     gpus_per_run: Gpus = None,
     cpus_per_run: Cpus = None,
+    keep: Keep = "best",
+    keep_limit: KeepLimit = "4GiB",
     studies: Folder = None,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
@@ -140,14 +151,13 @@ def run(
     """
     file = find(study, studies)
     asked = {"--address": address, "--gpus-per-run": gpus_per_run, "--cpus-per-run": cpus_per_run}
-
     try:
         cluster = on_cluster(launcher, device, jobs, **asked)
         from bench.execution.launch import launch
 
         sound = launch(
             file, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage,
-            cluster=cluster,
+            cluster=cluster, keep=(keep, keep_limit),
         )  # fmt: skip
     except KeyboardInterrupt:
         print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)

@@ -10,6 +10,7 @@
   Optuna's own tools.
 - own_data: from data of one's own to a recommendation. smaller_parts: would more labels help. sample_notes: what its
   page shows of single samples.
+- keeping: which trained weights are kept. keep_again: those that were not.
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
 - published_memory: the memory of published settings.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.

@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.costs.units import readable
+from bench.execution.keeping import Keeping
 from bench.execution.parallelism import available
+from bench.records import Records
 from bench.records.protocol import PROTOCOL
 from bench.space import Space
 from bench.study import Study
@@ -63,6 +65,18 @@ def left_out(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.refused:
             print(f"left out: {row.cell.method!r} on {row.cell.task.name}, {row.cell.model.name}: {row.refused}")
+
+
+def places(records: Records, keeping: Keeping | None, rows: Sequence[Row]) -> None:
+    """Says where records and trained weights go, which are kept and what they take."""
+    print(f"records, table and figures: {records.folder}")
+    if keeping is not None and keeping.which != "none" and rows:
+        of = {"best": "each configuration's best seed", "all": "every final run"}[keeping.which]
+        files = [(1 if keeping.which == "best" else row.finals, row) for row in rows if row.finals]
+        size = readable(sum(4 * count * (row.backbone + row.head) for count, row in files))
+        where = keeping.folder / "weights"
+        print(f"weights of {of}: about {size}, at most {readable(keeping.limit)}, in {where} (--keep none: none)")
+    print(flush=True)
 
 
 def older(known: Sequence[Mapping[str, Any]]) -> None:

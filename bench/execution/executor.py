@@ -114,7 +114,8 @@ def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
     gc.collect()
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
-    outcome.metrics, outcome.outcomes, outcome.time["total"] = {}, {}, time.perf_counter() - start
+    outcome.metrics, outcome.outcomes, outcome.weights = {}, {}, b""
+    outcome.time["total"] = time.perf_counter() - start
     return outcome
 
 

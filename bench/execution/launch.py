@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -13,6 +15,7 @@ from bench.errors import BadInput
 from bench.execution import console, data_report
 from bench.execution.callbacks import Callbacks
 from bench.execution.cost_study import Costing
+from bench.execution.keeping import LIMIT, Keeping
 from bench.execution.parallelism import Workers, share_out
 from bench.execution.preparation import check_portable, fetch, planned
 from bench.execution.ray_cluster import Wanted
@@ -38,17 +41,17 @@ def launch(
     jobs: int | None = None,
     storage: str | None = None,
     cluster: Wanted | None = None,
+    keep: tuple[str, str] = ("best", LIMIT),
 ) -> bool:
     """Plans, runs and reports a study, one family after the other.
 
     Args:
-        file, scale, family: what to run (`bench.study.load`).
-        results: folder of the records.
+        file, scale, family, results: what to run (`bench.study.load`), and the folder of the records.
         device: torch device; by default a GPU if there is one.
-        mlflow: whether to log to MLflow.
         jobs: runs at once; by default as many as pay (`bench.execution.parallelism`), of a study of costs one.
-        storage: URL of Optuna's storage; by default a file beside the records.
+        mlflow, storage: whether to log to MLflow; URL of Optuna's storage, by default a file beside the records.
         cluster: run on Ray, with so much of a cluster for each run; without, on this machine.
+        keep: which weights are kept, and how much disk they may take (`bench.execution.keeping`).
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -58,13 +61,14 @@ def launch(
     """
     parts = load(file, scale, family=family)
     records = Records(results / parts[0].name / scale)
+    how: dict[str, Any] = {"mlflow": mlflow, "storage": storage, "keeping": Keeping.asked(records.folder, *keep)}
     where, workers = at_hand(parts, records, scale=scale, device=device, jobs=jobs, cluster=cluster)
     records.prepare()
     with alone(records.folder), contextlib.ExitStack() as stack:
         if not all(part.costs for part in parts):
             open_storage(storage, records.folder)  # now, not after an hour of downloads
         on = stack.enter_context(elsewhere(parts, records, cluster, scale=scale, jobs=jobs)) if cluster else None
-        return run(parts, scale, records, device=where, mlflow=mlflow, workers=workers, storage=storage, executor=on)
+        return run(parts, scale, records, device=where, workers=workers, executor=on, **how)
 
 
 def at_hand(
@@ -146,6 +150,7 @@ def run(
     workers: Workers,
     storage: str | None,
     executor: OnRay | None = None,
+    keeping: Keeping | None = None,
 ) -> bool:
     """What `launch` does once the folder is its own."""
     where, workers = (executor.device, executor.workers) if executor else (device, workers)
@@ -161,10 +166,10 @@ def run(
     every = [row for part in rows for row in part]
     advise(records, rows)
     workers = workers if executor else workers.within_memory(where)
-    print(f"records, table and figures: {records.folder}\n", flush=True)
+    console.places(records, keeping, () if all(part.costs for part in parts) else every)
     finals = carry_out(
         parts, scale, records, device=where, mlflow=mlflow, rows=every, workers=workers, storage=storage,
-        executor=executor,
+        executor=executor, keeping=keeping,
     )  # fmt: skip
     return summed_up(parts, records, finals, every)
 
@@ -195,6 +200,7 @@ def carry_out(
     workers: Workers | None = None,
     storage: str | None = None,
     executor: OnRay | None = None,
+    keeping: Keeping | None = None,
 ) -> list[Record]:
     """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
     workers = workers or Workers()
@@ -209,6 +215,7 @@ def carry_out(
                 runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
                 runner.jobs, runner.threads, runner.left_out = workers.jobs, workers.threads, left_out
                 runner.executor, runner.expects = executor, callbacks.progress.expects
+                runner.keeping = replace(keeping, said=callbacks.progress.say_line) if keeping else None
             finals += runner()
             if len(parts) > 1:
                 callbacks.family()

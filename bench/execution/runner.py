@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 
 from bench.execution.baseline_runs import measure, retire
 from bench.execution.executor import Ended, Executor, InProcess
+from bench.execution.keeping import Keeping
 from bench.execution.optuna_storage import Mirror
 from bench.execution.processes import Processes
 from bench.execution.search import Search, storage
@@ -70,6 +71,7 @@ class Runner:
         left_out: cells that the plan refused.
         executor: what trains, held by the caller; without, processes, or this one where `jobs` is one.
         expects: seconds that a run should take; 0 where that is not known.
+        keeping: which weights are kept; None for none.
     """
 
     study: Study
@@ -83,6 +85,7 @@ class Runner:
     left_out: Collection[Cell] = ()
     executor: Executor | None = None
     expects: Callable[[Run], float] = lambda run: 0.0
+    keeping: Keeping | None = None
 
     def __call__(self) -> list[Record]:
         """Runs what is not recorded yet. Returns the records of all final runs, failed ones too."""
@@ -200,7 +203,8 @@ class Runner:
             work.taken += 1
             record = self.known(run, phase, search.trials.summary(work.cell))
             if record is None:
-                return Job(run, phase, work)
+                keep = self.keeping is not None and self.keeping.wants(phase)
+                return Job(replace(run, keep=keep), phase, work)
             self.took(work, run, record, fresh=False)
         return None
 
@@ -242,6 +246,9 @@ class Runner:
         job: Job = over.job
         record = self.keep(job, over.outcome, over.started, over.environment)
         if job.trial is None:
+            if self.keeping is not None:
+                others = [each for each in job.work.records.values() if each["phase"] == "final"]
+                self.keeping.took(record, over.outcome.weights, others)
             self.took(job.work, job.run, record, fresh=True)
             return
         self.watcher.finished(job.run, record, True)

@@ -3,6 +3,7 @@
 - store: writes and reads records. schema: what a record is, field by field.
 - protocol: its number, and what each has changed.
 - outcomes: what became of every test sample, compressed, and metrics made from it again.
+- weights: files of kept weights beside the records.
 - environment: where a run took place: processor, versions, commit.
 """
 

@@ -138,6 +138,14 @@ class Records:
             raise ValueError(f"record {record.get('run_id')!r}: {wrong}")
         return write_atomically(self.runs / f"{record['run_id']}.json", text)
 
+    def keep_weights(self, run_id: str, content: bytes) -> Path:
+        """Keep a run's weights (`bench.records.weights.sealed`), in `weights/`, which is not committed.
+
+        Raises:
+            BadInput: the folder cannot be written, or the disk is full.
+        """
+        return write_atomically(self.folder / "weights" / f"{run_id}.safetensors", content)
+
     def keep_picture(self, content: bytes) -> str:
         """Keep a JPEG that records show examples on, once, under a name made of its content, which is returned.
 
@@ -150,11 +158,17 @@ class Records:
         return path.name
 
     def retire(self, run_ids: Iterable[str]) -> None:
-        """Moves records that a changed study has outdated to `retired/`, out of tables and figures but not lost."""
+        """Moves records that a changed study has outdated to `retired/`, out of tables and figures but not lost.
+
+        Their weights, where they were kept, go with them.
+        """
         for run_id in run_ids:
             self.retired.mkdir(exist_ok=True)
             taken = len(list(self.retired.glob(f"{run_id}*.json")))
-            os.replace(self.runs / f"{run_id}.json", self.retired / f"{run_id}{f'.{taken}' * bool(taken)}.json")
+            name = f"{run_id}{f'.{taken}' * bool(taken)}"
+            os.replace(self.runs / f"{run_id}.json", self.retired / f"{name}.json")
+            with suppress(FileNotFoundError):
+                os.replace(self.folder / "weights" / f"{run_id}.safetensors", self.retired / f"{name}.safetensors")
 
     def read(self, run_id: str) -> dict[str, Any] | None:
         """The record of a run, or None; one that is not whole is set aside with a warning, and None."""

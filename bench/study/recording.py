@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +21,8 @@ DONE = ("ok", "pruned", "diverged")
 """Statuses that a second try on the same device would only repeat; the others are tried again."""
 
 
-_RARE = ("retention", "update", "robustness")
-"""What few studies measure: left out of the records of the others."""
+_RARE = ("retention", "update", "robustness", "weights")
+"""What few studies measure: left out of the records of the others. Weights stand in a file of their own."""
 
 
 def identity(run: Run, *, protocol: int = PROTOCOL) -> str:
@@ -127,8 +127,8 @@ def made(
     Its times are of a machine that `jobs` runs shared; the pictures of its examples go to `records`. `where` is the
     `environment` of the machine that it ran on, if that is another one.
     """
-    found, allocated = {k: v for k, v in asdict(outcome).items() if v or k not in _RARE}, outcome.memory
-    found["memory"] = memory(run, allocated, device=device) if phase != "tune" and outcome.status == "ok" else None
+    found = {name: value for name, value in asdict(replace(outcome, weights=b"")).items() if value or name not in _RARE}
+    found["memory"] = memory(run, outcome.memory, device=device) if phase != "tune" and outcome.status == "ok" else None
     resolved = found.pop("precision") or run.training.precision
     provenance = {**commit(), **found.pop("provenance")}
     provenance |= {"retained_sha256": run.retained.fingerprint()} if run.retained else {}

@@ -83,6 +83,7 @@ __all__ = [
     "Shows",
     "Split",
     "Task",
+    "class_names",
     "description",
     "listing",
     "resolve",
@@ -108,6 +109,11 @@ def usual(model: Any) -> Task:
         written: Any = LanguageModelling()  # what it gives depends on its kind of loss
         return written  # type: ignore[no-any-return]
     return resolve(USUAL[model.families[0]])
+
+
+def class_names(task: Task) -> tuple[str, ...]:
+    """Names of a task's classes by index; none where it predicts something else."""
+    return tuple(getattr(task, "class_names", ()))
 
 
 def listing() -> list[tuple[str, str, str]]:

@@ -67,9 +67,15 @@ class Classification(Spec):
         parts = split(self.pool(), train=self.train, val=self.val, test=self.test, seed=0)
         return of_pool(self.pool(), parts, {"images": "pictures", "text": "texts"}.get(self.family, "samples"))
 
-    def head(self, width: int) -> nn.Module:
-        """A linear classifier."""
-        return nn.Linear(width, self.classes)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By index; numbers where they have no names. Of a number to be predicted none."""
+        names, classes = self.pool().names, self.classes
+        return names or tuple(map(str, range(classes if classes > 1 else 0)))
+
+    def head(self, width: int, classes: int = 0) -> nn.Module:
+        """A linear classifier; `classes` where the data need not be there."""
+        return nn.Linear(width, classes or self.classes)
 
     def stand_ins(self, inputs: Any) -> Tensor:
         """The first class for each."""

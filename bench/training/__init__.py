@@ -3,7 +3,7 @@
 - recipe: options, precision, optimiser, schedule, and what is in training mode. A new training option goes here.
 - run: what a run is; network, optimiser and step of one, assembled. device: where it runs.
 - loop: training, validation, the one test; what a run found (`Outcome`).
-- inference: latency and size of what was trained.
+- inference: latency and size of what was trained. keeping: what of it is kept.
 - examination: what is measured of a tested network. retention: what it still knows of an old task. update: what
   training did to its weights. robustness: what it does where data shift; shifts: which are asked for.
 - memory_forecast: the memory of a run, estimated before it is run.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bench.models import Backbone
 from bench.tasks import Data
 from bench.training import inference
+from bench.training.keeping import packed
 from bench.training.retention import retained
 from bench.training.robustness import measured
 from bench.training.run import Network, Run
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def examine(run: Run, backbone: Backbone, network: Network, data: Data, outcome: Outcome, *, device: str) -> None:
-    """What it costs and, where the run asks for them, what is left of an old task and what it does where data shift."""
+    """What it costs and, where the run asks for it, its weights, what is left of an old task, what shifts do to it."""
+    if run.keep:
+        outcome.weights = packed(run.task, backbone, network)
     outcome.checkpoint = inference.stored(network)
     if run.timed:
         outcome.inference = inference.latencies(run, backbone, network, device=device, precision=outcome.precision)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from bench.costs.time import side_by_side
 from bench.errors import BadInput
 from bench.methods import merge
 from bench.models import Backbone
-from bench.training.recipe import set_mode
+from bench.training.keeping import kept
 from bench.training.run import Network, Run
 
 
@@ -86,23 +86,15 @@ def versions(run: Run, network: Network, *, device: str) -> dict[str, Network]:
 
 
 def stored(network: Network) -> dict[str, int]:
-    """Bytes that a checkpoint needs beside the base's weights: what trains, and what else of the state is not theirs.
-
-    That is, of a `state_dict`, trainable parameters, all that the method has added to it (frozen parameters and
-    persistent buffers too; what a seed makes again need not be persistent), and batch statistics that training moves.
+    """Bytes that a checkpoint needs beside the base's weights: of `bench.training.keeping.kept`.
 
     Returns:
         Of "backbone" and "head" apart.
     """
-    set_mode(network)
-    return {"backbone": _bytes(network.backbone, network.added), "head": _bytes(network.head)}
-
-
-def _bytes(module: torch.nn.Module, added: Collection[str] = ()) -> int:
-    moving = {path for path, part in module.named_modules() if part.training}
-    kept: dict[int, int] = {}  # what shares a tensor stores it once
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        frozen = isinstance(tensor, torch.nn.Parameter) and not tensor.requires_grad
-        if name in added or (not frozen and (tensor.requires_grad or name.rpartition(".")[0] in moving)):
-            kept[id(tensor)] = tensor.nbytes
-    return sum(kept.values())
+    sizes = {"backbone": 0, "head": 0}
+    seen: dict[int, str] = {}  # what shares a tensor stores it once
+    for name, tensor in kept(network).items():
+        part = name.partition(".")[0]
+        if seen.setdefault(id(tensor), name) == name:
+            sizes[part] += tensor.nbytes
+    return sizes

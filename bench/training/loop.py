@@ -43,6 +43,7 @@ class Outcome:
         retention: of a run with an old task, beside its metrics: `bench.training.retention.Retention.about`.
         update: of such a run, what training did to the weights: `bench.training.update.of_update`.
         robustness: of a run with shifts: `bench.training.robustness.measured`.
+        weights: of a sound run that is to be kept: `bench.training.keeping.packed`. Stands in no record.
     """
 
     status: str = "ok"
@@ -66,6 +67,7 @@ class Outcome:
     provenance: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
     outcomes: dict[str, Any] = field(default_factory=dict)
+    weights: bytes = b""
 
 
 class Diverged(RuntimeError):

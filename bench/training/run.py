@@ -25,7 +25,8 @@ class Run:
 
     A run of a trial names it in `trial`: whether it is pruned depends on the trials before. With an old task,
     `retained`, a tested run also tells what the network still knows of that. What does not determine the result:
-    whether a tested run is `timed`, that is, measures its inference too, which is the same for every seed.
+    whether a tested run is `timed`, that is, measures its inference too, which is the same for every seed; and whether
+    its trained weights are handed out, to `keep` them.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class Run:
     retained: Task | None = None
     shifts: Shifts | None = None
     timed: bool = True
+    keep: bool = False
 
 
 class Network(nn.Module):

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from safetensors.torch import save
 
+import bench.execution.executor
 import bench.execution.parallelism
 from bench.errors import BadInput
+from bench.execution.keeping import Keeping
 from bench.execution.launch import alone
 from bench.execution.parallelism import Workers, share_out
 from bench.execution.processes import Processes
@@ -23,6 +27,7 @@ from bench.execution.runner import Job, Watcher
 from bench.execution.search import storage
 from bench.methods import BitFit, LinearProbe, LoRA
 from bench.records import Records
+from bench.records.weights import read
 from bench.study.recording import identity
 from bench.study.trials import of_cells
 from tests.support.tiny_study import STUDY, execute, made_up, trained, trials_of, tuned
@@ -239,3 +244,21 @@ def test_no_more_workers_than_the_memory_bears(monkeypatch, capsys):
     monkeypatch.setattr(bench.execution.parallelism, "available", lambda device: 2**30)
     assert Workers(2, 1).within_memory("cpu").jobs == 1
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_weights_of_workers_are_kept(records, monkeypatch):
+    made_up(monkeypatch, lambda run, epoch: 0.5 + run.seed / 10)
+    made = bench.execution.executor.train
+
+    def train(run, **options):
+        outcome = made(run, **options)
+        own = {"backbone": "{}", "preprocessing": "{}", "classes": "[]"}
+        outcome.weights = save({"head.weight": torch.ones(2**18) * run.seed}, own) if run.keep else b""
+        return outcome
+
+    monkeypatch.setattr(bench.execution.executor, "train", train)
+    finals, _ = execute(records, tuned(LinearProbe(), trials=2), jobs=2, threads=1, keeping=Keeping(records.folder))
+    (path,) = (records.folder / "weights").glob("*")
+    best = next(record for record in finals if record["seed"] == 1)
+    assert read(path).about["run_id"] == path.stem == best["run_id"]
+    assert path.stat().st_size > 2**20 and read(path).about["metrics"] == best["metrics"]

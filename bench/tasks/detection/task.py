@@ -120,8 +120,17 @@ class BoxTask(Spec):
             provenance |= {f"{name}_samples": len(part), f"{name}_boxes": boxes}
         return Data(**made, provenance=provenance | dict(source.pool.removed))
 
-    def head(self, width: Maps) -> Detector:
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By index."""
+        return tuple(self.source().classes)
+
+    def head(self, width: Maps, classes: int = 0) -> Detector:
         """A pyramid and a detector on the backbone's maps; the pretrained ones where the model brings them.
+
+        Args:
+            width: what the backbone gives.
+            classes: how many, where the data need not be there; 0 for those of the data.
 
         Raises:
             BadInput: it brings them, and the task asks for others.
@@ -129,7 +138,9 @@ class BoxTask(Spec):
         asked = [f.name for f in fields(self) if f.name in HEAD and getattr(self, f.name) != f.default]  # type: ignore[arg-type]
         if width.head is not None and asked:
             raise BadInput(f"{self!r} on a model that brings its own detector: leave {' and '.join(asked)} out")
-        return detector_head(self.detector, width, self.classes, width=self.head_width, depth=self.head_depth)
+        return detector_head(
+            self.detector, width, classes or self.classes, width=self.head_width, depth=self.head_depth
+        )
 
     def stand_ins(self, inputs: Tensor) -> Boxes:
         """`STAND_INS` boxes of the first class on each picture, along its diagonal, each larger than the one before."""

@@ -66,11 +66,11 @@ class TextTask(Classification):
             return split.some(index)
         return retold(split.some(index), self.pool(), inputs, lambda text: CORRUPTIONS[name](text, severity))
 
-    def head(self, width: int) -> nn.Module:
+    def head(self, width: int, classes: int = 0) -> nn.Module:
         """A linear classifier, or, as in RoBERTa and BERT, Linear, tanh, Linear."""
         if self.head_kind == "linear":
-            return nn.Linear(width, self.classes)
-        return nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, self.classes))
+            return super().head(width, classes)
+        return nn.Sequential(nn.Linear(width, width), nn.Tanh(), super().head(width, classes))
 
 
 @dataclass(frozen=True, repr=False)
