@@ -94,12 +94,15 @@ def try_(
     Raises:
         BadInput: data, columns, a budget or a memory with which nothing can be done, in a line.
     """
-    from bench.costs.units import seconds, size
-    from bench.execution.own_data import Wanted, try_data
+    from importlib import import_module
 
-    wanted = Wanted(
+    from bench.costs.units import seconds, size
+
+    trying = import_module("bench.execution.own_data")  # so that who imports `bench` is not said to need torch
+    wanted = trying.Wanted(
         str(data), text, label, budget=seconds(str(budget)), memory=None if memory is None else size(str(memory)),
         metric=metric, model=model if isinstance(model, str) or model is None else repr(model), name=name,
         results=Path(results), device=device, jobs=jobs,
     )  # fmt: skip
-    return try_data(wanted)
+    found: Tried = trying.try_data(wanted)
+    return found
