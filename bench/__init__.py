@@ -61,19 +61,10 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
 
 
 def try_(
-    data: str | Path,
-    *,
-    text: str | tuple[str, str] | None = None,
-    label: str | None = None,
-    budget: str | float = "30m",
-    memory: str | float | None = None,
-    metric: str = "",
-    model: object = None,
-    name: str = "",
-    results: str | Path = "results",
-    device: str | None = None,
-    jobs: int | None = None,
-) -> Tried:
+    data: str | Path, *, text: str | tuple[str, str] | None = None, label: str | None = None, metric: str = "",
+    budget: str | float = "30m", memory: str | float | None = None, model: object = None, name: str = "",
+    results: str | Path = "results", device: str | None = None, jobs: int | None = None,
+) -> Tried:  # fmt: skip
     """What `bench try` does, for notebooks: `bench.try_("pictures/")` recommends a method for data of one's own.
 
     Args:
@@ -83,10 +74,8 @@ def try_(
         memory: bytes that training may take, or as "8GiB"; what is free where nothing is said.
         metric: what is to be good, such as "macro_f1"; the task's own without.
         model: a specification (`bench.models`), or its text; the best whose weights are here without.
-        name: of the results; the data's own without.
-        results: folder of the records.
-        device: torch device; a GPU if there is one.
-        jobs: runs at once; as many as pay.
+        name, results: of the results, the data's own without, and their folder.
+        device, jobs: torch device and runs at once; a GPU if there is one, and as many as pay.
 
     Returns:
         `advice` in sentences; `methods`, `classes`, `mistakes` and `curve` as frames of pandas; `page`, a file.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.services import RESULTS, Results
+from bench.errors import BadInput
 
 Data = Annotated[
     str,
@@ -60,18 +61,26 @@ def try_(
     `bench try reviews.csv --text review --label stars --budget 30m --memory 8GiB --metric macro_f1`
     """
     from bench.costs.units import seconds, size
+    from bench.execution.own_data import Wanted, try_data
 
-    columns = tuple(part.strip() for part in text.split(",")) if text and "," in text else text
-    limit, time = (size(memory) if memory else None), seconds(budget)
+    wanted = Wanted(
+        data, pair(text), label, budget=seconds(budget), memory=size(memory) if memory else None, metric=metric or "",
+        model=model, name=name or "", results=results, device=device, jobs=jobs, mlflow=mlflow,
+    )  # fmt: skip
     try:
-        from bench.execution.own_data import Wanted, try_data
-
-        try_data(
-            Wanted(
-                data, columns, label, budget=time, memory=limit, metric=metric or "", model=model,  # type: ignore[arg-type]
-                name=name or "", results=results, device=device, jobs=jobs, mlflow=mlflow,
-            )
-        )  # fmt: skip
+        try_data(wanted)
     except KeyboardInterrupt:
         print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def pair(text: str | None) -> str | tuple[str, str] | None:
+    """One column, or two that are parted by a comma.
+
+    Raises:
+        BadInput: three and more.
+    """
+    parts = [part.strip() for part in (text or "").split(",")]
+    if len(parts) > 2:
+        raise BadInput(f"--text {text}: name one column, or two for pairs")
+    return (parts[0], parts[1]) if len(parts) == 2 else text

@@ -14,7 +14,7 @@ from bench.costs.units import readable
 from bench.errors import BadInput, shown, unknown
 from bench.execution import console
 from bench.execution.launch import alone, carry_out, check_portable, fetch
-from bench.execution.parallelism import available, share_out
+from bench.execution.parallelism import Workers, available, share_out
 from bench.execution.sample_notes import described
 from bench.execution.smaller_parts import measure
 from bench.methods import METHODS
@@ -26,7 +26,7 @@ from bench.spec import parse
 from bench.study.own_data import Size, backbone, bought, candidates, image_sizes, sized, smallest, study
 from bench.study.plan import Row, estimated, hours_minutes, plan
 from bench.study.study import Study
-from bench.tasks.data_summary import Explains, lines
+from bench.tasks.data_summary import lines
 from bench.tasks.recognise import recognise
 from bench.training.device import choose_device, environment
 
@@ -114,7 +114,7 @@ def try_data(wanted: Wanted) -> Tried:
     found = recognise(wanted.path, text=wanted.text, label=wanted.label)
     task: Any = found.task
     print(f"{shown(wanted.path, 200)}: {found.said}", flush=True)
-    summary = list(lines(task.understood())) if isinstance(task, Explains) else []
+    summary = list(lines(task.understood()))
     print("\n".join(summary), flush=True)
     if wanted.metric and wanted.metric not in METRICS[task.family]:
         raise unknown(f"metric of {task.family}", wanted.metric, METRICS[task.family])
@@ -127,12 +127,7 @@ def try_data(wanted: Wanted) -> Tried:
     records.prepare()
     with alone(records.folder):
         part, rows, notes = _planned(wanted, folder, name, task, model, device=device, jobs=workers.jobs)
-        console.plan(part, SCALE, rows, device=device, jobs=workers.jobs)
-        print(f"budget {hours_minutes(wanted.budget)}; Ctrl-C loses nothing, the same command goes on\n", flush=True)
-        fetch(part)
-        if workers.jobs > 1:
-            check_portable([part])
-        carry_out([part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers)
+        _carried_out(wanted, part, rows, records, device=device, workers=workers)
         about = {
             **{"path": wanted.path, "scale": SCALE, "metric": wanted.metric, "limits": {"memory": wanted.memory}},
             **{"classes": list(task.understood().classes), "summary": summary},
@@ -144,6 +139,18 @@ def try_data(wanted: Wanted) -> Tried:
         else:
             print("no time is left for the learning curve over data: the same command goes on with it")
         return _ended(data, task, folder, about)
+
+
+def _carried_out(
+    wanted: Wanted, part: Study, rows: Sequence[Row], records: Records, *, device: str, workers: Workers
+) -> None:
+    """Shows the plan, and runs what is not recorded."""
+    console.plan(part, SCALE, rows, device=device, jobs=workers.jobs)
+    print(f"budget {hours_minutes(wanted.budget)}; Ctrl-C loses nothing, the same command goes on\n", flush=True)
+    fetch(part)
+    if workers.jobs > 1:
+        check_portable([part])
+    carry_out([part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers)
 
 
 def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tried:
