@@ -77,7 +77,7 @@ figures: $(INSTALLED) ## Redraw every figure from the records in results/, in se
 	$(BIN)/bench figures --results $(RESULTS)
 
 claims: $(INSTALLED) ## Hold what others published against the records: confirmed, refuted or inconclusive
-	@$(BIN)/bench claims --scale $(SCALE) --results $(RESULTS)
+	@$(BIN)/bench claims --scale $(SCALE) --results $(RESULTS) --figure $(RESULTS)/claims/$(SCALE)
 
 mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1: results/ is synced first, a link printed for each study
 	$(BIN)/bench mlflow ui --results $(RESULTS)

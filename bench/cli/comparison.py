@@ -72,6 +72,14 @@ def claims(
         _print_claim(claim, finding, evidence.behind(finding))
     counts = [sum(finding.verdict == verdict for _, finding in found) for verdict in VERDICTS]
     print(", ".join(f"{n} {verdict.lower()}" for n, verdict in zip(counts, VERDICTS, strict=True)), f"({scale})")
+    _print_protocols(evidence)
+
+
+def _print_protocols(evidence: Evidence) -> None:
+    """Of which protocol the records are that decide, study by study."""
+    there = sorted(path.parent.name for path in evidence.results.glob(f"*/{evidence.scale}"))
+    for protocol, names in evidence.protocols(there).items():
+        print(f"protocol {protocol}: {', '.join(names)}")
 
 
 def _draw(found: Sequence[tuple[Claim, Finding]], scale: str, folder: Path) -> None:

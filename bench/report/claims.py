@@ -78,6 +78,14 @@ class Evidence:
         """A study's groups with results, of the latest protocol and one device; none without records."""
         return _groups(self.results / study / self.scale)
 
+    def protocols(self, studies: Sequence[str]) -> dict[int, list[str]]:
+        """By protocol, of which studies the groups are that claims are held against."""
+        found: dict[int, list[str]] = {}
+        for name in studies:
+            for protocol in sorted({group.protocol for group in self.of(name)}):
+                found.setdefault(protocol, []).append(name)
+        return dict(sorted(found.items()))
+
     def behind(self, finding: Finding) -> str:
         """How many distinct runs decide, and which studies share them: what is shared is no replication."""
         held = self.sharing(finding.runs)
