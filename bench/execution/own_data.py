@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.costs.units import readable
 from bench.errors import BadInput, shown, unknown
 from bench.execution import console
+from bench.execution.keeping import Keeping
 from bench.execution.launch import alone, carry_out, check_portable, fetch
 from bench.execution.parallelism import Workers, available, share_out
 from bench.execution.sample_notes import described
@@ -150,7 +151,10 @@ def _carried_out(
     fetch(part)
     if workers.jobs > 1:
         check_portable([part])
-    carry_out([part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers)
+    carry_out(
+        [part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers,
+        keeping=Keeping(records.folder),
+    )  # fmt: skip
 
 
 def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tried:

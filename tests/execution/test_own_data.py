@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from bench.tasks import ImageFolder
 from bench.tasks.text.task import TextCsv
 from bench.training.recipe import Training
 
+ROOT = Path(__file__).parents[2]
 SMALL = lambda task, sizes: Size(sizes[0], None, 20, 2, 2)  # noqa: E731
 VIT = "Timm('test_vit', weights='random', image_size=32)"
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
@@ -194,6 +198,28 @@ def test_on_a_network_without_attention_lora_goes_to_the_convolutions(tmp_path):
         "FullFineTuning",
     ]
     assert {method.at for method in found if isinstance(method, LoRA)} == {("conv", "proj")} and not left
+
+
+@pytest.mark.parametrize("what", ["README", "script"])
+def test_what_the_readme_and_the_script_say_runs(tried, monkeypatch, capsys, what):
+    """On the pictures, model and records of the comparison that was made above."""
+    wanted, found = tried
+    monkeypatch.chdir(wanted.results.parent)
+    real = try_data
+
+    def with_what_is_there(asked):
+        assert (asked.path, asked.budget) == ("pictures/", 1800.0)
+        return real(wanted)
+
+    monkeypatch.setattr("bench.execution.own_data.try_data", with_what_is_there)
+    if what == "README":
+        (lines,) = re.findall(r"```python\n(import bench\n.*?)```", (ROOT / "README.md").read_text(), re.S)
+        exec(lines, {})
+    else:
+        monkeypatch.setattr("sys.argv", ["own_data.py"])
+        runpy.run_path(str(ROOT / "studies" / "own_data.py"), run_name="__main__")
+    told = capsys.readouterr().out
+    assert found.advice[0] in told and "linear probe" in told and "page: " in told
 
 
 def test_the_front_door_takes_what_people_write(tried, monkeypatch):
