@@ -22,7 +22,7 @@ from bench.cli.studies import (
 from bench.errors import BadInput, nearest, unknown
 
 if TYPE_CHECKING:
-    from bench.report.claims import Claim, Finding
+    from bench.report.claims import Claim, Evidence, Finding
     from bench.report.data.groups import Group
     from bench.report.power import Size
 
