@@ -4,6 +4,7 @@ A package is a stage of the way from a study file to a page; a higher one may im
 
 - cli: what a person types.
 - execution: carries a study out: launch, runner, workers, search (Optuna), callbacks.
+- deploy: what becomes of a trained run: loaded, used on new files, exported.
 - study: what is to be run, and how a run becomes a record.
 - training: one run: recipe, loop, inference, retention, memory forecast, method checks.
 - tasks: what is learned: data, head, loss, metrics; images, text, detection.
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.deploy import Trained
     from bench.execution.own_data import Tried
 
 __version__ = "0.1.0"
@@ -94,4 +96,24 @@ def try_(
         results=Path(results), device=device, jobs=jobs,
     )  # fmt: skip
     found: Tried = trying.try_data(wanted)
+    return found
+
+
+def load_model(run: str | Path, *, results: str | Path = "results", device: str | None = None) -> Trained:
+    """The trained network of a run, for notebooks: `bench.load_model("3f9a").predict(["new.png"])`.
+
+    Args:
+        run: its id or first digits, or the path of its record or of its kept weights.
+        results: folder of the records.
+        device: torch device; a GPU if there is one.
+
+    Returns:
+        `predict` makes a frame of pandas of files, pictures or texts.
+
+    Raises:
+        BadInput: no such run, or weights that were not kept, were changed, or are of another version or backbone.
+    """
+    from importlib import import_module
+
+    found: Trained = import_module("bench.deploy").load_model(run, results=results, device=device)
     return found

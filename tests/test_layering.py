@@ -17,6 +17,7 @@ ORDER = (
     "__main__",
     "cli",  # what a person types
     "execution",  # carry a study out
+    "deploy",  # what becomes of a trained run
     "study",  # what is to be run, and how a run becomes a record
     "training",  # one run
     "tasks",  # what is learned

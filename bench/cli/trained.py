@@ -1,7 +1,9 @@
-"""What is done with a trained run: keep."""
+"""What is done with a trained run: keep, predict."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,3 +41,41 @@ def keep(
     for run in runs:
         path, compared = keep_again(run, results=results, device=device, limit=keep_limit)
         print(f"{path}: {readable(path.stat().st_size)}; {compared}")
+
+
+def predict(
+    run: RunName,
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders, tables (.csv, .jsonl, …), .txt files, or texts.", metavar="FILES..."),
+    ],
+    top: Annotated[int, typer.Option(help="The likeliest classes that are named.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write a table there: .csv, .jsonl or .parquet.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text; that of training without.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder to write pictures with their boxes to.")] = None,
+    coco: Annotated[Path | None, typer.Option(help="File to write the boxes to, as COCO's JSON.")] = None,
+    score: Annotated[float, typer.Option(help="Of boxes, the least that is shown.")] = 0.3,
+    batch: Annotated[int, typer.Option(help="Samples at once.")] = 32,
+    results: Results = RESULTS,
+    device: Device = None,
+) -> None:
+    """Predict with a trained run: classes with probabilities, or boxes. What cannot be read is named and skipped.
+
+    Examples: `bench predict 3f9a new/ photo.jpg --top 3`, `bench predict 3f9a reviews.csv --json > found.jsonl`,
+    `bench predict 3f9a "a film to remember"`, `bench predict 77c0 yard/ --draw boxes/ --coco boxes.json`
+    """
+    from bench.deploy.loading import load_model
+    from bench.deploy.output import Output
+    from bench.deploy.prediction import Stream
+    from bench.deploy.samples import listed
+
+    trained = load_model(run, results=results, device=device)
+    where = Output(trained, json=json, out=out, draw=draw, coco=coco)
+    stream = Stream(trained, listed(trained, files, text=text), top, batch, score)
+    read = where.write(stream)
+    for title, reason in stream.skipped[:20]:
+        print(f"skipped {title}: {reason}", file=sys.stderr)
+    if stream.skipped:
+        print(f"skipped {len(stream.skipped)} of {len(stream.samples)} that cannot be read", file=sys.stderr)
+    raise typer.Exit(0 if read else 1)

@@ -62,7 +62,8 @@ def preprocessing(inputs: Any) -> dict[str, Any]:
     """
     if hasattr(inputs, "tokenizer"):
         return {"tokenizer_sha256": inputs.sha256, "length": inputs.length}
-    return asdict(inputs) if is_dataclass(inputs) and not isinstance(inputs, type) else {}
+    made = asdict(inputs) if is_dataclass(inputs) and not isinstance(inputs, type) else {}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in made.items()}
 
 
 def sums(network: nn.Module, without: Collection[str]) -> list[float]:

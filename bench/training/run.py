@@ -61,16 +61,18 @@ class Network(nn.Module):
         return self.head(self.features(x))
 
 
-def assemble(run: Run, *, device: str, kernels: str = "") -> tuple[Backbone, Network]:
+def assemble(run: Run, *, device: str, kernels: str = "", classes: int = 0) -> tuple[Backbone, Network]:
     """The adapted backbone under a head, from the seed alone: every method starts from the same head.
 
     What training itself draws (dropout, the regions that a detector samples) begins alike for every method too.
     On the device "meta" only shapes, without weights; `kernels` is then the type of device that they stand for.
+    `classes` are told where the task's data need not be there.
     """
     backbone: Backbone = run.model.build(device=device, seed=run.seed, output=run.task.output, kernels=kernels)
     torch.manual_seed(run.seed)
     with torch.device(device):
-        head = run.task.head(backbone.width).to(device)  # a pretrained one comes from the CPU
+        known: dict[str, Any] = {"classes": classes} if classes else {}
+        head = run.task.head(backbone.width, **known).to(device)  # a pretrained one comes from the CPU
     adapt(backbone, run.method)
     if run.training.label_smoothing and not getattr(run.task, "smooths", True):
         raise BadInput(f"label_smoothing={run.training.label_smoothing}: the loss of {run.task.name} knows none")

@@ -72,6 +72,11 @@ def _square(pool: Pool, i: int, size: int, fill: tuple[int, int, int]) -> np.nda
         raise BadInput(
             f"{pool.name}: {pool.title(i)} cannot be read ({error}): mend it, or take it out of the annotations"
         ) from None
+    return padded(picture, size, fill)
+
+
+def padded(picture: Image.Image, size: int, fill: tuple[int, int, int]) -> np.ndarray:
+    """(3, size, size), uint8: longer side resized to `size`, in the top left corner of a square of `fill`."""
     resized = fitted(picture.width, picture.height, size)
     if resized != picture.size:
         picture = picture.resize(resized, Image.Resampling.BICUBIC)

@@ -62,13 +62,13 @@ def _decode_all(pool: Pool, indices: np.ndarray, size: int) -> Arrays:
             picture = flattened(pool.read(int(i)), pool.title(int(i)))
         except Exception:  # PIL has a dozen ways to say that a file is broken, or a bomb
             continue
-        pixels[row] = _square(picture, size)
+        pixels[row] = square(picture, size)
         kept[row] = True
     return {"pixels": pixels[kept], "kept": kept}
 
 
-def _square(picture: Image.Image, size: int) -> np.ndarray:
-    """(3, size, size), uint8."""
+def square(picture: Image.Image, size: int) -> np.ndarray:
+    """(3, size, size), uint8: shorter side resized to `size`, centre cut out."""
     width, height = picture.size
     ratio = size / min(width, height)
     resized = (max(size, round(width * ratio)), max(size, round(height * ratio)))

@@ -182,6 +182,18 @@ def retold(split: TextSplit, pool: Pool, inputs: Any, change: Callable[[str], st
     return found
 
 
+def fresh(texts: Sequence[Any], inputs: Any) -> TextSplit:
+    """New texts, or pairs of texts, as a split with no labels; `ids` are their places. Nothing is cached.
+
+    Args:
+        texts: at least one.
+        inputs: the backbone's.
+    """
+    none = np.zeros(len(texts), np.int64)
+    pool = Pool("texts", none, 1, lambda i: texts[i], lambda i: f"text {i}", "", np.arange(len(texts)))
+    return TextSplit(Tokens(**_tokenise(pool, inputs)), np.arange(len(texts)), none, inputs.tokenizer)
+
+
 def splits(pool: Pool, parts: Sequence[np.ndarray], inputs: Any) -> tuple[list[TextSplit], dict[str, Any]]:
     """Train, validation and test of a pool of texts.
 
