@@ -41,6 +41,8 @@ PRUNED = 0.5
 TOKENS = 1.5
 """A word's, about."""
 TUNING_SEED = 1000
+LONG = 1000
+"""Steps of training beyond which no comparison goes."""
 
 
 @dataclass(frozen=True)
@@ -199,19 +201,20 @@ def larger(size: Size, task: Any, sizes: Sequence[int | None]) -> Iterator[Size]
     """What may grow next, the most useful first."""
     at, last = sizes.index(size.image_size), len(sizes) - 1
     doubled = 2 * size.train if size.train is not None and 2 * size.train < _most(task) else None
+    longer, crisper = {"steps": size.steps * 3 // 2}, {"image_size": sizes[min(at + 1, last)]}
     wishes: tuple[tuple[bool, dict[str, Any]], ...] = (
         (size.seeds < 3, {"seeds": 3}),
-        (size.steps < 120, {"steps": 2 * size.steps}),
+        (size.steps < 120, longer),
         (size.train is not None and size.train < 1000, {"train": doubled}),
-        (size.steps < 240, {"steps": 2 * size.steps}),
-        (at < min(1, last), {"image_size": sizes[min(at + 1, last)]}),
         (size.trials < 4, {"trials": size.trials + 1}),
+        (size.steps < 240, longer),
+        (at < min(1, last), crisper),
         (size.train is not None, {"train": doubled}),
-        (at < min(2, last), {"image_size": sizes[min(at + 1, last)]}),
-        (size.steps < 960, {"steps": 2 * size.steps}),
-        (size.trials < 8, {"trials": size.trials + 2}),
-        (at < last, {"image_size": sizes[min(at + 1, last)]}),
-        (size.seeds < 5, {"seeds": size.seeds + 1}),
+        (at < min(2, last), crisper),
+        (size.steps < LONG, longer),
+        (size.steps >= 240 and size.seeds < 5, {"seeds": size.seeds + 1}),
+        (size.steps >= 240 and size.trials < 8, {"trials": size.trials + 2}),
+        (at < last, crisper),
     )
     return (replace(size, **change) for wanted, change in wishes if wanted)
 
