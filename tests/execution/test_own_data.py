@@ -165,7 +165,7 @@ def test_a_larger_budget_buys_more(tmp_path):
     small, large = bought(300), bought(7200)
     assert small.seconds <= 0.7 * 300 and small.seconds < large.seconds <= 0.7 * 7200
     assert small.size.train in (200, None) and large.size.train is None
-    assert large.size.image_size > small.size.image_size and large.size.trials > small.size.trials
+    assert large.size.image_size > small.size.image_size and large.size.steps > small.size.steps
     part = planning.study("x", task, model, methods, Size(56, 200, 60, 3, 2))
     assert (part.tune.pruner, part.tune.trials, part.seeds) == ("halving", 3, (0, 1))
     assert part.tasks[0].sizes() == (200, 72, 90) and part.models[0].image_size == 56
