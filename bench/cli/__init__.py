@@ -10,6 +10,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
   published: memory against published figures.
 - recommendation: recommend. comparison: compare, claims, statements.
 - trained: predict, keep.
+- authoring: methods from outside, --from; new. method_template: what that writes.
 - services: assets, mlflow. dashboard: Optuna's.
 """
 
@@ -38,6 +39,7 @@ from bench.cli import (
     studies,
     trained,
 )
+from bench.cli.authoring import new_app
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
 from bench.errors import BadInput, scrubbed, shown
 
@@ -78,6 +80,7 @@ for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 app.add_typer(mlflow_app, name="mlflow", rich_help_panel="Look at results")
+app.add_typer(new_app, name="new", rich_help_panel="One method, before it runs")
 app.add_typer(assets_app, name="assets", rich_help_panel="What can be compared")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.authoring import From, use
 from bench.cli.services import RESULTS, Results
 from bench.cli.studies import (
     CLAIMS,
@@ -194,6 +195,7 @@ def compare(
     ] = None,
     scale: Scale = "laptop",
     results: Results = RESULTS,
+    plugins: From = None,
 ) -> None:
     """Compare two methods on every task that has records of both: the paired difference, its interval, the costs.
 
@@ -202,6 +204,7 @@ def compare(
     from bench.report.compare import compared
     from bench.report.data.groups import what
 
+    use(plugins)
     pairs = [_fields(one), _fields(other)]
     found = set[tuple[str, ...]]()
     parts = _groups(_folder(results), study, scale)

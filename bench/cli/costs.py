@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.authoring import From, use
 from bench.cli.listing import Json
 from bench.cli.studies import complete_method
 
@@ -110,6 +111,7 @@ def memory(
     dropout: Dropout = 0.0,
     explain: Explain = False,
     as_json: Json = False,
+    plugins: From = None,
 ) -> None:
     """Estimate the memory of training: its peak, and how much of it each part takes. Needs no weights, data or GPU.
 
@@ -122,6 +124,7 @@ def memory(
     """
     from bench.cli.gpu_memory import Asked, as_on_gpus, chosen
 
+    use(plugins)
     of, head = chosen(model, task, length=length, size=size, loss=loss, dropout=dropout)
     rest = (batch, precision, optimizer, checkpointing, checkpoint_every, accumulate, base, attention, dropout)
     asked = Asked(of, head, tuple(methods or ()), *rest)

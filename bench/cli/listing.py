@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.authoring import From, use
 from bench.cli.studies import complete_method
 from bench.errors import BadInput
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def methods() -> None:
+def methods(plugins: From = None) -> None:
     """List the methods: what each does, its default configuration, and its search space.
 
     The text in the first column is how a method is written everywhere: here, in a study's file, in a record.
@@ -25,6 +26,7 @@ def methods() -> None:
     from bench.execution import console
     from bench.methods import METHODS
 
+    use(plugins)
     rows = [(repr(method()), console.first_line(method), console.space(method().space)) for method in METHODS.values()]
     console.table(("method", "what it does", "search space"), sorted(rows))
 
@@ -108,6 +110,7 @@ def count(
         typer.Option(help="What the head is for: a set's name, or \"Images('cifar100')\".", show_default=False),
     ] = None,
     as_json: Json = False,
+    plugins: From = None,
 ) -> None:
     """Count the parameters that a method trains, exactly, without fetching weights or data.
 
@@ -116,9 +119,12 @@ def count(
     Examples: `bench count "LoRA(rank=8, at=('q','v'))" --model vit_base_patch16_224 --json`,
     `bench count "LoRA(rank=32)" --model meta-llama/Llama-3.2-3B`,
     `bench count LoRA --model roberta-base --task "Text('rotten-tomatoes', head_kind='mlp')"`,
-    `bench count "LoRA(rank=8, at=('conv','proj'))" --model fcos_resnet50_fpn --task tree-crowns`
+    `bench count "LoRA(rank=8, at=('conv','proj'))" --model fcos_resnet50_fpn --task tree-crowns`,
+    `bench count Rescale --from rescale.py`
     """
     import json
+
+    use(plugins)
 
     from bench.execution import console
     from bench.study.plan import parameters
@@ -151,13 +157,16 @@ def check(
     model: Annotated[
         str | None, typer.Option(help="By default a small ViT, ResNet and BERT, pooled and on maps.")
     ] = None,
+    plugins: From = None,
 ) -> None:
     """Check a method, for its author: it starts as the base network, trains only what it should, merges exactly, …
 
     Each check works on tiny random networks in float64. Exit code 1 if one fails.
 
-    Example: `bench check "Houlsby(width=8)"`
+    Examples: `bench check "Houlsby(width=8)"`, `bench check Rescale --from rescale.py`
     """
+    use(plugins)
+
     from bench.execution import console
     from bench.methods import METHODS
     from bench.models import resolve

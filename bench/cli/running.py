@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.authoring import From, use
 from bench.cli.services import RESULTS, Results
 from bench.cli.studies import Folder, complete_family, complete_scale, complete_study, find
 
@@ -92,23 +93,26 @@ def plan(
     family: Family = None,
     jobs: Jobs = None,
     studies: Folder = None,
+    plugins: From = None,
 ) -> None:
     """Show what a study would run: methods, exact trainable parameters, estimated time and memory. Nothing is trained.
 
     Weights and data that are not cached yet are fetched, as the estimates need their sizes.
 
-    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text`
+    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text`,
+    `bench plan rank-sweep --from rescale.py`
     """
-    file = find(study, studies)
+    file, added = find(study, studies), use(plugins)
 
     from bench.execution import console, data_report
     from bench.execution.launch import at_once, planned
     from bench.execution.parallelism import share_out
     from bench.records import Records
     from bench.study import load
+    from bench.study.plugins import joined
     from bench.training.device import choose_device
 
-    parts, where = load(file, scale, family=family), choose_device(device)
+    parts, where = joined(load(file, scale, family=family), added), choose_device(device)
     records = Records(results / parts[0].name / scale)
     workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     console.older(records.all())
@@ -140,6 +144,7 @@ def run(
     keep: Keep = "best",
     keep_limit: KeepLimit = "4GiB",
     studies: Folder = None,
+    plugins: From = None,
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
 
@@ -147,9 +152,10 @@ def run(
     on another one. `bench status` shows what runs where.
 
     Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`,
-    `bench run mine --studies my-studies`, `bench run placement --launcher ray --address auto --gpus-per-run 0.25`
+    `bench run mine --studies my-studies`, `bench run placement --launcher ray --address auto --gpus-per-run 0.25`,
+    `bench run rank-sweep --from rescale.py`
     """
-    file = find(study, studies)
+    file, added = find(study, studies), use(plugins)
     asked = {"--address": address, "--gpus-per-run": gpus_per_run, "--cpus-per-run": cpus_per_run}
     try:
         cluster = on_cluster(launcher, device, jobs, **asked)
@@ -157,7 +163,7 @@ def run(
 
         sound = launch(
             file, scale, results=results, device=device, mlflow=mlflow, family=family, jobs=jobs, storage=storage,
-            cluster=cluster, keep=(keep, keep_limit),
+            cluster=cluster, keep=(keep, keep_limit), added=added,
         )  # fmt: skip
     except KeyboardInterrupt:
         print("\nbench: interrupted; what is recorded stays, the same command goes on from there", file=sys.stderr)

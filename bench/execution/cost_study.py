@@ -26,6 +26,7 @@ from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
 from bench.study.plan import Row, Speed, first_line, trainable
+from bench.study.plugins import refuse_failing
 from bench.study.recording import DONE, Record, keep, made, memory, retire_older
 from bench.training import inference
 from bench.training.device import environment
@@ -101,6 +102,7 @@ def plan(study: Study, records: Records, *, device: str) -> list[Row]:
     for cell, rid, _ in _wanted(study):
         done = recorded(records, rid, device) is not None
         try:
+            refuse_failing(cell.method, cell.task.family)
             rows.append(Row(cell, *trainable(cell, study.training), trials=0, finals=1 - done, done=int(done)))
         except Exception as error:  # the other cells are sound
             rows.append(Row(cell, 0, 0, 0, 0, 0, refused=first_line(error)))

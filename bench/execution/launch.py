@@ -23,9 +23,11 @@ from bench.execution.ray_executor import OnRay
 from bench.execution.ray_launch import on_ray
 from bench.execution.runner import Runner
 from bench.execution.search import storage as open_storage
+from bench.methods import Method
 from bench.records import Records
 from bench.study import Study, load
 from bench.study.plan import Row
+from bench.study.plugins import joined
 from bench.study.recording import DONE, Record
 from bench.training.device import choose_device
 
@@ -42,6 +44,7 @@ def launch(
     storage: str | None = None,
     cluster: Wanted | None = None,
     keep: tuple[str, str] = ("best", LIMIT),
+    added: Sequence[Method] = (),
 ) -> bool:
     """Plans, runs and reports a study, one family after the other.
 
@@ -52,6 +55,7 @@ def launch(
         mlflow, storage: whether to log to MLflow; URL of Optuna's storage, by default a file beside the records.
         cluster: run on Ray, with so much of a cluster for each run; without, on this machine.
         keep: which weights are kept, and how much disk they may take (`bench.execution.keeping`).
+        added: methods that join those of the study.
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -59,7 +63,7 @@ def launch(
     Raises:
         BadInput: anything that can be known to be wrong before training.
     """
-    parts = load(file, scale, family=family)
+    parts = joined(load(file, scale, family=family), added)
     records = Records(results / parts[0].name / scale)
     how: dict[str, Any] = {"mlflow": mlflow, "storage": storage, "keeping": Keeping.asked(records.folder, *keep)}
     where, workers = at_hand(parts, records, scale=scale, device=device, jobs=jobs, cluster=cluster)

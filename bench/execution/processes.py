@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
-from bench.study import loaded
+from bench.study import PLUGINS
+from bench.study.plugins import again
 from bench.training.loop import Outcome
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -157,9 +158,10 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def study_files() -> dict[str, str]:
-    """Study files that are loaded here: what they define must be known to a worker too."""
-    loaded = {name: module for name, module in sys.modules.items() if name.startswith("studies.")}
-    return {name: module.__file__ for name, module in loaded.items() if module.__file__}
+    """Study files and plug-ins that are loaded here: what they define must be known to a worker too."""
+    ours = ("studies.", f"{PLUGINS}.")
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith(ours)}
+    return {name: module.__file__ for name, module in sorted(loaded.items()) if module.__file__}  # plug-ins first
 
 
 def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str]) -> None:
@@ -168,7 +170,7 @@ def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, st
     torch.set_num_threads(threads)
     importlib.import_module(SLOW)
     for name, path in studies.items():
-        loaded(name, Path(path))
+        again(name, Path(path))
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> str | None:
         link.send((epoch, scores))

@@ -28,7 +28,8 @@ from bench.execution.processes import study_files
 from bench.models import HuggingFace
 from bench.records import PROTOCOL
 from bench.records.environment import source, versions
-from bench.study import Study, loaded
+from bench.study import Study
+from bench.study.plugins import again
 from bench.training.run import Run
 
 SENT = "sent"
@@ -142,7 +143,7 @@ class Here:
             place.mkdir()
             for other, text in beside.items():
                 (place / other).write_text(text, encoding="utf-8")
-            loaded(name, place / file)
+            again(name, place / file)
 
     def differs(self) -> str | None:
         """Which code differs from that of who asks; None where none does."""

@@ -6,9 +6,10 @@
 - trials: the trials of a search, and which of them is chosen. choice: how sure that is.
 - plan: what a study would run, with exact counts and estimated times.
 - own_data: what to try on data of one's own, and how much of it a budget buys.
+- plugins: methods, tasks and models from outside.
 - recording: how a run becomes a record, and when a record spares a run. again: a run from its record.
 """
 
 from bench.study.scales import SCALES, grid, tuning
-from bench.study.study import Cell, Costs, Study, load, loaded, scales_of
+from bench.study.study import PLUGINS, Cell, Costs, Study, load, loaded, scales_of
 from bench.study.tune import Tune

@@ -17,6 +17,7 @@ from bench.methods import Method
 from bench.models import NeedsValues
 from bench.models.prefix import frozen_prefix
 from bench.records import Records
+from bench.study.plugins import refuse_failing
 from bench.study.recording import identity, usable
 from bench.study.study import Cell, Study
 from bench.study.trials import of_cells
@@ -133,6 +134,7 @@ def _counts(study: Study, records: Records, cell: Cell, trials: Any, *, left: bo
         counts = (records.read(identity(run)) or {}).get("parameters") or {}
         if {"backbone", "head"} <= counts.keys():
             return counts["backbone"], counts["head"]
+    refuse_failing(cell.method, cell.task.family)
     return trainable(cell, study.training)
 
 

@@ -19,6 +19,9 @@ from bench.tasks import Corruptible, Task
 from bench.training.recipe import Training
 from bench.training.shifts import Shifts
 
+PLUGINS = "plugins"
+"""The package under whose name files with methods of one's own are loaded (`bench.study.plugins`)."""
+
 
 @dataclass(frozen=True)
 class Cell:
