@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from bench.study import Cell
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Named = Annotated[
+    str,
+    typer.Argument(
+        help="A method, e.g. \"LoRA(rank=8, at=('q','v'))\"; bench methods lists them.",
+        show_default=False,
+        autocompletion=complete_method,
+    ),
+]
 
 
 def methods(plugins: From = None) -> None:
@@ -93,14 +101,7 @@ def tasks() -> None:
 
 
 def count(
-    method: Annotated[
-        str,
-        typer.Argument(
-            help="A method, e.g. \"LoRA(rank=8, at=('q','v'))\"; bench methods lists them.",
-            show_default=False,
-            autocompletion=complete_method,
-        ),
-    ],
+    method: Named,
     model: Annotated[
         str,
         typer.Option(help="A name in timm or transformers, or \"Timm('resnet50', image_size=96)\"."),

@@ -99,11 +99,9 @@ def plan(
 
     Weights and data that are not cached yet are fetched, as the estimates need their sizes.
 
-    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text`,
-    `bench plan rank-sweep --from rescale.py`
+    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text --from rescale.py`
     """
     file, added = find(study, studies), use(plugins)
-
     from bench.execution import console, data_report
     from bench.execution.launch import at_once, planned
     from bench.execution.parallelism import share_out
@@ -148,12 +146,10 @@ def run(
 ) -> None:
     """Run a study: tune, train, test, record, draw. What is recorded is not run again; Ctrl-C loses nothing.
 
-    A worker that is killed is replaced at once, and its run begins anew. On Ray, runs of a machine that dies begin anew
-    on another one. `bench status` shows what runs where.
+    A run whose worker is killed, or whose machine on Ray, begins anew on another. `bench status` shows what runs where.
 
-    Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run rank-sweep --family text`,
-    `bench run mine --studies my-studies`, `bench run placement --launcher ray --address auto --gpus-per-run 0.25`,
-    `bench run rank-sweep --from rescale.py`
+    Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run mine --studies my-studies`,
+    `bench run rank-sweep --family text --from rescale.py`, `bench run placement --launcher ray --gpus-per-run 0.25`
     """
     file, added = find(study, studies), use(plugins)
     asked = {"--address": address, "--gpus-per-run": gpus_per_run, "--cpus-per-run": cpus_per_run}

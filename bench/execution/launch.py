@@ -54,8 +54,7 @@ def launch(
         jobs: runs at once; by default as many as pay (`bench.execution.parallelism`), of a study of costs one.
         mlflow, storage: whether to log to MLflow; URL of Optuna's storage, by default a file beside the records.
         cluster: run on Ray, with so much of a cluster for each run; without, on this machine.
-        keep: which weights are kept, and how much disk they may take (`bench.execution.keeping`).
-        added: methods that join those of the study.
+        keep, added: which weights are kept, in how much disk (`bench.execution.keeping`); methods that join it.
 
     Returns:
         Whether no final run failed or ran out of memory. (Diverging is a finding.)
@@ -63,8 +62,7 @@ def launch(
     Raises:
         BadInput: anything that can be known to be wrong before training.
     """
-    parts = joined(load(file, scale, family=family), added)
-    records = Records(results / parts[0].name / scale)
+    records = Records(results / (parts := joined(load(file, scale, family=family), added))[0].name / scale)
     how: dict[str, Any] = {"mlflow": mlflow, "storage": storage, "keeping": Keeping.asked(records.folder, *keep)}
     where, workers = at_hand(parts, records, scale=scale, device=device, jobs=jobs, cluster=cluster)
     records.prepare()
