@@ -104,7 +104,7 @@ def test_the_shell_completes_what_there_is():
 
     assert list(complete_study("rank")) == ["rank-sweep"] and "low-data" in complete_study("low_")
     assert tuple(complete_scale("")) == SCALES and list(complete_scale("l")) == ["laptop"]
-    assert sorted(METHODS) == list(complete_method("")) and list(complete_method("lo")) == ["LoRA"]
+    assert sorted(METHODS) == list(complete_method("")) and list(complete_method("pf")) == ["Pfeiffer"]
 
 
 def test_completion_and_version_do_not_import_torch():
