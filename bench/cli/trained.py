@@ -1,4 +1,4 @@
-"""What is done with a trained run: keep, predict."""
+"""What is done with a trained run: keep, predict, export."""
 
 from __future__ import annotations
 
@@ -79,3 +79,36 @@ def predict(
     if stream.skipped:
         print(f"skipped {len(stream.skipped)} of {len(stream.samples)} that cannot be read", file=sys.stderr)
     raise typer.Exit(0 if read else 1)
+
+
+def export(
+    run: RunName,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="adapter (PEFT's format where the method has one), merged (timm, transformers or torchvision alone "
+            "load it), onnx, mlflow (a pyfunc model), or model-card."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; exports/<run>-<format> without.", show_default=False)
+    ] = None,
+    results: Results = RESULTS,
+    device: Device = None,
+) -> None:
+    """Export a trained run for use without this package. Each export is loaded and compared before it is called done.
+
+    Examples: `bench export 3f9a --to merged`, `bench export 3f9a --to adapter --out my-adapter`,
+    `bench export 3f9a --to onnx`
+    """
+    from bench.deploy.export import export as exported
+    from bench.deploy.loading import load_model
+
+    trained = load_model(run, results=results, device=device or "cpu")
+    found = exported(trained, to, out or Path("exports") / f"{trained.about['run_id']}-{to}")
+    checked = ""
+    if found.difference is not None:
+        checked = f"; outputs on {found.samples} samples differ by {found.difference:.1g} of the largest"
+    print(f"{found.folder}: {found.said}{checked}")
+    for line in found.lines:
+        print(f"  {line}")

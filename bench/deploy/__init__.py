@@ -3,6 +3,9 @@
 - loading: a run and its weights become a network. samples: files and texts become its inputs.
 - prediction: classes with probabilities, boxes; as a frame. pictures: boxes drawn, and as COCO's JSON.
 - output: predictions as they are printed and written.
+- export: a run in another tool's format, checked. adapter: PEFT's. merged, text_class: timm's, transformers',
+  torchvision's. onnx_graph: ONNX. served: an MLflow model. card: the model card.
+- sample_intervals: of scores over samples.
 """
 
 from bench.deploy.loading import Trained, load_model

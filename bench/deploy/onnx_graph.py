@@ -1,0 +1,129 @@
+"""A trained network as an ONNX graph with a free batch (and length of texts), held against onnxruntime."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.deploy.loading import Trained
+from bench.deploy.merged import merged
+from bench.errors import BadInput
+from bench.training.run import Network
+
+NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class OfTokens(nn.Module):
+    """A text network whose inputs are tensors, one after the other.
+
+    Args:
+        network: of texts.
+        names: of its inputs.
+    """
+
+    def __init__(self, network: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Token ids, mask and, where they are used, token types, each (N, L)."""
+        logits: Tensor = self.network(dict(zip(self.names, tensors, strict=True)))
+        return logits
+
+
+def needs() -> None:
+    """Refuses where the packages are not installed."""
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise BadInput(f"--to onnx needs {error.name}: pip install 'lora-bench[onnx]'") from None
+    onnxruntime.set_default_logger_severity(3)
+
+
+def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Tensor]:
+    """Writes the graph: the merged network's, or, where its method does not merge, as it is.
+
+    Args:
+        trained: of classes or a number.
+        inputs: a batch of two samples at least, as an example.
+        path: of the file.
+
+    Returns:
+        Inputs → logits, by onnxruntime.
+
+    Raises:
+        BadInput: packages that are not installed, a detector, or a network that cannot be exported.
+    """
+    if trained.family == "detection":
+        raise BadInput(
+            "a detector's graph depends on what it finds, which torch.onnx cannot follow for a batch: export it "
+            "merged, or as adapter"
+        )
+    needs()
+    network = _plainest(trained)
+    names, given = _given(inputs)
+    module: nn.Module = OfTokens(network, names) if names else network
+    shape = {0: torch.export.Dim.DYNAMIC, **({1: torch.export.Dim.DYNAMIC} if names else {})}
+    shapes: Any = (tuple(shape for _ in given),) if names else (shape,)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                module, given, str(path), dynamo=True, dynamic_shapes=shapes, external_data=False,
+                input_names=list(names) or ["pictures"], output_names=["logits"],
+            )  # fmt: skip
+        except Exception as error:  # whatever a network has that no graph can say
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BadInput(f"torch.onnx cannot export {trained.run.model!r}: {first}") from None
+    return runner(path)
+
+
+def _plainest(trained: Trained) -> Network:
+    """The merged network, or where that is not to be had the network as it is."""
+    try:
+        return merged(trained)
+    except BadInput:
+        return trained.network.eval()
+
+
+def _given(inputs: Any) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
+    if isinstance(inputs, Tensor):
+        return (), (inputs.cpu(),)
+    names = tuple(name for name in NAMES if name in inputs)
+    return names, tuple(inputs[name].cpu() for name in names)
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Without the exporter's notes on operators of versions."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def runner(path: Path) -> Callable[[Any], Tensor]:
+    """Inputs as the network has them → logits, by onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    asked = [each.name for each in session.get_inputs()]
+
+    def run(inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+        tensors = {asked[0]: inputs} if isinstance(inputs, Tensor) else {name: inputs[name] for name in asked}
+        (logits,) = session.run(None, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+        return torch.from_numpy(logits)
+
+    return run

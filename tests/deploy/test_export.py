@@ -1,0 +1,165 @@
+"""An export is what other tools load, and gives the same outputs there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import bench.deploy.export as exporting
+from bench import methods as m
+from bench.cli import app
+from bench.deploy import load_model
+from bench.deploy.export import compare, export, samples
+from bench.deploy.merged import merged
+from bench.errors import BadInput
+from bench.sites import CONV
+from bench.tasks import ImageFolder
+from bench.training.method_checks import CNN
+from tests.deploy.conftest import BERT, VIT, kept_run
+
+
+def loaded(own, family):
+    folder, runs = own
+    return load_model(runs[family], results=folder / "results", device="cpu")
+
+
+PLAIN = """
+import sys, torch
+{lines}
+inputs = torch.load("inputs.pt", weights_only=True)
+with torch.no_grad():
+    made = {call}
+torch.save(made, "outputs.pt")
+assert not any(name == "bench" or name.startswith("bench.") for name in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("family", ["images", "text"])
+@pytest.mark.slow
+def test_a_merged_network_is_loaded_by_its_library_alone(own, family, tmp_path) -> None:
+    trained = loaded(own, family)
+    found = export(trained, "merged", tmp_path / "out")
+    inputs = samples(trained)
+    torch.save(inputs if family == "images" else dict(inputs), found.folder / "inputs.pt")
+    call = "model(inputs)" if family == "images" else "model(**inputs).logits"
+    code = PLAIN.format(lines="\n".join(found.lines), call=call)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=found.folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    outputs = torch.load(found.folder / "outputs.pt", weights_only=True)
+    assert compare(trained, lambda _: outputs, inputs, 1e-5) <= 1e-5
+
+
+def test_merged_and_adapter_give_the_same_outputs(own, tmp_path) -> None:
+    for family in ("images", "text"):
+        trained = loaded(own, family)
+        for to in ("merged", "adapter"):
+            found = export(trained, to, tmp_path / family / to)
+            assert found.difference is not None and found.difference <= 1e-5 and found.samples >= 4
+            card = (found.folder / "README.md").read_text()
+            assert "## Licences" in card and found.lines[-1] in card and trained.about["run_id"] in card
+            assert "| top1 |" in card and " to " in card
+    adapter = load_file(tmp_path / "images" / "adapter" / "adapter_model.safetensors")
+    assert any(name.endswith("attn.qkv.lora_A.weight") for name in adapter) and any("head" in name for name in adapter)
+
+
+def test_a_detector_on_timm_keeps_its_adapter_and_says_why_it_is_not_merged(own, tmp_path) -> None:
+    trained = loaded(own, "detection")
+    with pytest.raises(BadInput, match="no network of timm or torchvision"):
+        export(trained, "merged", tmp_path / "m")
+    with pytest.raises(BadInput, match="depends on what it finds"):
+        export(trained, "onnx", tmp_path / "o")
+    assert not list(tmp_path.iterdir()), "nothing half-written stays"
+    assert export(trained, "adapter", tmp_path / "a").difference <= 1e-5
+
+
+METHODS = [
+    m.FullFineTuning(), m.LinearProbe(), m.BitFit(), m.LayerNormTuning(), m.LoRA(rank=2, at=("q", "v", "up")),
+    m.LoRAPlus(rank=2), m.LoRAFA(rank=2), m.PiSSA(rank=2), m.DoRA(rank=2), m.VeRA(rank=4), m.LoHa(rank=2),
+    m.LoKr(rank=2), m.IA3(), m.SSF(), m.Houlsby(width=4), m.AdaptFormer(width=4), m.FeatureLoRA(rank=2),
+]  # fmt: skip
+MERGE = {"FullFineTuning", "LinearProbe", "BitFit", "LayerNormTuning", "LoRA", "LoRAPlus", "LoRAFA", "PiSSA", "DoRA",
+         "VeRA", "LoHa", "LoKr", "IA3", "SSF"}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("family", ["vit", "cnn", "bert"])
+def test_every_method_that_merges_is_exported_to_1e_5(own, tmp_path, family, method) -> None:
+    folder = own[0]
+    of_text = load_model(own[1]["text"], results=folder / "results", device="cpu").run.task
+    task = of_text if family == "bert" else ImageFolder(str(folder / "tones"))
+    if family == "cnn" and hasattr(method, "at"):
+        method = method.having({"at": CONV})
+    model = {"vit": VIT, "cnn": CNN, "bert": BERT}[family]
+    try:
+        run = kept_run(tmp_path / "results", task, model, method)
+    except BadInput as error:
+        pytest.skip(str(error))
+    trained = load_model(run, results=tmp_path / "results", device="cpu")
+    if type(method).__name__ in MERGE:
+        assert export(trained, "merged", tmp_path / "m").difference <= 1e-5
+    else:
+        with pytest.raises(BadInput, match=r"cannot be merged: .* --to adapter"):
+            merged(trained)
+    assert export(trained, "adapter", tmp_path / "a").folder.is_dir()
+
+
+def test_an_onnx_graph_takes_any_batch(own, tmp_path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = export(loaded(own, "images"), "onnx", tmp_path / "o")
+    assert found.difference <= 1e-4 and (found.folder / "model.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_an_onnx_graph_of_texts_takes_any_batch_and_length(own, tmp_path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert export(loaded(own, "text"), "onnx", tmp_path / "o").difference <= 1e-4
+
+
+@pytest.mark.slow
+def test_mlflow_predicts_the_same(own, tmp_path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    trained = loaded(own, "text")
+    found = export(trained, "mlflow", tmp_path / "served")
+    texts = ["lovely great number 1", "awful dull number 2"]
+    model = mlflow.pyfunc.load_model(str(found.folder))
+    assert model.metadata.signature is not None and model.input_example is not None
+    made = model.predict(pd.DataFrame({"text": texts}))
+    assert made.equals(trained.predict(texts))
+    assert not list(found.folder.rglob("*.pkl")), "no pickled code"
+
+
+def test_what_goes_wrong_leaves_nothing(own, tmp_path, monkeypatch) -> None:
+    trained = loaded(own, "images")
+    with pytest.raises(BadInput, match="did you mean 'merged'"):
+        export(trained, "merge", tmp_path / "x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("")
+    with pytest.raises(BadInput, match="holds something"):
+        export(trained, "model-card", tmp_path / "full")
+    monkeypatch.setattr(exporting, "EXACT", -1.0)
+    with pytest.raises(BadInput, match="other outputs than the run"):
+        export(trained, "merged", tmp_path / "x")
+
+    def full(source, target) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BadInput, match="No space left"):
+        export(trained, "model-card", tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_the_command_says_how_to_load_it(own, tmp_path) -> None:
+    asked = ["export", own[1]["images"], "--to", "merged", "--out", str(tmp_path / "m")]
+    done = CliRunner().invoke(app, [*asked, "--results", str(own[0] / "results")])
+    assert done.exit_code == 0 and "timm.create_model('test_vit', num_classes=2" in done.stdout
