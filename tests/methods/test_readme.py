@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
-from bench.methods import METHODS
+from bench.methods import METHODS, Method
 from bench.models import Timm, adapt, count
 from bench.spec import parse
 from bench.training.method_checks import BERT, CNN, VIT, report
@@ -62,3 +63,13 @@ def test_the_guide_to_a_new_method_works_as_written(tmp_path):
     backbone = Timm("vit_base_patch16_224").build(device="meta")
     adapt(backbone, method)
     assert f"backbone       {count(backbone):,}" in PAGE
+
+
+def test_what_a_method_may_have_is_told_whole():
+    told = re.findall(r"^- `(\w+)(?:\((.*?)\))?`: ", PAGE.partition("**What else it may have**")[2], re.M)
+    own = {name: value for name, value in vars(Method).items() if not name.startswith("_")}
+    spared = {"space", "apply", "above", "at_least", "having", "merges"}  # told elsewhere, or no author's to write
+    assert {name for name, _ in told} == own.keys() - spared
+    for name, arguments in told:
+        if arguments:
+            assert list(signature(own[name]).parameters) == ["self", *arguments.split(", ")]
