@@ -197,10 +197,10 @@ def _planned(
     notes = [f"left out, as it does not fit the network: {line}" for line in left]
     print("timing a few steps of each method", flush=True)
     limit = wanted.memory or available(device) / jobs
-    pilot = study(name, task, model, methods, smallest(task, sizes))
-    rows = _timed(pilot, limit, device)
+    start = smallest(task.sizes(), task.classes, sizes)
+    rows = _timed(study(name, task, model, methods, start), limit, device)
     _refuse(rows, limit)
-    size = bought(name, task, model, rows, sizes=sizes, budget=wanted.budget, jobs=jobs).size
+    size = bought(task, rows, start, sizes=sizes, budget=wanted.budget, jobs=jobs).size
     part = study(name, task, model, methods, size)
     rows = _timed(part, limit, device)
     fit, dropped = _fitting(rows, limit)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import assets
@@ -43,6 +43,10 @@ TOKENS = 1.5
 TUNING_SEED = 1000
 LONG = 1000
 """Steps of training beyond which no comparison goes."""
+
+
+Sizes = tuple[int, int, int]
+"""Samples of train, validation and test."""
 
 
 @dataclass(frozen=True)
@@ -131,76 +135,77 @@ def sized(model: Any, task: Any, image_size: int | None) -> Any:
     return replace(model, max_length=next((n for n in (32, 64, 128) if tokens <= n), 256))
 
 
-def cut(task: Any, train: int | None) -> Any:
-    """The task on fewer training samples, with no more than pays to choose by and to test on."""
-    everything, val, test = task.sizes()
+def cut(whole: Sizes, train: int | None) -> Sizes:
+    """Samples of each part on fewer training samples, with no more than pays to choose by and to test on.
+
+    Args:
+        whole: of the task as given.
+        train: to learn from; None for all.
+    """
+    everything, val, test = whole
     if train is None or train >= everything:
-        return task
-    val, most = min(val, max(100, train // 3)), max(1000, 2 * train)
-    return replace(task, train=train, val=val, test=most if test > most else task.test)
+        return whole
+    return train, min(val, max(100, train // 3)), min(test, max(1000, 2 * train))
 
 
 def study(name: str, task: Any, model: Any, methods: Sequence[Method], size: Size) -> Study:
     """The comparison of one size: equal trials of the learning rate, halved by seconds; then fresh seeds."""
-    data = cut(task, size.train)
-    training = _training(data, size)
-    tune = Tune(trials=size.trials, pruner="halving", over=("lr",), seeds=(TUNING_SEED,), untuned=False)
+    whole = task.sizes()
+    train, val, test = parts = cut(whole, size.train)
+    if parts != whole:
+        task = replace(task, train=train, val=val, test=test if test < whole[2] else task.test)
     return Study(
         name=name,
         question=f"Which method for {task.name}?",
-        tasks=(data,),
+        tasks=(task,),
         models=(sized(model, task, size.image_size),),
         methods=tuple(methods),
-        training=training,
+        training=training(task.family, parts, size),
         seeds=tuple(range(size.seeds)),
-        tune=tune,
+        tune=Tune(trials=size.trials, pruner="halving", over=("lr",), seeds=(TUNING_SEED,), untuned=False),
     )
 
 
-def _training(data: Any, size: Size) -> Training:
-    samples = data.sizes()[0]
-    batch = min(BATCH[data.family], max(4, samples // 8))
-    epochs = round(size.steps / math.ceil(samples / batch))
+def training(family: str, parts: Sizes, size: Size) -> Training:
+    """As many epochs as come near the steps."""
+    batch = min(BATCH[family], max(4, parts[0] // 8))
+    epochs = round(size.steps / math.ceil(parts[0] / batch))
     return Training(epochs=max(2, min(30, epochs)), batch_size=batch)
 
 
-def seconds(parts: Study, speeds: Mapping[Method, Speed], *, scale: float, jobs: int) -> float:
+def seconds(family: str, whole: Sizes, size: Size, speeds: Iterable[Speed], *, slower: float, jobs: int) -> float:
     """Estimated time of a comparison, and of a learning curve over data behind it.
 
     Args:
-        parts: the comparison.
+        family: of the task.
+        whole: sizes of its parts.
+        size: of the comparison.
         speeds: of each method, at another size.
-        scale: by how much a step takes longer here.
+        slower: by how much a step takes longer here.
         jobs: runs at once.
     """
-    sizes, total, each = parts.tasks[0].sizes(), 0.0, 0.0
-    trials = 1 + PRUNED * (parts.tune.trials - 1)
-    for method in parts.methods:
-        known = speeds[method]
+    parts, total, most = cut(whole, size.train), 0.0, 0.0
+    for known in speeds:
         speed = replace(
-            known, step=known.step * scale, forward=known.forward * scale, sizes=sizes, training=parts.training
-        )
-        own = trials * speed.run(test=False) + len(parts.seeds) * speed.run(test=True)
-        total, each = total + own, max(each, speed.run(test=True))
-    return (total + 2 * min(3, len(parts.seeds)) * each / 2) / jobs
+            known, step=known.step * slower, forward=known.forward * slower, sizes=parts,
+            training=training(family, parts, size),
+        )  # fmt: skip
+        trials = 1 + PRUNED * (size.trials - 1)
+        total += trials * speed.run(test=False) + size.seeds * speed.run(test=True)
+        most = max(most, speed.run(test=True))
+    return (total + min(3, size.seeds) * most) / jobs
 
 
-def smallest(task: Any, sizes: Sequence[int | None]) -> Size:
+def smallest(whole: Sizes, classes: int, sizes: Sequence[int | None]) -> Size:
     """Where the search for a size begins."""
-    least = max(200, 2 * task.classes)
-    return Size(sizes[0], least if least < _most(task) else None, 60, 2, 2)
+    least = max(200, 2 * classes)
+    return Size(sizes[0], least if least < whole[0] else None, 60, 2, 2)
 
 
-def _most(task: Any) -> int:
-    """Training samples that there are."""
-    found: int = task.sizes()[0]
-    return found
-
-
-def larger(size: Size, task: Any, sizes: Sequence[int | None]) -> Iterator[Size]:
+def larger(size: Size, whole: Sizes, sizes: Sequence[int | None]) -> Iterator[Size]:
     """What may grow next, the most useful first."""
     at, last = sizes.index(size.image_size), len(sizes) - 1
-    doubled = 2 * size.train if size.train is not None and 2 * size.train < _most(task) else None
+    doubled = 2 * size.train if size.train is not None and 2 * size.train < whole[0] else None
     longer, crisper = {"steps": size.steps * 3 // 2}, {"image_size": sizes[min(at + 1, last)]}
     wishes: tuple[tuple[bool, dict[str, Any]], ...] = (
         (size.seeds < 3, {"seeds": 3}),
@@ -231,21 +236,16 @@ class Bought:
     size: Size
     seconds: float
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
-
 
 def bought(
-    name: str, task: Any, model: Any, rows: Sequence[Row], *, sizes: Sequence[int | None], budget: float, jobs: int
+    task: Any, rows: Sequence[Row], start: Size, *, sizes: Sequence[int | None], budget: float, jobs: int
 ) -> Bought:
     """The largest comparison within a budget: what is most useful grows first, for as long as it fits.
 
     Args:
-        name: of the study.
-        task, model: as given.
+        task: as given.
         rows: of a plan that was timed at the first of the sizes.
+        start: the smallest comparison.
         sizes: that pictures may have.
         budget: seconds.
         jobs: runs at once.
@@ -253,24 +253,21 @@ def bought(
     Raises:
         BadInput: not even the smallest fits: says which budget would.
     """
-    speeds = {row.cell.method: row.speed for row in rows if row.speed is not None}
-    methods = [row.cell.method for row in rows if row.cell.method in speeds]
+    speeds, whole = [row.speed for row in rows if row.speed is not None], task.sizes()
 
     def needs(size: Size) -> float:
-        scale = (size.image_size / sizes[0]) ** 2 if size.image_size and sizes[0] else 1.0
-        return seconds(study(name, task, model, methods, size), speeds, scale=scale, jobs=jobs)
+        slower = (size.image_size / sizes[0]) ** 2 if size.image_size and sizes[0] else 1.0
+        return seconds(task.family, whole, size, speeds, slower=slower, jobs=jobs)
 
-    size = smallest(task, sizes)
-    if (least := needs(size)) > LEFT * budget:
-        wanted = math.ceil(least / LEFT / 60)
+    if (least := needs(start)) > LEFT * budget:
         raise BadInput(
-            f"a budget of {hours_minutes(budget)} is too small: the smallest comparison of {len(methods)} methods "
-            f"({size.trials} trials and {size.seeds} seeds each, about {size.steps} steps) takes about "
-            f"{hours_minutes(least)} here; --budget {wanted}m would do"
+            f"a budget of {hours_minutes(budget)} is too small: the smallest comparison of {len(speeds)} methods "
+            f"({start.trials} trials and {start.seeds} seeds each, about {start.steps} steps) takes about "
+            f"{hours_minutes(least)} here; --budget {math.ceil(least / LEFT / 60)}m would do"
         )
+    size = start
     while True:
-        fits = (more for more in larger(size, task, sizes) if needs(more) <= LEFT * budget)
-        following = next(fits, None)
+        following = next((more for more in larger(size, whole, sizes) if needs(more) <= LEFT * budget), None)
         if following is None:
             return Bought(size, needs(size))
         size = following

@@ -9,6 +9,7 @@ import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from bench.tasks.text.task import TextCsv
 from bench.training.recipe import Training
 
 ROOT = Path(__file__).parents[2]
-SMALL = lambda task, sizes: Size(sizes[0], None, 20, 2, 2)  # noqa: E731
+SMALL = lambda whole, classes, sizes: Size(sizes[0], None, 20, 2, 2)  # noqa: E731
 VIT = "Timm('test_vit', weights='random', image_size=32)"
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
@@ -64,7 +65,6 @@ def tried(tmp_path_factory):
         patch.setattr(planning, "CANDIDATES", ((LinearProbe(),), (LoRA(rank=1),)))
         patch.setattr(planning, "larger", lambda *_: iter(()))
         patch.setattr("bench.execution.own_data.smallest", SMALL)
-        patch.setattr(planning, "smallest", SMALL)
         wanted = Wanted(str(pictures(folder / "squares")), model=VIT, results=folder / "results", jobs=1)
         return wanted, try_data(wanted)
 
@@ -153,29 +153,25 @@ def test_a_larger_budget_buys_more(tmp_path):
     task, model = ImageFolder(str(pictures(tmp_path / "many", n=150))), Timm("vit_small_patch14_dinov2")
     sizes = planning.image_sizes(task, model, "cpu")
     assert sizes == (56, 98, 154, 224) and planning.image_sizes(task, model, "cuda") == (None,)
-    methods = (LinearProbe(), LoRA(rank=8))
 
     def bought(budget):
-        rows = [
-            Row(method, Speed(0.4, 0.1, isinstance(method, LinearProbe), (200, 66, 90), 2, Training()))
-            for method in methods
-        ]
-        return planning.bought("x", task, model, rows, sizes=sizes, budget=budget, jobs=2)
+        speeds = [Speed(0.4, 0.1, cached, (200, 66, 90), 2, Training()) for cached in (True, False)]
+        start = planning.smallest(task.sizes(), task.classes, sizes)
+        return planning.bought(task, list(map(Row, speeds)), start, sizes=sizes, budget=budget, jobs=2)
 
     small, large = bought(300), bought(7200)
     assert small.seconds <= 0.7 * 300 and small.seconds < large.seconds <= 0.7 * 7200
     assert small.size.train in (200, None) and large.size.train is None
     assert large.size.image_size > small.size.image_size and large.size.steps > small.size.steps
-    part = planning.study("x", task, model, methods, Size(56, 200, 60, 3, 2))
+    part = planning.study("x", task, model, (LinearProbe(), LoRA(rank=8)), Size(56, 200, 60, 3, 2))
     assert (part.tune.pruner, part.tune.trials, part.seeds) == ("halving", 3, (0, 1))
     assert part.tasks[0].sizes() == (200, 72, 90) and part.models[0].image_size == 56
 
 
-class Row:
+class Row(NamedTuple):
     """As much of a plan's row as a budget is reckoned with."""
 
-    def __init__(self, method, speed):
-        self.cell, self.speed = type("Cell", (), {"method": method})(), speed
+    speed: Speed
 
 
 def test_texts_are_cut_where_most_of_them_end(tmp_path):

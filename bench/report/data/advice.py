@@ -77,9 +77,18 @@ def _certainty(found: Recommendation) -> Iterator[str]:
         yield (
             f"Cannot decide: by these data {named} may be better than {one.label} by more than "
             f"{margin}. Of what is not significantly worse than the best and within half of {margin} of it, the "
-            "cheapest is recommended."
+            f"cheapest is recommended{_cheapest(found)}."
         )
         yield _enough(found, rest[0])
+
+
+def _cheapest(found: Recommendation) -> str:
+    """What is cheaper still, and not significantly worse either; in its mean it is."""
+    alike = (c for i, c in enumerate(found.candidates) if i not in found.choice.worse)
+    one = next(alike, found.recommended)
+    if one is found.recommended:
+        return ""
+    return f"; cheaper, and not significantly worse either, is {one.label} ({score(found.metric, one.score.mean)})"
 
 
 def _by(found: Recommendation, other: Configuration) -> str:

@@ -15,9 +15,10 @@ from torch import Generator, Tensor
 from bench.errors import BadInput, unknown
 from bench.tasks.caches import stamps
 from bench.tasks.classification import Classification, check_sizes
-from bench.tasks.contract import Data, shuffled
+from bench.tasks.contract import Baseline, Data, shuffled
 from bench.tasks.folder_listing import below
 from bench.tasks.images.class_folders import folder_pool
+from bench.tasks.images.colours import ColourHistogram
 from bench.tasks.images.corruptions import CORRUPTIONS, corrupted
 from bench.tasks.images.decode import decoded
 from bench.tasks.images.sets import IMAGE_SETS
@@ -177,6 +178,11 @@ class ImageFolder(_ImageTask):
     def name(self) -> str:
         """The folder's own name."""
         return Path(self.path).expanduser().absolute().name
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The majority class; a histogram of colours and logistic regression."""
+        return (*super().baselines, ColourHistogram())
 
     def pool(self) -> Pool:
         """All pictures of the folder."""
