@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import bench
+from bench.cli import app
 from bench.errors import BadInput
 from bench.execution.own_data import PLAN, Wanted, try_data
 from bench.methods import FullFineTuning, LinearProbe, LoRA
@@ -135,7 +137,46 @@ def test_too_little_of_anything_is_one_line_that_says_what_would_do(tried, tmp_p
         for path in (tmp_path / "one" / other).iterdir():
             path.unlink()
     refused(r"has one class \(bright\)", path=str(tmp_path / "one"))
+    pictures(tmp_path / "parts" / "train", n=3)
+    (tmp_path / "parts" / "test" / "new").mkdir(parents=True)
+    Image.new("RGB", (16, 16)).save(tmp_path / "parts" / "test" / "new" / "0.png")
+    refused("class 'new' occurs in val or test but not in train", path=str(tmp_path / "parts"))
     refused("are needed, one for each part", path=str(tmp_path / "three"))
+
+
+def test_on_the_command_line(tried, monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.execution.own_data.try_data", asked.append)
+    words = ["try", "p.csv", "--text", "a, b", "--label", "c", "--budget", "2h", "--memory", "8GiB", "--jobs", "1"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert asked == [Wanted("p.csv", ("a", "b"), "c", budget=7200.0, memory=8 * 2**30, jobs=1)]
+    for wrong, said in ((["--budget", "soon"], "'soon' is no time"), (["--text", "a,b,c"], "name one column, or two")):
+        with pytest.raises(BadInput, match=said):
+            CliRunner().invoke(app, ["try", "p.csv", *wrong], catch_exceptions=False)
+
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.execution.own_data.try_data", stopped)
+    left = CliRunner().invoke(app, ["try", "p.csv"])
+    assert left.exit_code == 130 and "the same command goes on from there" in left.output
+
+
+def test_interrupted_it_goes_on_with_what_was_decided(tried, tmp_path, monkeypatch, capsys):
+    wanted, _ = tried
+    monkeypatch.setattr(planning, "CANDIDATES", ((LinearProbe(),),))
+    monkeypatch.setattr(planning, "larger", lambda *_: iter(()))
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.execution.own_data.carry_out", stopped)
+    told = []
+    for change in ({}, {}, {"budget": 3600.0}):
+        with pytest.raises(KeyboardInterrupt):
+            try_data(replace(wanted, results=tmp_path, **change))
+        told.append("timing a few steps" in capsys.readouterr().out)
+    assert told == [True, False, True], "another budget is another comparison"
 
 
 def test_what_does_not_fit_the_memory_is_left_out_and_said(tried, tmp_path, monkeypatch, capsys):

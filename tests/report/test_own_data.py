@@ -108,7 +108,7 @@ def test_what_to_do_next_depends_on_what_was_found(folder):
     best = best_run(found.found.recommended)
     classes = [data.ClassScore("cat", 9, 0.9, 0.9, 0.9), data.ClassScore("dog", 2, 0.1, 0.1, 0.1)]
     lines = list(next_steps(found.found, found.curve[-1:], classes, about))
-    assert lines[0].startswith(f"Use it: `bench predict {best} FILES`")
+    assert lines[0] == f"Use it: `bench predict {best} FILES`; take it elsewhere: `bench export {best} --to merged`."
     assert (
         "Found much worse than the others: dog (2 in test). Label more of these, or join classes that are alike."
         in lines

@@ -20,8 +20,8 @@ def next_steps(
     found: Recommendation, curve: Sequence[Point], classes: Sequence[ClassScore], about: Mapping[str, Any]
 ) -> Iterator[str]:
     """A line each."""
-    run = best_run(found.recommended)
-    yield f"Use it: `bench predict {run} FILES`; take it elsewhere: `bench export {run} --to merged`."
+    run, form = best_run(found.recommended), "merged" if _merges(found.recommended) else "adapter"
+    yield f"Use it: `bench predict {run} FILES`; take it elsewhere: `bench export {run} --to {form}`."
     yield from _more_labels(curve, found.metric)
     yield from _classes(classes)
     if not found.choice.decided and len(found.candidates) > 1:
@@ -45,6 +45,12 @@ def best_run(of: Configuration) -> str:
         return float(scores.get(str(run["task"]["metric"])) or 0.0), -float(scores.get("loss") or 0.0)
 
     return str(max(of.runs, key=on_validation)["run_id"])
+
+
+def _merges(of: Configuration) -> bool:
+    """Whether nothing of the method is left in the network once it is merged, as its latency was measured."""
+    known = [(run.get("inference") or {}).get("latency") or {} for run in of.runs]
+    return of.name in ("FullFineTuning", "LinearProbe") or any("merged" in each for each in known)
 
 
 def _more_labels(curve: Sequence[Point], metric: str) -> Iterator[str]:

@@ -212,6 +212,8 @@ def _mistakes(data: OwnData) -> Iterator[str]:
         ]
         yield table(("picture", "boxes", "missed", "on none"), pictures)
         yield "A mean over seeds; on every picture as many of the highest-scoring detections count as it has boxes."
+    if data.boxes and (data.folder / data.scale / "figures" / "examples.png").is_file():
+        yield f"![Boxes found on test pictures]({data.scale}/figures/examples.png)"
 
 
 def _sample(known: Mapping[str, str] | None, number: int) -> str:
