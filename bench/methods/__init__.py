@@ -7,7 +7,9 @@
 
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit
+from bench.methods.conv_adapter import ConvAdapter
 from bench.methods.dora import DoRA
+from bench.methods.fact import FacT
 from bench.methods.feature_lora import FeatureLoRA
 from bench.methods.full import FullFineTuning
 from bench.methods.houlsby import Houlsby

@@ -35,6 +35,8 @@ ROWS = [
     (m.IA3(at=CONV), (CNN,)),
     (m.SSF(), MODELS),
     (m.LastBlocks(last=1), MODELS),
+    (m.FacT(rank=4), (VIT, BERT)),
+    (m.ConvAdapter(), (CNN, CNN_MAPS)),
     (m.Houlsby(width=8), MODELS),
     (m.Pfeiffer(width=8), MODELS),
     (m.AdaptFormer(width=8), MODELS),
