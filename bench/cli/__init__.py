@@ -9,7 +9,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
   GPUs; fit_table: what fits; explanation: the layers that hold it.
   published: memory against published figures.
 - recommendation: recommend. comparison: compare, claims, statements.
-- trained: predict, export, keep.
+- trained: predict, evaluate, retune, export, keep.
 - authoring: methods from outside, --from; new. method_template: what that writes.
 - services: assets, mlflow. dashboard: Optuna's.
 """
@@ -65,7 +65,7 @@ app = typer.Typer(
 PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Your own data": (own_data.try_,),
     "Run a study": (studies.studies, running.plan, running.run, running.status, dashboard.dashboard),
-    "Use a trained model": (trained.predict, trained.export, trained.keep),
+    "Use a trained model": (trained.predict, trained.evaluate, trained.retune, trained.export, trained.keep),
     "Look at results": (
         recommendation.recommend,
         comparison.compare,

@@ -1,4 +1,4 @@
-"""What is done with a trained run: keep, predict, export."""
+"""What is done with a trained run: keep, predict, export, evaluate, retune."""
 
 from __future__ import annotations
 
@@ -112,3 +112,73 @@ def export(
     print(f"{found.folder}: {found.said}{checked}")
     for line in found.lines:
         print(f"  {line}")
+
+
+Text = Annotated[str | None, typer.Option(help="Column with the text; that of training without.", show_default=False)]
+Label = Annotated[str | None, typer.Option(help="Column with the class; that of training without.", show_default=False)]
+
+
+def evaluate(
+    run: RunName,
+    data: Annotated[str, typer.Argument(help="New labelled data: a folder, a table, or a task (bench tasks).")],
+    text: Text = None,
+    label: Label = None,
+    results: Results = RESULTS,
+    device: Device = None,
+) -> None:
+    """Score a trained run on new labelled data, with intervals over samples, and say how sure it may be.
+
+    Every labelled sample counts; of the data that it was trained on, only the test part. The temperature is fitted on
+    the run's own validation part.
+
+    Example: `bench evaluate 3f9a new-pictures/`
+    """
+    from bench.deploy.evaluation import evaluate as judged
+    from bench.deploy.loading import load_model
+    from bench.deploy.same_classes import task_of
+
+    trained = load_model(run, results=results, device=device)
+    task, said = task_of(trained, data, text=text, label=label)
+    print(said)
+    found = judged(trained, task)
+    print(f"{trained.about['method']} on {found.samples} samples of {task.name}")
+    for name, (value, ends) in found.scores.items():
+        print(f"  {name:12} {value:.4f}" + (f"  ({ends[0]:.4f} to {ends[1]:.4f})" if ends else ""))
+    if found.calibration:
+        before, after = found.calibration["before"], found.calibration["after"]
+        print(f"calibration, at temperature {found.calibration['temperature']:.3g} fitted on validation:")
+        for name, value in before.items():
+            print(f"  {name:12} {value:.4f} before, {after[name]:.4f} after")
+    for note in found.notes:
+        print(f"note: {note}")
+
+
+def retune(
+    run: RunName,
+    data: Annotated[str, typer.Option(help="New labelled data: a folder, a table, or a task (bench tasks).")],
+    replay: Annotated[bool, typer.Option(help="Train on the old training part too, against forgetting.")] = True,
+    epochs: Annotated[int | None, typer.Option(help="Those of the run without.", min=1, show_default=False)] = None,
+    lr: Annotated[float | None, typer.Option(help="That of the run without.", show_default=False)] = None,
+    text: Text = None,
+    label: Label = None,
+    results: Results = RESULTS,
+    device: Device = None,
+) -> None:
+    """Train a kept run on with new data, and say what it scores on the old test part before and after.
+
+    The result is kept as a run of study "retuned", for predict, export and evaluate.
+
+    Examples: `bench retune 3f9a --data new-pictures/`, `bench retune 3f9a --data new.csv --no-replay --epochs 2`
+    """
+    from bench.deploy.loading import load_model
+    from bench.deploy.retuning import retune as retuned
+    from bench.deploy.same_classes import task_of
+
+    trained = load_model(run, results=results, device=device)
+    task, said = task_of(trained, data, text=text, label=label)
+    print(said)
+    found = retuned(trained, task, results=results, replay=replay, epochs=epochs, lr=lr)
+    metric = trained.run.task.metric
+    for name, (before, after) in {"old": found.old, "new": found.new}.items():
+        print(f"{name} test part: {metric} {before.get(metric, 0):.4f} before, {after.get(metric, 0):.4f} after")
+    print(f"{found.path}: run {found.path.stem}")

@@ -5,7 +5,8 @@
 - output: predictions as they are printed and written.
 - export: a run in another tool's format, checked. adapter: PEFT's. merged, text_class: timm's, transformers',
   torchvision's. onnx_graph: ONNX. served: an MLflow model. card: the model card.
-- sample_intervals: of scores over samples.
+- evaluation: on new labelled data, with sample_intervals and calibration. retuning: training that goes on.
+  same_classes: new data with a run's classes.
 """
 
 from bench.deploy.loading import Trained, load_model
