@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from bench.deploy.loading import Trained
 from bench.deploy.merged import Plain, classifier_of, packed
 from bench.errors import BadInput
 from bench.methods.branch import Branch
+from bench.methods.dora import Directions, KernelDirections
 from bench.methods.lora import ConvBranch, LinearBranch
 from bench.models import Timm
 from bench.records import write_atomically
@@ -39,13 +39,6 @@ class Pair:
     B: Tensor
     scale: float
 
-    def beside(self, other: Pair | None) -> Pair:
-        """One LoRA that does what both do: [B₁, B₂·s₂/s₁]·[A₁; A₂], as of PiSSA and the start that it takes off."""
-        if other is None:
-            return self
-        up = torch.cat([other.B, self.B * (self.scale / other.scale)], dim=1)
-        return Pair(torch.cat([other.A, self.A]), up, other.scale)
-
     @property
     def rank(self) -> int:
         """Of this layer."""
@@ -63,10 +56,10 @@ def pairs(backbone: nn.Module, method: object) -> dict[str, Pair]:
         if not isinstance(module, Branch):
             continue
         host = path.rpartition(".")[0]
-        if isinstance(module, LinearBranch):
-            found[host] = Pair(module.A, module.spread(), module.scale).beside(found.get(host))
-        elif isinstance(module, ConvBranch) and not module.pads:
-            found[host] = Pair(module.A.weight, module.B.weight, module.scale).beside(found.get(host))
+        plain = not isinstance(module, Directions | KernelDirections)
+        if plain and (isinstance(module, LinearBranch) or (isinstance(module, ConvBranch) and not module.pads)):
+            up, down = module.pair()
+            found[host] = Pair(down, up, module.scale)
         else:
             raise BadInput(f"{method!r} has no form in PEFT that this writes ({type(module).__name__} on {host})")
     trained = [name for name, p in backbone.named_parameters() if p.requires_grad and ".lora." not in name]

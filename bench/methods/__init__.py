@@ -22,6 +22,7 @@ from bench.methods.lora import LoRA
 from bench.methods.lora_fa import LoRAFA
 from bench.methods.lora_plus import LoRAPlus
 from bench.methods.method import Method, merge
+from bench.methods.oft import OFT
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.pissa import PiSSA
 from bench.methods.probe import LinearProbe

@@ -2,116 +2,109 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import BadInput
-from bench.methods.branch import Branch, attach
-from bench.methods.low_rank import Rows, check_rank, layers, like, whole
-from bench.methods.method import Method, freeze
-from bench.sites import Site
-from bench.space import Range, Space
+from bench.methods.branch import Branch
+from bench.methods.lora import ConvBranch, LinearBranch, LoRA
+from bench.methods.low_rank import Rows, unreduced
 
 
 @dataclass(frozen=True, repr=False)
-class DoRA(Method):
+class DoRA(LoRA):
     """W' = m ⊙ V/‖V‖ with V = W + (alpha/rank)·B·A, ‖·‖ of each output row. Liu et al. 2024, eq. 5 (arXiv:2402.09353).
 
-    m ∈ R^out starts at ‖W‖, A as a Linear's weight does, B at zero, so the network starts unchanged. The norm is held
-    constant in the backward pass (section 4.3). Each range of rows of a fused matrix has its own A, B and m.
+    m ∈ R^out starts at ‖W‖, A and B as LoRA's, so the network starts unchanged. The norm is held constant in the
+    backward pass (section 4.3). Each range of rows of a fused matrix has its own A, B and m; of a convolution, m has a
+    value for each output channel. ViT-B/16 at q and v, rank 8: 294,912 + 24·768 = 313,344 parameters.
 
     Args:
-        rank: r ≥ 1, at most the smaller side of the matrix.
-        alpha: numerator of the scaling.
-        at: roles to adapt (`bench.sites`): q k v o qkv up down; Linear layers alone.
-        blocks: all (None), the first n, the last n (-n), or a range (start, stop).
+        rank, alpha, dropout, rank_stabilised, at, blocks: as of `LoRA`.
     """
 
-    rank: int = 8
-    alpha: float = 16.0
-    at: tuple[str, ...] = ("q", "v")
-    blocks: int | tuple[int, int] | None = None
+    def on_linear(self, layer: nn.Linear, rows: list[Rows]) -> Branch:
+        """Pairs A, B and magnitudes on a Linear."""
+        return Directions(layer, self, rows)
 
-    shows: ClassVar[tuple[str, ...]] = ("rank", "at")
-    space: ClassVar[Space] = {**Method.space, "alpha": Range(2.0, 128.0, log=True)}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.at_least("rank", 1)
-        self.above("alpha", 0)
-
-    def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
-        """Freezes the backbone and hangs a branch on every Linear selected.
-
-        Raises:
-            BadInput: no site matches, a layer is no Linear, or the rank exceeds its smaller side.
-        """
-        freeze(model)
-        for path, layer, rows in layers(model, sites, self):
-            if not isinstance(layer, nn.Linear):
-                raise BadInput(f"DoRA cannot adapt {path}: {type(layer).__name__} is no Linear")
-            attach(layer, "dora", Directions(layer, self, whole(layer, rows, self.at)))
+    def on_convolution(self, layer: nn.Conv2d) -> Branch:
+        """One pair and the magnitudes of the output channels."""
+        return KernelDirections(layer, self)
 
 
-class Directions(Branch):
-    """Rows of y ← g ⊙ (y − b + x·ΔWᵀ) + b, g = m/‖W + ΔW‖, for the host's W and b and each range of rows.
-
-    Args:
-        host: the Linear adapted, weight (out, in).
-        method: rank and alpha.
-        rows: half-open, ascending, disjoint ranges of the host's output rows.
-    """
+class Directions(LinearBranch):
+    """Rows of y ← g ⊙ (y − b + scale·x·Aᵀ·Bᵀ) + b, g = m/‖W + scale·B·A‖, for the host's W and b; g is 1 elsewhere."""
 
     def __init__(self, host: nn.Linear, method: DoRA, rows: list[Rows]) -> None:
-        super().__init__()
+        super().__init__(host, method, rows)
         self.host = (host,)  # in a tuple, so that it is no child of its own child
-        self.rows, self.scale = rows, method.alpha / method.rank
-        self.A, self.B, self.m = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for start, stop in rows:
-            check_rank(method.rank, min(host.in_features, stop - start))
-            down = torch.empty(method.rank, host.in_features, **like(host))
-            nn.init.kaiming_uniform_(down, a=math.sqrt(5))
-            self.A.append(nn.Parameter(down))
-            self.B.append(nn.Parameter(torch.zeros(stop - start, method.rank, **like(host))))
-            self.m.append(nn.Parameter(_norms(host.weight.detach()[start:stop]).clone()))
-
-    def _pieces(self) -> Any:
-        return zip(self.rows, self.A, self.B, self.m, strict=True)
+        norms = norms_of(host.weight)
+        self.m = nn.Parameter(torch.cat([norms[start:stop] for start, stop in rows]))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (…, in), y (…, out)."""
         (host,) = self.host
-        for (start, stop), down, up, m in self._pieces():
-            with torch.no_grad():
-                norms = _norms(host.weight[start:stop] + self.scale * up @ down)
-            g = (m / norms).to(y.dtype)
-            rows = y[..., start:stop]
-            bare = rows - host.bias[start:stop].to(y.dtype) if host.bias is not None else rows
-            low = F.linear(F.linear(x, down * self.scale), up).to(y.dtype)
-            y = _placed(y, rows + (g - 1) * bare + g * low, start, stop)
-        return y
+        return scaled(super().forward(x, y), host.bias, self.excess(host, x))
+
+    def excess(self, host: nn.Linear, x: Tensor) -> Tensor:
+        """g − 1 (out,): zero at the start, so that half precision loses nothing of it."""
+        with torch.no_grad(), unreduced(x):
+            norms = norms_of(host.weight + self.delta())
+        pieces, at, taken = [], 0, 0
+        for start, stop in self.rows:
+            mine = self.m[taken : taken + stop - start] / norms[start:stop] - 1
+            pieces.append(F.pad(mine, (start - at, 0)))
+            taken, at = taken + stop - start, stop
+        return F.pad(torch.cat(pieces), (0, self.out - at))
 
     @torch.no_grad()
     def fold(self, host: nn.Linear) -> None:
-        """W ← m ⊙ V/‖V‖, rows by rows."""
-        for (start, stop), down, up, m in self._pieces():
-            v = host.weight[start:stop] + self.scale * up @ down
-            host.weight[start:stop] = (m / _norms(v))[:, None] * v
+        """W ← m ⊙ V/‖V‖, in the rows adapted."""
+        excess = self.excess(host, host.weight)
+        super().fold(host)
+        host.weight *= 1 + excess[:, None]
 
 
-def _norms(weight: Tensor) -> Tensor:
-    """‖·‖ of each row."""
-    return torch.linalg.vector_norm(weight, dim=1)
+class KernelDirections(ConvBranch):
+    """y ← g ⊙ (y − b + scale·B∗(A∗x)) + b along the channels, g = m/‖W + scale·B·A‖ of each output channel."""
+
+    def __init__(self, host: nn.Conv2d, method: DoRA) -> None:
+        super().__init__(host, method)
+        self.host = (host,)
+        self.m = nn.Parameter(norms_of(host.weight).clone())
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (N, in, H, W), y (N, out, H', W')."""
+        (host,) = self.host
+        bias = None if host.bias is None else host.bias[:, None, None]
+        return scaled(super().forward(x, y), bias, self.excess(host, x)[:, None, None])
+
+    def excess(self, host: nn.Conv2d, x: Tensor) -> Tensor:
+        """g − 1 (out,)."""
+        with torch.no_grad(), unreduced(x):
+            norms = norms_of(host.weight + self.delta())
+        return self.m / norms - 1
+
+    @torch.no_grad()
+    def fold(self, host: nn.Conv2d) -> None:
+        """W ← m ⊙ V/‖V‖ of each output channel."""
+        excess = self.excess(host, host.weight)
+        super().fold(host)
+        host.weight *= 1 + excess[:, None, None, None]
 
 
-def _placed(y: Tensor, rows: Tensor, start: int, stop: int) -> Tensor:
-    """`y` with other values in some rows; `y` itself is needed for the gradient of m."""
-    if (start, stop) == (0, y.shape[-1]):
-        return rows
-    return torch.cat([y[..., :start], rows, y[..., stop:]], dim=-1)
+@torch.no_grad()
+def norms_of(weight: Tensor) -> Tensor:
+    """‖·‖ (out,) of each row, or of each output channel of a kernel; a row of zeros has the least number above zero."""
+    found = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+    return found.clamp_min(torch.finfo(found.dtype).tiny)
+
+
+def scaled(y: Tensor, bias: Any, excess: Tensor) -> Tensor:
+    """y + h ⊙ (y − b), of which y alone is kept for the backward pass."""
+    excess = excess.to(y.dtype)
+    found = torch.addcmul(y, y, excess)
+    return found if bias is None else found.sub_((excess * bias).to(y.dtype))

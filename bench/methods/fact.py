@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import BadInput, unknown
-from bench.methods.low_rank import Part, Rows, check_rank, layers, like, update_linears, whole
+from bench.methods.low_rank import Part, Rows, check_rank, layers, like, update_layers, whole
 from bench.methods.method import Method
 from bench.sites import Site
 from bench.space import Range, Space
@@ -68,7 +68,7 @@ class FacT(Method):
             shared.append(piece)
             return piece
 
-        update_linears(model, sites, self, make)
+        update_layers(model, sites, self, make, kernels=False)
 
     def _width(self, model: nn.Module, sites: Sequence[Site]) -> int:
         """d: the smallest side of what is adapted, of which every other one must be a multiple."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.methods.low_rank import Part, Rows, like, update_linears
+from bench.methods.low_rank import Part, Rows, random, update_layers, width_of, zeros
 from bench.methods.method import Method
 from bench.sites import Site
 from bench.space import Range, Space
@@ -23,12 +23,12 @@ class LoKr(Method):
 
     After KronA (Edalati et al. 2022, arXiv:2212.10650). out = a·c and in = b·d, each split as evenly as divisors
     allow, C ∈ R^(a×b), B ∈ R^(c×rank), A ∈ R^(rank×d); where rank ≥ max(c, d)/2, one full matrix R^(c×d) stands in
-    place of B·A. C starts at zero, so the network starts unchanged.
+    place of B·A. C starts at zero, so the network starts unchanged. Of a k×k convolution d is d·k·k in A and D.
 
     Args:
         rank: r ≥ 1.
         alpha: numerator of the scaling.
-        at: roles to adapt (`bench.sites`): q k v o qkv up down; Linear layers alone.
+        at: roles to adapt (`bench.sites`): q k v o qkv up down conv proj patch.
         blocks: all (None), the first n, the last n (-n), or a range (start, stop).
     """
 
@@ -46,46 +46,41 @@ class LoKr(Method):
         self.above("alpha", 0)
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
-        """Freezes the backbone and hangs an update on every Linear selected.
+        """Freezes the backbone and hangs an update on every layer selected.
 
         Raises:
-            BadInput: no site matches, or a layer is no Linear.
+            BadInput: no site matches, or a layer is neither Linear nor an ungrouped Conv2d.
         """
-        update_linears(model, sites, self, lambda layer, rows: Kronecker(layer, rows, self))
+        update_layers(model, sites, self, lambda layer, rows: Kronecker(layer, rows, self))
 
 
 class Kronecker(Part):
     """ΔW = scale·C ⊗ (B·A), or scale·C ⊗ D."""
 
-    B: Tensor
-    A: Tensor
-    D: Tensor
-
-    def __init__(self, layer: nn.Linear, rows: Rows, method: LoKr) -> None:
+    def __init__(self, layer: Any, rows: Rows, method: LoKr) -> None:
         super().__init__()
-        (a, c), (b, d) = factors(rows[1] - rows[0]), factors(layer.in_features)
+        of_kernel = width_of(layer) // layer.weight.shape[1]
+        (a, c), (b, d) = factors(rows[1] - rows[0]), factors(layer.weight.shape[1])
         self.scale = method.alpha / method.rank
-        self.C = nn.Parameter(torch.zeros(a, b, **like(layer)))
-        low = method.rank < max(c, d) / 2
-        shapes = {"B": (c, method.rank), "A": (method.rank, d)} if low else {"D": (c, d)}
-        for name, shape in shapes.items():
-            tensor = torch.empty(shape, **like(layer))
-            nn.init.kaiming_uniform_(tensor, a=math.sqrt(5))
-            setattr(self, name, nn.Parameter(tensor))
+        self.C = zeros(layer, a, b)
+        if method.rank < max(c, d) / 2:
+            self.B, self.A = random(layer, c, method.rank), random(layer, method.rank, d * of_kernel)
+        else:
+            self.D = random(layer, c, d * of_kernel)
 
     def right(self) -> Tensor:
-        """The right factor (c, d)."""
-        return self.D if hasattr(self, "D") else self.B @ self.A
+        """The right factor (c, d·k·k), scaled."""
+        return (self.D if hasattr(self, "D") else self.B @ self.A) * self.scale
 
     def delta(self) -> Tensor:
-        """(a·c, b·d)."""
-        return self.scale * torch.kron(self.C, self.right())
+        """(a·c, b·d·k·k)."""
+        return torch.kron(self.C, self.right())
 
     def forward(self, x: Tensor) -> Tensor:
         """(C ⊗ R)·x = C·X·Rᵀ for X (b, d), without the large matrix."""
         folded = x.unflatten(-1, (self.C.shape[1], -1))
-        right = F.linear(folded, self.right() * self.scale)
-        return torch.einsum("ab,...bc->...ac", self.C.to(right.dtype), right).flatten(-2)
+        right = F.linear(folded, self.right())
+        return (self.C.to(right.dtype) @ right).flatten(-2)
 
 
 def factors(size: int) -> tuple[int, int]:

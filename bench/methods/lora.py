@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
-from bench.methods.low_rank import Rows, check_rank, layers, like, whole
+from bench.methods.low_rank import (
+    Rows,
+    check_rank,
+    layers,
+    like,
+    margins,
+    pads_by_size,
+    refused,
+    ungrouped,
+    whole,
+)
 from bench.methods.method import Method, freeze
 from bench.sites import Site
 from bench.space import Range, Space
@@ -51,7 +61,7 @@ class LoRA(Method):
         self.at_least("rank", 1)
         self.above("alpha", 0)
         if not 0 <= self.dropout < 1:
-            raise BadInput(f"dropout {self.dropout}: LoRA needs 0 ≤ dropout < 1")
+            raise BadInput(f"dropout {self.dropout}: {type(self).__name__} needs 0 ≤ dropout < 1")
 
     @property
     def scale(self) -> float:
@@ -68,13 +78,19 @@ class LoRA(Method):
         freeze(model)
         for path, layer, rows in layers(model, sites, self):
             if isinstance(layer, nn.Linear):
-                branch: Branch = LinearBranch(layer, self, whole(layer, rows, self.at))
-            elif isinstance(layer, nn.Conv2d) and layer.groups == 1:
-                branch = ConvBranch(layer, self)
+                attach(layer, "lora", self.on_linear(layer, whole(layer, rows, self.at)))
+            elif isinstance(layer, nn.Conv2d) and ungrouped(layer):
+                attach(layer, "lora", self.on_convolution(layer))
             else:
-                kind = type(layer).__name__
-                raise BadInput(f"{type(self).__name__} cannot adapt {path}: {kind} is no Linear or ungrouped Conv2d")
-            attach(layer, "lora", branch)
+                raise refused(self, path, layer)
+
+    def on_linear(self, layer: nn.Linear, rows: list[Rows]) -> Branch:
+        """What hangs on a Linear, for ranges of its output rows."""
+        return LinearBranch(layer, self, rows)
+
+    def on_convolution(self, layer: nn.Conv2d) -> Branch:
+        """What hangs on an ungrouped convolution."""
+        return ConvBranch(layer, self)
 
 
 class LinearBranch(Branch):
@@ -98,29 +114,39 @@ class LinearBranch(Branch):
         self.B = nn.Parameter(torch.zeros(sum(heights), method.rank, **like(host)))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
-    def spread(self) -> Tensor:
-        """B as one matrix (out, n·rank): block-diagonal, with zero rows where nothing is adapted."""
+    def spread(self, up: Tensor) -> Tensor:
+        """A B (sum of rows, rank) as one matrix (out, n·rank): block-diagonal, zero in rows that are not adapted."""
         if self.rows == [(0, self.out)]:
-            return self.B
+            return up
         parts, at, taken = [], 0, 0
         for i, (start, stop) in enumerate(self.rows):
-            block = self.B[taken : taken + stop - start]
+            block = up[taken : taken + stop - start]
             after = len(self.rows) - 1 - i
             below = self.out - stop if after == 0 else 0
             parts.append(F.pad(block, (i * self.rank, after * self.rank, start - at, below)))
             taken, at = taken + stop - start, stop
         return torch.cat(parts)
 
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """B (out, n·rank) and A (n·rank, in): the update is scale·B·A."""
+        return self.spread(self.B), self.A
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (…, in), y (…, out). The product is added in place: a Linear's backward does not need its output."""
-        low = F.linear(F.dropout(x, self.dropout, self.training), self.A * self.scale)
-        y.flatten(0, -2).addmm_(low.flatten(0, -2).to(y.dtype), self.spread().t().to(y.dtype))
+        up, down = self.pair()
+        low = F.linear(F.dropout(x, self.dropout, self.training), down * self.scale)
+        y.flatten(0, -2).addmm_(low.flatten(0, -2).to(y.dtype), up.t().to(y.dtype))
         return y
+
+    def delta(self) -> Tensor:
+        """ΔW (out, in)."""
+        up, down = self.pair()
+        return self.scale * up @ down
 
     @torch.no_grad()
     def fold(self, host: nn.Linear) -> None:
-        """W ← W + scale·B·A."""
-        host.weight += self.scale * self.spread() @ self.A
+        """W ← W + ΔW."""
+        host.weight += self.delta()
 
 
 class ConvBranch(Branch):
@@ -136,27 +162,30 @@ class ConvBranch(Branch):
         same = ("stride", "padding", "dilation", "padding_mode")
         shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout
-        self.pads = bool(getattr(host, "same_pad", "Same" in type(host).__name__))
+        self.pads = pads_by_size(host)
         kernel: Any = host.kernel_size
         self.A = nn.Conv2d(host.in_channels, method.rank, kernel, bias=False, **shape, **like(host))
         self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like(host))
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)
 
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """B (out, n, 1, 1) and A (n, in, k, k): the update is scale·B·A, contracted over n."""
+        return self.B.weight, self.A.weight
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (N, in, H, W), y (N, out, H', W')."""
         x = F.dropout(x, self.dropout, self.training)
-        return y + self.scale * self.B(self.A(F.pad(x, self.margins(x)) if self.pads else x))
+        x = F.pad(x, margins(self.A, x)) if self.pads else x
+        up, down = self.pair()
+        return y + F.conv2d(self.A._conv_forward(x, down, None), up * self.scale)
 
-    def margins(self, x: Tensor) -> list[int]:
-        """Left, right, above, below: so many that ⌈size/stride⌉ cells come out, the odd one on the right and below."""
-        found: list[int] = []
-        for size, k, s, d in zip(x.shape[-2:], self.A.kernel_size, self.A.stride, self.A.dilation, strict=True):
-            total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
-            found = [total // 2, total - total // 2, *found]
-        return found
+    def delta(self) -> Tensor:
+        """ΔW (out, in, k, k)."""
+        up, down = self.pair()
+        return self.scale * torch.einsum("or,rikl->oikl", up[..., 0, 0], down)
 
     @torch.no_grad()
     def fold(self, host: nn.Conv2d) -> None:
-        """W ← W + scale·B·A, contracted over the rank."""
-        host.weight += self.scale * torch.einsum("or,rikl->oikl", self.B.weight[..., 0, 0], self.A.weight)
+        """W ← W + ΔW."""
+        host.weight += self.delta()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -48,26 +50,43 @@ def whole(layer: nn.Linear, rows: Sequence[Rows | None], at: Sequence[str]) -> l
     return found
 
 
-def update_linears(
-    model: nn.Module, sites: Sequence[Site], method: Any, make: Callable[[nn.Linear, Rows], Part]
+def ungrouped(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution whose kernel is one matrix, of every input channel to every output channel."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == 1
+
+
+def refused(method: Any, path: str, layer: nn.Module) -> BadInput:
+    """What a method says that takes Linears and ungrouped convolutions, and is given another layer."""
+    kind = type(layer).__name__
+    return BadInput(f"{type(method).__name__} cannot adapt {path}: {kind} is no Linear or ungrouped Conv2d")
+
+
+def update_layers(
+    model: nn.Module, sites: Sequence[Site], method: Any, make: Callable[[Any, Rows], Part], *, kernels: bool = True
 ) -> None:
-    """Freezes `model` and hangs an update on every Linear selected, with a part for each range of rows.
+    """Freezes `model` and hangs an update on every layer selected, of a Linear with a part for each range of rows.
 
     Args:
         model: the backbone.
         sites: its sites.
         method: has `at` and `blocks`.
         make: the part of a layer and a range of its output rows.
+        kernels: whether the method takes convolutions too.
 
     Raises:
-        BadInput: no site matches, or a layer is no Linear.
+        BadInput: no site matches, or a layer is neither Linear nor an ungrouped Conv2d.
     """
     freeze(model)
     for path, layer, rows in layers(model, sites, method):
-        if not isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear):
+            ranges = whole(layer, rows, method.at)
+            attach(layer, "update", Update(ranges, [make(layer, r) for r in ranges]))
+        elif not kernels:
             raise BadInput(f"{type(method).__name__} cannot adapt {path}: {type(layer).__name__} is no Linear")
-        ranges = whole(layer, rows, method.at)
-        attach(layer, "update", Update(ranges, [make(layer, r) for r in ranges]))
+        elif isinstance(layer, nn.Conv2d) and ungrouped(layer):
+            attach(layer, "update", KernelUpdate(layer, make(layer, (0, layer.out_channels))))
+        else:
+            raise refused(method, path, layer)
 
 
 def check_rank(rank: int, width: int) -> None:
@@ -82,8 +101,30 @@ def like(layer: nn.Module) -> dict[str, Any]:
     return {"device": weight.device, "dtype": weight.dtype}
 
 
+def width_of(layer: Any) -> int:
+    """Columns of a layer's weight as a matrix (out, in): a kernel's are in·k·k."""
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * math.prod(layer.kernel_size)
+
+
+def random(layer: nn.Module, *shape: int) -> nn.Parameter:
+    """A parameter that starts as a Linear's weight of that shape does: Kaiming uniform."""
+    tensor = torch.empty(shape, **like(layer))
+    nn.init.kaiming_uniform_(tensor, a=math.sqrt(5))
+    return nn.Parameter(tensor)
+
+
+def zeros(layer: nn.Module, *shape: int) -> nn.Parameter:
+    """A parameter that starts at zero."""
+    return nn.Parameter(torch.zeros(shape, **like(layer)))
+
+
+def unreduced(like: Tensor) -> AbstractContextManager[None]:
+    """A context in which no autocast rounds what is small beside a one: norms, and matrices that are solved."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
+
+
 class Part(nn.Module):
-    """A ΔW ∈ R^(out×in) of some output rows of a Linear."""
+    """A ΔW ∈ R^(out×in) of some output rows of a Linear, or of a convolution with its kernel as a matrix."""
 
     def delta(self) -> Tensor:
         """ΔW (out, in)."""
@@ -118,3 +159,38 @@ class Update(Branch):
         """W ← W + ΔW, rows by rows."""
         for (start, stop), part in zip(self.rows, self.parts, strict=True):
             host.weight[start:stop].add_(part.delta())  # type: ignore[operator]
+
+
+class KernelUpdate(Branch):
+    """y ← y + ΔW∗x on an ungrouped convolution, padded and strided as its own kernel is."""
+
+    def __init__(self, host: nn.Conv2d, part: Part) -> None:
+        super().__init__()
+        self.host = (host,)  # in a tuple, so that it is no child of its own child
+        self.part = part
+        self.kernel = host.weight.shape
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (N, in, H, W), y (N, out, H', W')."""
+        (host,) = self.host
+        x = F.pad(x, margins(host, x)) if pads_by_size(host) else x
+        return y + nn.Conv2d._conv_forward(host, x, self.part.delta().view(self.kernel), None)
+
+    @torch.no_grad()
+    def fold(self, host: nn.Conv2d) -> None:
+        """W ← W + ΔW."""
+        host.weight += self.part.delta().view(self.kernel)
+
+
+def pads_by_size(layer: nn.Conv2d) -> bool:
+    """Whether a convolution pads by the size of its input, as TensorFlow does (timm's Conv2dSame)."""
+    return bool(getattr(layer, "same_pad", "Same" in type(layer).__name__))
+
+
+def margins(layer: nn.Conv2d, x: Tensor) -> list[int]:
+    """Left, right, above, below: so many that ⌈size/stride⌉ cells come out, the odd one on the right and below."""
+    found: list[int] = []
+    for size, k, s, d in zip(x.shape[-2:], layer.kernel_size, layer.stride, layer.dilation, strict=True):
+        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        found = [total // 2, total - total // 2, *found]
+    return found

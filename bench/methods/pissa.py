@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.methods.branch import attach
+from bench.methods.branch import Branch
 from bench.methods.lora import ConvBranch, LinearBranch, LoRA
+from bench.methods.low_rank import Rows
 from bench.methods.method import Method
 from bench.sites import Site
 
@@ -20,10 +20,11 @@ from bench.sites import Site
 class PiSSA(Method):
     """W ← W_res + B·A, with B = U_r·S_r^½, A = S_r^½·V_rᵀ of W = U·S·Vᵀ and W_res = W − B·A frozen.
 
-    Meng et al. 2024, eq. 2 to 4 (arXiv:2404.02948). The network starts as it was, up to rounding. Where `q`, `k` and
-    `v` are rows of one matrix, each has a decomposition of its own; a k×k convolution is one matrix (out, in·k·k).
-    W itself stays as it is: a frozen branch takes the product B·A at the start off again, which is unique, so that it
-    can be made anew from W, and A and B alone are stored. The scale is one, as in the paper.
+    Meng et al. 2024, eq. 2 to 4 (arXiv:2404.02948). Where `q`, `k` and `v` are rows of one matrix, each has a
+    decomposition of its own; a k×k convolution is one matrix (out, in·k·k). W itself stays as it is: what is added to
+    it is B·A − B₀·A₀ = (B − B₀)·A + B₀·(A − A₀), so that the network starts exactly as it was and half precision keeps
+    small changes of the large factors. B₀ and A₀ are made again from W (their product is unique): A and B alone are
+    stored. The scale is one, as in the paper.
 
     Args:
         rank: r ≥ 1, at most the smaller side of the matrix.
@@ -42,49 +43,63 @@ class PiSSA(Method):
         self.at_least("rank", 1)
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
-        """Freezes the backbone, hangs LoRA's branches, and moves the principal part of each weight into them.
+        """Freezes the backbone and hangs pairs on every layer selected, at the principal part of its weight.
 
         Raises:
             BadInput: as LoRA's.
         """
-        LoRA(rank=self.rank, alpha=self.rank, at=self.at, blocks=self.blocks).apply(model, sites)
-        hung = [(host, branch) for host in model.modules() for branch in host.children()]
-        for host, branch in hung:
-            if isinstance(host, nn.Linear) and isinstance(branch, LinearBranch):
-                _start_linear(host, branch)
-            elif isinstance(host, nn.Conv2d) and isinstance(branch, ConvBranch):
-                _start_conv(host, branch)
-            else:
-                continue
-            attach(host, "start", _taken_off(branch))
+        _Pairs(rank=self.rank, alpha=self.rank, at=self.at, blocks=self.blocks).apply(model, sites)
+
+
+@dataclass(frozen=True, repr=False)
+class _Pairs(LoRA):
+    def on_linear(self, layer: nn.Linear, rows: list[Rows]) -> Branch:
+        return Principal(layer, self, rows)
+
+    def on_convolution(self, layer: nn.Conv2d) -> Branch:
+        return PrincipalKernel(layer, self)
+
+
+class Principal(LinearBranch):
+    """y ← y + x·(B·A − B₀·A₀)ᵀ on a Linear, with a decomposition for each range of output rows."""
+
+    A0: Tensor
+    B0: Tensor
+
+    def __init__(self, host: nn.Linear, method: LoRA, rows: list[Rows]) -> None:
+        super().__init__(host, method, rows)
+        found = [principal(host.weight.detach()[start:stop], method.rank) for start, stop in rows]
+        for name, parameter, start in zip("BA", (self.B, self.A), zip(*found, strict=True), strict=True):
+            _begin(self, name, parameter, torch.cat(start))
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """[B − B₀, B₀] and [A; A − A₀]."""
+        up = torch.cat([self.spread(self.B - self.B0), self.spread(self.B0)], dim=1)
+        return up, torch.cat([self.A, self.A - self.A0])
+
+
+class PrincipalKernel(ConvBranch):
+    """y ← y + (B∗A − B₀∗A₀)∗x on an ungrouped convolution."""
+
+    A0: Tensor
+    B0: Tensor
+
+    def __init__(self, host: nn.Conv2d, method: LoRA) -> None:
+        super().__init__(host, method)
+        up, down = principal(host.weight.detach().flatten(1), method.rank)
+        _begin(self, "B", self.B.weight, up[..., None, None])
+        _begin(self, "A", self.A.weight, down.view_as(self.A.weight))
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """[B − B₀, B₀] and [A; A − A₀], as kernels."""
+        up, down = self.B.weight, self.A.weight
+        return torch.cat([up - self.B0, self.B0], dim=1), torch.cat([down, down - self.A0])
 
 
 @torch.no_grad()
-def _start_linear(host: nn.Linear, branch: LinearBranch) -> None:
-    taken = 0
-    for number, (start, stop) in enumerate(branch.rows):
-        up, down = principal(host.weight[start:stop], branch.rank)
-        branch.B[taken : taken + stop - start] = up
-        branch.A[number * branch.rank : (number + 1) * branch.rank] = down
-        taken += stop - start
-
-
-@torch.no_grad()
-def _start_conv(host: nn.Conv2d, branch: ConvBranch) -> None:
-    up, down = principal(host.weight.flatten(1), branch.A.out_channels)
-    branch.B.weight[..., 0, 0] = up
-    branch.A.weight.copy_(down.view_as(branch.A.weight))
-
-
-def _taken_off(branch: LinearBranch | ConvBranch) -> LinearBranch | ConvBranch:
-    """The same branch with the opposite sign and buffers for parameters, which no checkpoint holds."""
-    start = copy.deepcopy(branch)
-    start.scale = -start.scale
-    for module in list(start.modules()):
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=False)
-    return start
+def _begin(branch: Branch, name: str, parameter: Tensor, start: Tensor) -> None:
+    parameter.copy_(start)
+    branch.register_buffer(f"{name}0", start.contiguous(), persistent=False)
 
 
 def principal(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:

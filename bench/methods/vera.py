@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.methods.low_rank import Part, Rows, like, update_linears
+from bench.errors import BadInput
+from bench.methods.low_rank import Part, Rows, layers, like, update_layers, whole, zeros
 from bench.methods.method import Method
 from bench.sites import Site
 from bench.space import Range, Space
@@ -21,8 +22,9 @@ from bench.space import Range, Space
 class VeRA(Method):
     """W ← W + Λ_b·B·Λ_d·A, A ∈ R^(rank×in), B ∈ R^(out×rank) frozen. Kopiczko et al. 2023, eq. 2 (arXiv:2310.11454).
 
-    b ∈ R^out starts at zero and d ∈ R^rank at `d_initial`; they alone train. Layers of one width share A, of one height
-    B: Kaiming-uniform numbers that `projection_seed` gives again, so that neither stands in the checkpoint.
+    b ∈ R^out starts at zero and d ∈ R^rank at `d_initial`; they alone train and count: out + rank a layer, 43,008 of
+    RoBERTa-base at rank 1,024. All layers share A and B (as many columns and rows of them as a layer has), which are
+    Kaiming-uniform numbers that `projection_seed` gives again: they take memory and are not in the checkpoint.
 
     Args:
         rank: r ≥ 1; it may exceed the layer's sides.
@@ -52,50 +54,66 @@ class VeRA(Method):
         Raises:
             BadInput: no site matches, or a layer is no Linear.
         """
-        shared: dict[tuple[str, int], Tensor] = {}
+        widths, heights, kind = [1], [1], dict[str, Any]()
+        for path, layer, rows in layers(model, sites, self):
+            if not isinstance(layer, nn.Linear):
+                raise BadInput(f"VeRA cannot adapt {path}: {type(layer).__name__} is no Linear")
+            kind = like(layer)
+            widths.append(layer.in_features)
+            heights += [stop - start for start, stop in whole(layer, rows, self.at)]
+        shared = Projections(self.projection_seed, self.rank, max(widths), max(heights), **kind)
+        update_layers(model, sites, self, lambda layer, rows: Vectors(shared, layer, rows, self.d_initial))
 
-        def make(layer: nn.Linear, rows: Rows) -> Vectors:
-            sides = {"A": (self.rank, layer.in_features), "B": (rows[1] - rows[0], self.rank)}
-            found = {}
-            for name, shape in sides.items():
-                key = name, shape[0] * shape[1]
-                if key not in shared:
-                    shared[key] = self.projection(name, shape, like(layer))
-                found[name] = shared[key]
-            return Vectors(found["A"], found["B"], self.d_initial)
 
-        update_linears(model, sites, self, make)
+class Projections(nn.Module):
+    """A (rank, width) and B (height, rank): one module in all branches, which moving the network leaves one.
 
-    def projection(self, name: str, shape: tuple[int, int], options: dict[str, Any]) -> Tensor:
-        """A frozen matrix, uniform within 1/√columns, drawn on the CPU so that every device has the same."""
-        if torch.device(options["device"]).type == "meta":
-            return torch.empty(shape, **options)
-        dice = torch.Generator().manual_seed(2 * self.projection_seed + (name == "B"))
-        drawn = torch.rand(shape, generator=dice, dtype=torch.float64) * 2 - 1
-        return (drawn / math.sqrt(shape[1])).to(**options)
+    They are no part of a `state_dict`: the seed gives them again, on any device the same. As of the authors' code (and
+    peft's, number for number): uniform within √(6/columns), A drawn first.
+    """
+
+    A: Tensor
+    B: Tensor
+
+    def __init__(
+        self, seed: int, rank: int, width: int, height: int, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        dice = torch.Generator().manual_seed(seed)
+        for name, shape in (("A", (rank, width)), ("B", (height, rank))):
+            drawn = torch.empty(shape, device="meta" if device.type == "meta" else "cpu", dtype=torch.float32)
+            if device.type != "meta":
+                bound = math.sqrt(6 / shape[1])
+                drawn.uniform_(-bound, bound, generator=dice)
+            self.register_buffer(name, drawn.to(device=device, dtype=dtype), persistent=False)
 
 
 class Vectors(Part):
     """ΔW = Λ_b·B·Λ_d·A.
 
     Args:
-        A: (rank, in), shared and frozen.
-        B: (out, rank), shared and frozen.
+        shared: has A and B, of which as many columns and rows are used as the layer has.
+        layer: the Linear.
+        rows: half-open range of its output rows.
         d_initial: of d.
     """
 
-    def __init__(self, A: Tensor, B: Tensor, d_initial: float) -> None:
+    def __init__(self, shared: Projections, layer: nn.Linear, rows: Rows, d_initial: float) -> None:
         super().__init__()
-        self.register_buffer("A", A, persistent=False)
-        self.register_buffer("B", B, persistent=False)
-        self.b = nn.Parameter(B.new_zeros(len(B)))
-        self.d = nn.Parameter(A.new_full((len(A),), d_initial))
+        self.shared, self.width, self.height = shared, layer.in_features, rows[1] - rows[0]
+        self.b = zeros(layer, self.height)
+        self.d = nn.Parameter(torch.full((len(shared.A),), d_initial, **like(layer)))
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """A (rank, in) and B (out, rank)."""
+        return self.shared.A[:, : self.width], self.shared.B[: self.height]
 
     def delta(self) -> Tensor:
         """(out, in)."""
-        A, B = self.get_buffer("A"), self.get_buffer("B")
+        A, B = self.matrices()
         return self.b[:, None] * (B @ (self.d[:, None] * A))
 
     def forward(self, x: Tensor) -> Tensor:
         """b ⊙ (B·(d ⊙ (A·x))), without the matrix."""
-        return F.linear(F.linear(x, self.get_buffer("A")) * self.d, self.get_buffer("B")) * self.b
+        A, B = self.matrices()
+        return F.linear(F.linear(x, A) * self.d, B) * self.b
