@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.authoring import From, use
 from bench.cli.running import Device, KeepLimit
 from bench.cli.services import RESULTS, Results
 
@@ -27,6 +28,7 @@ def keep(
     results: Results = RESULTS,
     device: Device = None,
     keep_limit: KeepLimit = "4GiB",
+    plugins: From = None,
 ) -> None:
     """Keep the weights of runs that are recorded without them: each is trained once more, from its record alone.
 
@@ -38,6 +40,7 @@ def keep(
     from bench.costs.units import readable
     from bench.execution.keep_again import keep_again
 
+    use(plugins)
     for run in runs:
         path, compared = keep_again(run, results=results, device=device, limit=keep_limit)
         print(f"{path}: {readable(path.stat().st_size)}; {compared}")
@@ -59,6 +62,7 @@ def predict(
     batch: Annotated[int, typer.Option(help="Samples at once.")] = 32,
     results: Results = RESULTS,
     device: Device = None,
+    plugins: From = None,
 ) -> None:
     """Predict with a trained run: classes with probabilities, or boxes. What cannot be read is named and skipped.
 
@@ -70,6 +74,7 @@ def predict(
     from bench.deploy.prediction import Stream
     from bench.deploy.samples import listed
 
+    use(plugins)
     trained = load_model(run, results=results, device=device)
     where = Output(trained, json=json, out=out, draw=draw, coco=coco)
     stream = Stream(trained, listed(trained, files, text=text), top, batch, score)
@@ -95,6 +100,7 @@ def export(
     ] = None,
     results: Results = RESULTS,
     device: Device = None,
+    plugins: From = None,
 ) -> None:
     """Export a trained run for use without this package. Each export is loaded and compared before it is called done.
 
@@ -104,6 +110,7 @@ def export(
     from bench.deploy.export import export as exported
     from bench.deploy.loading import load_model
 
+    use(plugins)
     trained = load_model(run, results=results, device=device or "cpu")
     found = exported(trained, to, out or Path("exports") / f"{trained.about['run_id']}-{to}")
     checked = ""

@@ -33,7 +33,8 @@ def run_of(about: Mapping[str, Any], *, keep: bool = False) -> Run:
         task, model = resolve_task(spec["task"]), resolve_model(spec["model"])
         return Run(task, model, method, Training(**training), int(about["seed"]), timed=False, keep=keep)
     except BadInput as error:
-        raise BadInput(f"run {about.get('run_id')} cannot be made again here: {error}") from None
+        hint = "" if spec["method"].partition("(")[0] in METHODS else "; one from outside needs --from FILE"
+        raise BadInput(f"run {about.get('run_id')} cannot be made again here: {error}{hint}") from None
 
 
 def _text(part: Any) -> str:
