@@ -26,7 +26,7 @@ from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
 from bench.study.plan import Row, Speed, first_line, trainable
-from bench.study.plugins import refuse_failing
+from bench.study.plugins import fingerprint, refuse_failing
 from bench.study.recording import DONE, Record, keep, made, memory, retire_older
 from bench.training import inference
 from bench.training.device import environment
@@ -86,7 +86,8 @@ def identity(run: Run, costs: Costs, *, stepped: bool) -> str:
     """The run's id: a hash of all that determines what is measured."""
     parts = {"task": run.task, "model": run.model, "method": run.method, "training": run.training}
     how = {"steps": costs.steps * stepped, "batches": list(costs.batches), "for": ESTIMATED_FOR}
-    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "costs": how})
+    code = {"method_sha256": found} if (found := fingerprint(run.method)) else {}
+    return run_id({**{kind: repr(part) for kind, part in parts.items()}, "costs": how, **code})
 
 
 def recorded(records: Records, rid: str, device: str) -> Record | None:

@@ -22,8 +22,7 @@ from typing import Any
 import torch
 
 from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
-from bench.study import PLUGINS
-from bench.study.plugins import again
+from bench.study.plugins import again, files
 from bench.training.loop import Outcome
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -159,9 +158,9 @@ def _no_interrupt() -> Iterator[None]:
 
 def study_files() -> dict[str, str]:
     """Study files and plug-ins that are loaded here: what they define must be known to a worker too."""
-    ours = ("studies.", f"{PLUGINS}.")
-    loaded = {name: module for name, module in sys.modules.items() if name.startswith(ours)}
-    return {name: module.__file__ for name, module in sorted(loaded.items()) if module.__file__}  # plug-ins first
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith("studies.")}
+    studies = {name: module.__file__ for name, module in loaded.items() if module.__file__}
+    return files() | studies  # which may name them
 
 
 def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str]) -> None:

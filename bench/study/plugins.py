@@ -7,6 +7,7 @@ those of LoRA Bench do; records, figures and pages need it no more once it has r
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 import sys
@@ -165,10 +166,35 @@ def _register(cls: type, source: str) -> None:
     OUTSIDE[cls] = source
 
 
+def files() -> dict[str, str]:
+    """Modules that were taken up here, by name, and their files: what a worker needs (`again`)."""
+    names = {cls.__module__ for cls in OUTSIDE}
+    return {name: str(sys.modules[name].__file__) for name in sorted(names) if name in sys.modules}
+
+
+def fingerprint(method: Method) -> str | None:
+    """Of a method from outside, or a combination with one, the sha256 of the files that define it; else None.
+
+    A record of another fingerprint is of other code, and does not spare a run. What those files import is not in it.
+    """
+    parts: list[Any] = [type(part) for part in getattr(method, "parts", (method,))]
+    known = files()
+    found = [known[cls.__module__] for cls in parts if cls in OUTSIDE and cls.__module__ in known]
+    if not found:
+        return None
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in dict.fromkeys(found))).hexdigest()
+
+
 def again(name: str, path: Path) -> None:
     """Loads in a worker what `study_files` named: a study's file, or a plug-in, whose classes stand in place again."""
-    module = loaded(name, path)
-    for cls in defined(module).values() if name.startswith(f"{PLUGINS}.") else ():
+    if name.startswith(("studies.", f"{PLUGINS}.")):
+        module = loaded(name, path)
+    else:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:  # not installed on that machine, to which its file was sent
+            module = loaded(name, path)
+    for cls in defined(module).values() if not name.startswith("studies.") else ():
         with suppress(BadInput):  # said where it was asked for
             _register(cls, str(path))
 

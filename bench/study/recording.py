@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.records import PROTOCOL, Records, run_id
 from bench.records.environment import commit, portable
+from bench.study.plugins import fingerprint
 from bench.study.study import Cell, Study
 from bench.tasks import description
 from bench.training.device import environment
@@ -48,6 +49,7 @@ def usable(record: Record, run: Run, device: str) -> bool:
     anywhere = portable(here, run.training.precision) and portable(there, record["training"].get("precision"))
     same = anywhere or all(here[key] == there.get(key) for key in ("device_name", "threads"))
     same = same and (weights is None or weights in (known.get("model_sha256"), known.get("weights_sha256")))
+    same = same and known.get("method_sha256") == fingerprint(run.method)
     same = same and (run.retained is None or known.get("retained_sha256") == run.retained.fingerprint())
     return same and record["status"] in DONE and known.get("data_sha256") == run.task.fingerprint()
 
@@ -130,8 +132,8 @@ def made(
     found = {name: value for name, value in asdict(replace(outcome, weights=b"")).items() if value or name not in _RARE}
     found["memory"] = memory(run, outcome.memory, device=device) if phase != "tune" and outcome.status == "ok" else None
     resolved = found.pop("precision") or run.training.precision
-    provenance = {**commit(), **found.pop("provenance")}
-    provenance |= {"retained_sha256": run.retained.fingerprint()} if run.retained else {}
+    used = {"retained_sha256": run.retained and run.retained.fingerprint(), "method_sha256": fingerprint(run.method)}
+    provenance = {**commit(), **found.pop("provenance"), **{key: value for key, value in used.items() if value}}
     provenance |= {"started": started.isoformat(), "ended": datetime.now(UTC).isoformat()}
     shown = [each | {"picture": records.keep_picture(each["picture"])} for each in found.pop("examples")]
     return {

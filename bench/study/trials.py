@@ -14,6 +14,7 @@ from bench.records.environment import portable
 from bench.records.outcomes import of_record
 from bench.space import Choice
 from bench.study.choice import chosen_again
+from bench.study.plugins import fingerprint
 from bench.study.recording import Record
 from bench.study.study import Cell, Study
 from bench.study.tune import configured
@@ -86,6 +87,7 @@ class Trials:
                 **{"device": here["device_name"], "threads": here["threads"]},
                 **({"batch": tune.batch} if tune.batch > 1 and not tune.independent else {}),
                 **{"data": task.fingerprint(), "weights": model.fingerprint()},
+                **({"method_sha256": code} if (code := fingerprint(self.method)) else {}),
             }
         )
         return f"{task.name} {model.name} {self.method!r} {digest[:8]}"

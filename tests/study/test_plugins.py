@@ -14,11 +14,15 @@ from bench.errors import BadInput
 from bench.methods import METHODS, BitFit, Together
 from bench.models import MODELS
 from bench.records import Records
-from bench.study import plugins
+from bench.study import Cell, plugins
 from bench.study.plan import plan
 from bench.study.plugins import OUTSIDE, installed, joined, load
+from bench.study.recording import identity, usable
+from bench.study.trials import Trials
 from bench.study.tune import Tune
 from bench.tasks import TASKS
+from bench.training.device import environment
+from bench.training.run import Run
 from tests.support.tiny_study import STUDY
 
 HEAD = """
@@ -188,11 +192,39 @@ def test_a_study_that_cannot_take_one_goes_on_without_it(tmp_path):
     assert joined([STUDY], [BitFit(), BitFit()])[0].methods == (*STUDY.methods, BitFit())
 
 
-def test_workers_find_plug_ins_before_studies(tmp_path):
+def test_workers_find_plug_ins_before_studies(tmp_path, monkeypatch):
     from bench.execution.processes import study_files
 
     load(written(tmp_path, GOOD))
-    path = study_files()["plugins.mine"]
-    del METHODS["Mine"], sys.modules["plugins.mine"]
-    plugins.again("plugins.mine", Path(path))
-    assert "Mine" in METHODS and list(study_files()) == sorted(study_files())
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, GOOD.replace("Mine", "Other"), "installed_mine.py")
+    load("installed_mine:Other")
+    there = study_files()
+    assert list(there)[:2] == ["installed_mine", "plugins.mine"]
+    for name in ("installed_mine", "plugins.mine"):
+        del sys.modules[name]
+    del METHODS["Mine"], METHODS["Other"]
+    for name in ("installed_mine", "plugins.mine"):
+        plugins.again(name, Path(there[name]))
+    assert {"Mine", "Other"} <= METHODS.keys()
+    sys.path.remove(str(tmp_path))
+    del sys.modules["installed_mine"], METHODS["Other"]
+    plugins.again("installed_mine", Path(there["installed_mine"]))  # on a machine that was sent the file alone
+    assert "Other" in METHODS
+
+
+def test_other_code_under_the_same_name_is_run_again(tmp_path):
+    (first,) = load(written(tmp_path, GOOD))
+    run = Run(STUDY.tasks[0], STUDY.models[0], first, STUDY.training, 0)
+    code = plugins.fingerprint(first)
+    assert code == plugins.fingerprint(Together(BitFit(), first)) and plugins.fingerprint(BitFit()) is None
+    record = {
+        "environment": environment("cpu"), "status": "ok", "training": STUDY.training.config,
+        "provenance": {"data_sha256": run.task.fingerprint(), "method_sha256": code},
+    }  # fmt: skip
+    name = Trials(STUDY, Cell(run.task, run.model, first)).name
+    assert usable(record, run, "cpu") and not usable(record, replace(run, method=BitFit()), "cpu")
+    (second,) = load(written(tmp_path, GOOD + "# another\n"))
+    again = replace(run, method=second)
+    assert repr(second) == repr(first) and not usable(record, again, "cpu") and identity(again) == identity(run)
+    assert Trials(STUDY, Cell(run.task, run.model, second)).name != name
