@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.errors import BadInput
-from bench.methods import OFT, DoRA, LoHa, LoKr, LoRA, LoRAFA, LoRAPlus, PiSSA, VeRA, merge
+from bench.methods import OFT, DoRA, LoHa, LoKr, LoRA, LoRAFA, LoRAPlus, Method, PiSSA, VeRA, merge
 from bench.methods.lokr import factors
 from bench.models import HuggingFace, Timm, adapt, count
 from bench.sites import CONV, MLP, Site
@@ -84,7 +84,11 @@ def cases():
     yield "bert", VeRA(rank=5), peft.VeraConfig(r=5, **own), vera_pairs
 
 
-@pytest.mark.parametrize(("kind", "method", "config", "pairs"), list(cases()), ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("kind", "method", "config", "pairs"),
+    list(cases()),
+    ids=lambda v: v if isinstance(v, str) else repr(v) if isinstance(v, Method) else "",
+)
 def test_equals_peft(kind, method, config, pairs):
     backbone = build(method, NETWORKS[kind])
     perturb(backbone.module)
