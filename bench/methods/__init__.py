@@ -5,6 +5,7 @@
 - the others: a method each. README.md here has their table, and shows how one was added.
 """
 
+from bench.methods.adalora import AdaLoRA
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit
 from bench.methods.conv_adapter import ConvAdapter

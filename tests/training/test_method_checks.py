@@ -27,6 +27,8 @@ ROWS = [
     (m.LoRAFA(rank=4, at=CONV), (CNN,)),
     (m.PiSSA(rank=4), (VIT, BERT)),
     (m.PiSSA(rank=4, at=CONV), (CNN,)),
+    (m.AdaLoRA(rank=3, start_rank=5, every=1), (VIT, BERT)),
+    (m.AdaLoRA(rank=3, start_rank=5, at=CONV), (CNN,)),
     (m.DoRA(rank=4), (VIT, BERT)),
     (m.DoRA(rank=4, at=CONV), (CNN,)),
     (m.OFT(block_size=8), (VIT, BERT)),
