@@ -22,7 +22,7 @@ from bench.errors import BadInput
 from bench.methods.branch import Branch
 from bench.methods.dora import Directions, KernelDirections
 from bench.methods.lora import ConvBranch, LinearBranch
-from bench.models import Timm
+from bench.models import HuggingFace, Timm, Torchvision
 from bench.records import write_atomically
 
 
@@ -137,9 +137,14 @@ def _on_timm(trained: Trained, found: dict[str, Pair], state: dict[str, Tensor],
     state |= {f"base_model.model.{place}.{key}": tensor for key, tensor in head.items()}
     _write(trained, found, state, folder, saved=[place])
     said = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    name, source = model.name, "pretrained=True"
+    if _is_own(model):
+        own = _base(trained, options, place).state_dict() | {f"{place}.{key}": tensor for key, tensor in head.items()}
+        write_atomically(folder / "base.safetensors", packed(own))
+        name, source = model.name.partition(".")[0], "checkpoint_path='base.safetensors'"
     lines = (
         "import peft, timm",
-        f"base = timm.create_model({model.name!r}, pretrained=True, {said})",
+        f"base = timm.create_model({name!r}, {source}, {said})",
         "model = peft.PeftModel.from_pretrained(base, '.').eval()",
     )
     return Plain(lines, lambda: _with_peft(_base(trained, options, place), folder)), "the adapter in PEFT's format"
@@ -183,8 +188,28 @@ def _on_body(trained: Trained, folder: Path) -> Plain:
         fresh.eval()
         return lambda inputs: trained.network.head(fresh(inputs))
 
-    library = "timm" if isinstance(run.model, Timm) else "transformers"
-    make = {"timm": f"timm.create_model({run.model.name!r}, pretrained=True, num_classes=0)"}
-    base = make.get(library, f"transformers.AutoModel.from_pretrained({run.model.name!r})")
-    lines = (f"import peft, {library}", f"model = peft.PeftModel.from_pretrained({base}, '.').eval()")
-    return Plain(lines, load)
+    lines: tuple[str, ...] = ("import peft, timm",)
+    base = f"timm.create_model({run.model.name!r}, pretrained=True, num_classes=0)"
+    if isinstance(run.model, Torchvision):
+        lines = ("import peft, torchvision",)
+        base = f"torchvision.models.get_model({run.model.name!r}, weights='DEFAULT').backbone.body"
+    elif isinstance(run.model, HuggingFace):
+        lines = ("import peft, transformers",)
+        base = f"transformers.AutoModel.from_pretrained({_of_text(trained, folder)!r})"
+    return Plain((*lines, f"model = peft.PeftModel.from_pretrained({base}, '.').eval()"), load)
+
+
+def _is_own(model: Any) -> bool:
+    """Whether the base's weights are not those that the library fetches by the model's name."""
+    return bool(model.asset) or model.weights == "random"
+
+
+def _of_text(trained: Trained, folder: Path) -> str:
+    """What `AutoModel.from_pretrained` is given: a name, or a folder that is written where the name means nothing."""
+    run = trained.run
+    if not _is_own(run.model):
+        return str(run.model.name)
+    body: Any = run.model.build(seed=run.seed, output=run.task.output).module.body
+    body.save_pretrained(folder / "base")
+    trained.backbone.inputs.tokenizer.save_pretrained(folder / "base")
+    return "base"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.deploy.loading import Trained
 from bench.deploy.merged import merged
-from bench.errors import BadInput
+from bench.errors import BadInput, shown
 from bench.training.run import Network
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -75,6 +75,12 @@ def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Ten
     shape = {0: torch.export.Dim.DYNAMIC, **({1: torch.export.Dim.DYNAMIC} if names else {})}
     shapes: Any = (tuple(shape for _ in given),) if names else (shape,)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _graph(trained, module, given, shapes, names, path)
+    return runner(path)
+
+
+def _graph(trained: Trained, module: nn.Module, given: Any, shapes: Any, names: tuple[str, ...], path: Path) -> None:
+    """Exports, in silence."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
         warnings.simplefilter("ignore")
         try:
@@ -83,9 +89,12 @@ def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Ten
                 input_names=list(names) or ["pictures"], output_names=["logits"],
             )  # fmt: skip
         except Exception as error:  # whatever a network has that no graph can say
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise BadInput(f"torch.onnx cannot export {trained.run.model!r}: {first}") from None
-    return runner(path)
+            cause = error.__cause__ or error
+            first = next(iter(str(cause).strip().splitlines()), "") or type(cause).__name__
+            raise BadInput(
+                f"torch.onnx cannot follow {trained.run.model!r} for a free batch and length ({shown(first, 200)}): "
+                "export it merged"
+            ) from None
 
 
 def _plainest(trained: Trained) -> Network:

@@ -19,7 +19,10 @@ class PooledForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config):
         super().__init__(config)
-        self.body = {body}(config)
+        try:
+            self.body = {body}(config, add_pooling_layer=False)
+        except TypeError:
+            self.body = {body}(config)
         wide, classes = config.hidden_size, config.num_labels
         if config.bench_head == "mlp":
             self.classifier = nn.Sequential(nn.Linear(wide, wide), nn.Tanh(), nn.Linear(wide, classes))

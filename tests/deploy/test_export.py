@@ -163,3 +163,19 @@ def test_the_command_says_how_to_load_it(own, tmp_path) -> None:
     asked = ["export", own[1]["images"], "--to", "merged", "--out", str(tmp_path / "m")]
     done = CliRunner().invoke(app, [*asked, "--results", str(own[0] / "results")])
     assert done.exit_code == 0 and "timm.create_model('test_vit', num_classes=2" in done.stdout
+
+
+@pytest.mark.parametrize("family", ["images", "text"])
+def test_an_adapter_of_a_base_that_no_hub_has_brings_it_along(own, family, tmp_path, monkeypatch) -> None:
+    trained = loaded(own, family)
+    found = export(trained, "adapter", tmp_path / "a")
+    monkeypatch.chdir(found.folder)
+    scope: dict = {}
+    exec("\n".join(found.lines), scope)
+    inputs = samples(trained)
+    with torch.no_grad():
+        made = scope["model"](inputs) if family == "images" else scope["model"](**inputs).last_hidden_state
+        wanted = trained.network(inputs)
+        if family == "text":
+            wanted = trained.backbone.module.body(**inputs).last_hidden_state
+    assert torch.allclose(made, wanted, atol=1e-5)
