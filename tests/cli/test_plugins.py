@@ -102,7 +102,7 @@ def _as_before():
     METHODS.clear()
     METHODS.update(known)
     OUTSIDE.clear()
-    for name in [name for name in sys.modules if name.startswith("plugins.")]:
+    for name in [name for name in sys.modules if name.startswith(("plugins.", "studies.outside"))]:
         del sys.modules[name]
 
 
