@@ -25,8 +25,15 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `gpu` where there is none; torch is imported only if such a test was chosen."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is none; torch is imported only if such a test was chosen.
+
+    Those marked `cluster` take minutes, and run only where they are named: `-m cluster`.
+    """
+    if "cluster" not in config.getoption("-m"):
+        for item in items:
+            if item.get_closest_marker("cluster"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: make test-cluster"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

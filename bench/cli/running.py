@@ -10,6 +10,7 @@ import typer
 from bench.cli.authoring import From, use
 from bench.cli.services import RESULTS, Results
 from bench.cli.studies import Folder, complete_family, complete_scale, complete_study, find
+from bench.errors import BadInput, unknown
 
 Study = Annotated[
     str,
@@ -52,6 +53,10 @@ Storage = Annotated[
         show_default=False,
     ),
 ]
+OnPaper = Annotated[
+    int | None,
+    typer.Option("--workers", help="Simulate the study on up to so many workers.", show_default=False),
+]
 LAUNCHERS = ("local", "ray")
 Launcher = Annotated[
     str,
@@ -92,6 +97,7 @@ def plan(
     device: Device = None,
     family: Family = None,
     jobs: Jobs = None,
+    workers: OnPaper = None,
     studies: Folder = None,
     plugins: From = None,
 ) -> None:
@@ -99,8 +105,14 @@ def plan(
 
     Weights and data that are not cached yet are fetched, as the estimates need their sizes.
 
-    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text --from rescale.py`
+    With --workers, how long the whole study takes on 1, 2, 4 and more workers, by a simulation from recorded or
+    estimated seconds, and what binds it.
+
+    Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text --from rescale.py`, `bench plan
+    placement --workers 64`
     """
+    if workers is not None and workers < 1:
+        raise BadInput(f"--workers {workers}: at least one")
     file, added = find(study, studies), use(plugins)
     from bench.execution import console, data_report
     from bench.execution.launch import at_once, planned
@@ -112,17 +124,21 @@ def plan(
 
     parts, where = joined(load(file, scale, family=family), added), choose_device(device)
     records = Records(results / parts[0].name / scale)
-    workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    shared = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
     console.older(records.all())
     planned_rows = []
     for part in parts:
         data_report.show(part)
         rows, why = planned(part, records, where)
-        console.plan(part, scale, rows, device=where, jobs=workers.jobs)
+        console.plan(part, scale, rows, device=where, jobs=shared.jobs)
         if why:
             print(f"no estimate of the time: {why}")
         planned_rows.append(rows)
-    console.families(parts, planned_rows, scale, jobs=workers.jobs)
+    console.families(parts, planned_rows, scale, jobs=shared.jobs)
+    if workers is not None:
+        from bench.study.schedule import of_parts
+
+        console.on_paper(of_parts(parts, records.all(), planned_rows, device=where), workers)
     print(f"\nstudy:   {file}\nresults: {records.folder.resolve()}")
 
 
@@ -188,8 +204,6 @@ def on_cluster(launcher: str, device: str | None, jobs: int | None, **asked: Any
     Raises:
         BadInput: an unknown launcher, an option that only a cluster has, or a device that a cluster does not.
     """
-    from bench.errors import BadInput, unknown
-
     if launcher not in LAUNCHERS:
         raise unknown("launcher", launcher, LAUNCHERS)
     if launcher == "local":

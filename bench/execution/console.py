@@ -19,6 +19,7 @@ from bench.records.protocol import PROTOCOL
 from bench.space import Space
 from bench.study import Study
 from bench.study.plan import Row, hours_minutes
+from bench.study.simulation import Schedule, simulate, up_to
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None) -> None:
@@ -166,6 +167,27 @@ def running(about: Mapping[str, Any]) -> None:
         )
     if rows:
         table(("run", "as", "seed", "where", "how far", "for"), rows)
+
+
+def on_paper(schedule: Schedule, most: int) -> None:
+    """Prints what a study takes on one worker, two, four and so on, and what binds it then."""
+    runs, total = len(schedule.seconds), sum(schedule.seconds)
+    print(
+        f"\non paper, the whole study: {runs} runs, {hours_minutes(total)} of training and tests, the seconds of "
+        f"{schedule.recorded} runs recorded, of the others estimated; workers all alike, without their start\n"
+    )
+    found = [simulate(schedule, workers) for workers in up_to(most)]
+    rows = []
+    for each in found:
+        share = [f"{part / (each.workers * each.makespan):.1%}" for part in (each.bound, each.tail)]
+        rows.append((str(each.workers), hours_minutes(each.makespan), f"{total / each.makespan:.1f} ×", *share))
+    table(("workers", "makespan", "speed-up", "idle: trials wait", "idle: last runs"), rows, right=0)
+    longest, name = schedule.chains[0]
+    binds = next((each.workers for each in found if each.makespan < 1.1 * longest), None)
+    print(
+        f"\nno number of workers takes less than {hours_minutes(longest)}: the search of {name}, batch after batch, "
+        f"then its longest run{'' if binds is None else f'; from {binds} workers on that is what binds'}"
+    )
 
 
 def assets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -247,5 +248,7 @@ class OnRay:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return scrubbed(" ".join(str(error).split()) or type(error).__name__)[:300]
+    """What an error says, in one line: of one that Ray brings with its traceback, the last line, which names it."""
+    text = str(error)
+    named = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*", text, re.MULTILINE)
+    return scrubbed(named[-1] if named else " ".join(text.split()) or type(error).__name__)[:300]

@@ -138,7 +138,7 @@ class Here:
         folder, mark = self.needed.cache
         if (Path(folder) / mark).exists():
             os.environ["LORA_BENCH_CACHE"] = folder  # one folder for all machines
-        for name, (file, beside) in self.needed.studies.items():
+        for name, (file, beside) in self.needed.studies.items():  # plug-ins first, as there
             place = Path(tempfile.mkdtemp(prefix="lora-bench-")) / "studies"
             place.mkdir()
             for other, text in beside.items():

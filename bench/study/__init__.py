@@ -7,6 +7,7 @@
 - plan: what a study would run, with exact counts and estimated times.
 - own_data: what to try on data of one's own, and how much of it a budget buys.
 - plugins: methods, tasks and models from outside.
+- simulation: a study on any number of workers, on paper. schedule: what it simulates, from records and plan.
 - recording: how a run becomes a record, and when a record spares a run. again: a run from its record.
 """
 
