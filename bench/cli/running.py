@@ -55,7 +55,7 @@ Storage = Annotated[
 ]
 OnPaper = Annotated[
     int | None,
-    typer.Option("--workers", help="Simulate the study on up to so many workers.", show_default=False),
+    typer.Option("--workers", min=1, help="Simulate the study on up to so many workers.", show_default=False),
 ]
 LAUNCHERS = ("local", "ray")
 Launcher = Annotated[
@@ -103,19 +103,14 @@ def plan(
 ) -> None:
     """Show what a study would run: methods, exact trainable parameters, estimated time and memory. Nothing is trained.
 
-    Weights and data that are not cached yet are fetched, as the estimates need their sizes.
-
-    With --workers, how long the whole study takes on 1, 2, 4 and more workers, by a simulation from recorded or
-    estimated seconds, and what binds it.
+    Weights and data that are not cached yet are fetched, as the estimates need their sizes. With --workers, it also
+    simulates how long the whole study takes on 1, 2, 4 and more workers, and says what binds it.
 
     Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text --from rescale.py`, `bench plan
     placement --workers 64`
     """
-    if workers is not None and workers < 1:
-        raise BadInput(f"--workers {workers}: at least one")
     file, added = find(study, studies), use(plugins)
-    from bench.execution import console, data_report
-    from bench.execution.launch import at_once, planned
+    from bench.execution.launch import at_once
     from bench.execution.parallelism import share_out
     from bench.records import Records
     from bench.study import load
@@ -125,21 +120,28 @@ def plan(
     parts, where = joined(load(file, scale, family=family), added), choose_device(device)
     records = Records(results / parts[0].name / scale)
     shared = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    show_plan(parts, records, scale, device=where, jobs=shared.jobs, workers=workers)
+    print(f"\nstudy:   {file}\nresults: {records.folder.resolve()}")
+
+
+def show_plan(parts: Any, records: Any, scale: str, *, device: str, jobs: int, workers: int | None) -> None:
+    """Prints the plan of every part of a study, and what it takes on up to so many workers."""
+    from bench.execution import console, data_report
+    from bench.execution.launch import planned
+    from bench.study.schedule import of_parts
+
     console.older(records.all())
-    planned_rows = []
+    every = []
     for part in parts:
         data_report.show(part)
-        rows, why = planned(part, records, where)
-        console.plan(part, scale, rows, device=where, jobs=shared.jobs)
+        rows, why = planned(part, records, device)
+        console.plan(part, scale, rows, device=device, jobs=jobs)
         if why:
             print(f"no estimate of the time: {why}")
-        planned_rows.append(rows)
-    console.families(parts, planned_rows, scale, jobs=shared.jobs)
+        every.append(rows)
+    console.families(parts, every, scale, jobs=jobs)
     if workers is not None:
-        from bench.study.schedule import of_parts
-
-        console.on_paper(of_parts(parts, records.all(), planned_rows, device=where), workers)
-    print(f"\nstudy:   {file}\nresults: {records.folder.resolve()}")
+        console.on_paper(of_parts(parts, records.all(), every, device=device), workers)
 
 
 def run(

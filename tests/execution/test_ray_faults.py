@@ -64,7 +64,7 @@ def cluster(tmp_path_factory):
 
 def test_two_hundred_runs_and_five_kills(cluster, tmp_path):
     """Two nodes and three workers die, two nodes join: nothing lost, nothing twice, ids and scores equal."""
-    study = replace(STUDY, seeds=tuple(range(37)))
+    study = replace(STUDY, seeds=tuple(range(49)))
     alone, records = Records(tmp_path / "alone"), Records(tmp_path / "ray")
     for each in (alone, records):
         each.prepare()
@@ -93,7 +93,7 @@ def test_two_hundred_runs_and_five_kills(cluster, tmp_path):
         _, done = execute(records, study, executor=on, watcher=watcher)
         took = time.monotonic() - begun
     print(f"\n{len(done)} runs, killed: {', '.join(killed)}; {took:.0f} s on four workers; said: {said}")
-    assert Counter(killed) == {"worker": 3, "node": 2} and len(by_one) >= 180
+    assert Counter(killed) == {"worker": 3, "node": 2} and len(by_one) == 200
     assert len(done) == len(by_one) and max(Counter(map(repr, done)).values()) == 1
     assert found(records) == found(alone)
 
