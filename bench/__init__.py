@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.deploy import Trained
-    from bench.execution.own_data import Tried
+    from bench.execution.tried import Tried
 
 __version__ = "0.1.0"
 

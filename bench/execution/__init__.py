@@ -8,8 +8,9 @@
 - search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;
   a new sampler goes here, its name into `bench.study.tune`. optuna_storage: kept up for
   Optuna's own tools.
-- own_data: from data of one's own to a recommendation. smaller_parts: would more labels help. sample_notes: what its
-  page shows of single samples.
+- own_data: from data of one's own to a recommendation. pace: a smaller one
+  where runs take too long. smaller_parts: would more labels help. sample_notes: what its
+  page shows of single samples. tried: frames for notebooks.
 - keeping: which trained weights are kept. keep_again: those that were not.
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
 - published_memory: the memory of published settings.

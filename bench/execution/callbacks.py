@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.errors import scrubbed
@@ -24,11 +24,21 @@ FIRST = 60.0
 """Seconds before which nothing is drawn: a study that is over by then is drawn once."""
 
 
+Paced = Callable[[float, float], None]
+"""Hears after every run of the seconds left, and how many times as long as foreseen the runs took; it may raise."""
+
+
+def never(left: float, pace: float) -> None:
+    """Whatever the pace, goes on."""
+
+
 class Callbacks:
     """What accompanies a study: the bar, MLflow, the figures."""
 
-    def __init__(self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1) -> None:
-        self.study, self.records, self.jobs = study, records, jobs
+    def __init__(
+        self, study: Study, records: Records, rows: Sequence[Row], *, mlflow: bool, jobs: int = 1, paced: Paced = never
+    ) -> None:
+        self.study, self.records, self.jobs, self.paced = study, records, jobs, paced
         self.first = self.next_drawing = time.monotonic() + FIRST
         self.drawing: threading.Thread | None = None
         self.stale = False
@@ -63,6 +73,8 @@ class Callbacks:
         self.progress.finished(run, record, fresh)
         if self.tracker is not None:
             self.tracker.log(record)
+        if fresh:
+            self.paced(self.progress.seconds_left(), self.progress.pace)
 
     def baseline(self, record: Record, fresh: bool) -> None:
         """A baseline is measured, or was."""

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import BadInput
 from bench.execution import console, data_report
-from bench.execution.callbacks import Callbacks
+from bench.execution.callbacks import Callbacks, Paced, never
 from bench.execution.cost_study import Costing
 from bench.execution.keeping import LIMIT, Keeping
 from bench.execution.parallelism import Workers, share_out
@@ -203,10 +203,11 @@ def carry_out(
     storage: str | None = None,
     executor: OnRay | None = None,
     keeping: Keeping | None = None,
+    paced: Paced = never,
 ) -> list[Record]:
     """Runs the parts of a study with MLflow, figures and a bar beside it. Returns the records of the final runs."""
     workers = workers or Workers()
-    callbacks = Callbacks(parts[0], records, rows, mlflow=mlflow, jobs=workers.jobs)
+    callbacks = Callbacks(parts[0], records, rows, mlflow=mlflow, jobs=workers.jobs, paced=paced)
     finals, left_out = [], {row.cell for row in rows if row.refused}
     try:
         for part in parts:

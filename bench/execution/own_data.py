@@ -8,20 +8,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.costs.units import readable
 from bench.errors import BadInput, shown, unknown
 from bench.execution import console
+from bench.execution.callbacks import never
 from bench.execution.keeping import Keeping
 from bench.execution.launch import alone, carry_out, check_portable, fetch
+from bench.execution.pace import TRIES, Slower, only, smaller_still, watch
 from bench.execution.parallelism import Workers, available, share_out
 from bench.execution.sample_notes import described
 from bench.execution.smaller_parts import measure
+from bench.execution.tried import Tried
 from bench.methods import METHODS
 from bench.records import PROTOCOL, Records, write_atomically
 from bench.report.data.advice import advice
-from bench.report.page.next_steps import best_run
 from bench.report.page.own_data import ABOUT, OwnData, gathered, write_page
 from bench.spec import parse
 from bench.study.own_data import Size, backbone, bought, candidates, image_sizes, sized, smallest, study
@@ -30,9 +32,6 @@ from bench.study.study import Study
 from bench.tasks.data_summary import lines
 from bench.tasks.recognise import recognise
 from bench.training.device import choose_device, environment
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCALE = "laptop"
 """Whose folder the records go to, so that every other command finds them."""
@@ -79,32 +78,6 @@ class Wanted:
     mlflow: bool = False
 
 
-@dataclass(frozen=True)
-class Tried:
-    """What came of it, for notebooks.
-
-    Args:
-        advice: sentences, the recommendation first.
-        methods: a row a method: score, interval, difference from the best, costs (`bench.report.tables.recommended`).
-        classes: a row a class: support, precision, recall, F1; of boxes AP.
-        mistakes: a row a test sample that is wrong, the most confident first.
-        curve: score by the number of training samples.
-        page: README.md with all of it and figures.
-        run: the id of the recommended method's best run by validation, for `bench export` and `bench predict`.
-    """
-
-    advice: tuple[str, ...]
-    methods: pd.DataFrame
-    classes: pd.DataFrame
-    mistakes: pd.DataFrame
-    curve: pd.DataFrame
-    page: Path
-    run: str
-
-    def __str__(self) -> str:
-        return "\n".join((*self.advice, f"page: {self.page}"))
-
-
 def try_data(wanted: Wanted) -> Tried:
     """Recognises the data, plans within the budget, runs what is not recorded, and writes the page.
 
@@ -128,7 +101,7 @@ def try_data(wanted: Wanted) -> Tried:
     records.prepare()
     with alone(records.folder):
         part, rows, notes = _planned(wanted, folder, name, task, model, device=device, jobs=workers.jobs)
-        _carried_out(wanted, part, rows, records, device=device, workers=workers)
+        part = _carried_out(wanted, part, rows, records, device=device, workers=workers)
         about = {
             **{"path": wanted.path, "scale": SCALE, "metric": wanted.metric, "limits": {"memory": wanted.memory}},
             **{"classes": list(task.understood().classes), "summary": summary},
@@ -144,17 +117,33 @@ def try_data(wanted: Wanted) -> Tried:
 
 def _carried_out(
     wanted: Wanted, part: Study, rows: Sequence[Row], records: Records, *, device: str, workers: Workers
-) -> None:
-    """Shows the plan, and runs what is not recorded."""
-    console.plan(part, SCALE, rows, device=device, jobs=workers.jobs)
-    print(f"budget {hours_minutes(wanted.budget)}; Ctrl-C loses nothing, the same command goes on\n", flush=True)
-    fetch(part)
-    if workers.jobs > 1:
-        check_portable([part])
-    carry_out(
-        [part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers,
-        keeping=Keeping(records.folder),
-    )  # fmt: skip
+) -> Study:
+    """Shows the plan, and runs what is not recorded; a smaller one where runs take much longer than foreseen.
+
+    Returns:
+        What was run.
+    """
+    begun, again = time.monotonic(), TRIES
+    while True:
+        console.plan(part, SCALE, rows, device=device, jobs=workers.jobs)
+        print(f"budget {hours_minutes(wanted.budget)}; Ctrl-C loses nothing, the same command goes on\n", flush=True)
+        fetch(part)
+        only(part, records)
+        if workers.jobs > 1:
+            check_portable([part])
+        left = wanted.budget - (time.monotonic() - begun)
+        try:
+            carry_out(
+                [part], SCALE, records, device=device, mlflow=wanted.mlflow, rows=rows, workers=workers,
+                keeping=Keeping(records.folder), paced=watch(left) if again else never,
+            )  # fmt: skip
+            return part
+        except Slower as slow:
+            again -= 1
+            left = wanted.budget - (time.monotonic() - begun)
+            part, rows = smaller_still(
+                part, rows, slow.pace, records.folder.parent / PLAN, left=left, jobs=workers.jobs
+            )
 
 
 def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tried:
@@ -166,8 +155,7 @@ def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tri
     said = advice(data.found)
     print("\n" + "\n".join(f"{'' if at == 0 else '  '}{line}" for at, line in enumerate(said)))
     print(f"\nread {page}")
-    methods, classes, mistakes, curve = _frames(data)
-    return Tried(tuple(said), methods, classes, mistakes, curve, page, best_run(data.found.recommended))
+    return Tried.of(data, said, page)
 
 
 def _slug(name: str) -> str:
@@ -207,7 +195,7 @@ def _planned(
     notes += [_size(part), *dropped]
     print("\n".join(notes), flush=True)
     part = replace(part, methods=tuple(row.cell.method for row in fit))
-    kept = {"size": size.__dict__, "methods": [repr(m) for m in part.methods], "notes": notes}
+    kept = {"size": vars(size), "sizes": list(sizes), "methods": [repr(m) for m in part.methods], "notes": notes}
     write_atomically(folder / PLAN, json.dumps({"request": request, **kept}, indent=1))
     return part, fit, notes
 
@@ -266,28 +254,6 @@ def _size(part: Study) -> str:
         f"{part.tune.trials} trials of the learning rate each, the best go on (successive halving on seconds), "
         f"{part.training.epochs} epochs, then {len(part.seeds)} fresh seeds"
     )
-
-
-def _frames(data: OwnData) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    import pandas as pd
-
-    from bench.report.tables.recommended import frame
-
-    samples, names = data.about.get("samples") or {}, [one.name for one in data.classes]
-
-    def titled(id_: int) -> dict[str, str]:
-        return {"sample": str((samples.get(str(id_)) or {}).get("title") or "")}
-
-    wrong = [
-        {**titled(one.id), **vars(one), "label": names[one.label], "predicted": names[one.predicted]}
-        for one in data.mistakes
-    ]
-    wrong += [{**titled(picture.id), **vars(picture)} for picture in data.missed]
-    curve = []
-    for point in data.curve:
-        low, high = point.score.interval or (None, None)
-        curve.append({"samples": point.samples, "score": point.score.mean, "low": low, "high": high})
-    return frame(data.found), pd.DataFrame([vars(c) for c in data.classes]), pd.DataFrame(wrong), pd.DataFrame(curve)
 
 
 __all__ = ["BUDGET", "Tried", "Wanted", "try_data"]

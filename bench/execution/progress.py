@@ -48,8 +48,16 @@ class Progress:
 
     def left(self, within: float = 0.0) -> str:
         """Time left; `within` is the expected time of the part of the running one that is done."""
-        pace = self.spent / self.expected if self.expected else 1.0
-        return f"about {hours_minutes(max(0.0, self.foreseen - self.expected - within) * pace / self.jobs)} left"
+        return f"about {hours_minutes(self.seconds_left(within))} left"
+
+    def seconds_left(self, within: float = 0.0) -> float:
+        """The same as a number."""
+        return max(0.0, self.foreseen - self.expected - within) * self.pace / self.jobs
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as foreseen the runs took so far."""
+        return self.spent / self.expected if self.expected else 1.0
 
     def expects(self, run: Run) -> float:
         """Seconds that the plan foresees for a run; a trial for a method that is not itself in the plan: a mean."""

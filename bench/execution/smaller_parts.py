@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.execution.launch import alone
+from bench.execution.pace import only
 from bench.execution.parallelism import Workers
 from bench.execution.progress import line
 from bench.execution.runner import Runner
@@ -67,6 +68,7 @@ def measure(part: Study, of: Configuration, folder: Path, *, device: str, worker
     print(f"\nwould more labels help? {of.label} on {' and '.join(f'{t.sizes()[0]:,}' for t in study.tasks)} samples")  # type: ignore[attr-defined]
     watcher = Watcher(finished=lambda run, record, fresh: print(line(run, record), flush=True) if fresh else None)
     with alone(records.folder):
+        only(study, records)
         runner = Runner(study, FEWER, records, device=device, watcher=watcher)
         runner.jobs, runner.threads = workers.jobs, workers.threads
         runner()

@@ -238,25 +238,34 @@ class Bought:
 
 
 def bought(
-    task: Any, rows: Sequence[Row], start: Size, *, sizes: Sequence[int | None], budget: float, jobs: int
+    task: Any,
+    rows: Sequence[Row],
+    start: Size,
+    *,
+    sizes: Sequence[int | None],
+    budget: float,
+    jobs: int,
+    timed_at: int | None = None,
 ) -> Bought:
     """The largest comparison within a budget: what is most useful grows first, for as long as it fits.
 
     Args:
         task: as given.
-        rows: of a plan that was timed at the first of the sizes.
+        rows: of a plan that was timed.
         start: the smallest comparison.
         sizes: that pictures may have.
         budget: seconds.
         jobs: runs at once.
+        timed_at: of the sizes; the first without.
 
     Raises:
         BadInput: not even the smallest fits: says which budget would.
     """
     speeds, whole = [row.speed for row in rows if row.speed is not None], task.sizes()
+    base = timed_at or sizes[0]
 
     def needs(size: Size) -> float:
-        slower = (size.image_size / sizes[0]) ** 2 if size.image_size and sizes[0] else 1.0
+        slower = (size.image_size / base) ** 2 if size.image_size and base else 1.0
         return seconds(task.family, whole, size, speeds, slower=slower, jobs=jobs)
 
     if (least := needs(start)) > LEFT * budget:

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import runpy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ import bench
 from bench.cli import app
 from bench.errors import BadInput
 from bench.execution.own_data import PLAN, Wanted, try_data
+from bench.execution.pace import Slower, only, watch
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm
 from bench.records import Records
@@ -30,6 +32,7 @@ from bench.study.plan import Speed
 from bench.tasks import ImageFolder
 from bench.tasks.text.task import TextCsv
 from bench.training.recipe import Training
+from tests.support.tiny_study import STUDY
 
 ROOT = Path(__file__).parents[2]
 SMALL = lambda whole, classes, sizes: Size(sizes[0], None, 20, 2, 2)  # noqa: E731
@@ -177,6 +180,45 @@ def test_interrupted_it_goes_on_with_what_was_decided(tried, tmp_path, monkeypat
             try_data(replace(wanted, results=tmp_path, **change))
         told.append("timing a few steps" in capsys.readouterr().out)
     assert told == [True, False, True], "another budget is another comparison"
+
+
+def test_what_is_too_slow_is_planned_again_smaller(tried, tmp_path, monkeypatch, capsys):
+    wanted, _ = tried
+    monkeypatch.setattr(planning, "CANDIDATES", ((LinearProbe(),),))
+    seen = []
+
+    def slow(parts, scale, records, *, rows, **_):
+        seen.append((parts[0], rows[0].seconds))
+        if len(seen) < 2:
+            raise Slower(100.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.execution.own_data.carry_out", slow)
+    with pytest.raises(KeyboardInterrupt):
+        try_data(replace(wanted, results=tmp_path))
+    (first, _), (second, seconds) = seen
+    assert (second.tune.trials, len(second.seeds)) < (first.tune.trials, len(first.seeds))
+    assert "runs took 100.0 times as long as foreseen: planned again" in capsys.readouterr().out and seconds < 1800
+    kept = json.loads((tmp_path / "try-squares" / PLAN).read_text())
+    assert kept["size"]["trials"] == second.tune.trials and kept["notes"][-1].startswith("runs took 100.0 times")
+
+
+def test_a_budget_is_watched_once_a_tenth_of_it_is_over(monkeypatch):
+    now = iter([0.0, 5.0, 20.0, 20.0])
+    monkeypatch.setattr("bench.execution.pace.time.monotonic", lambda: next(now))
+    paced = watch(100.0)
+    paced(900.0, 9.0)  # a first run tells little
+    paced(100.0, 1.0)
+    with pytest.raises(Slower):
+        paced(120.0, 1.3)
+
+
+def test_records_of_another_size_move_aside(tried, tmp_path):
+    _, found = tried
+    shutil.copytree(found.page.parent / "laptop", tmp_path / "laptop")
+    records = Records(tmp_path / "laptop")
+    only(STUDY, records)
+    assert not records.all() and len(list(records.retired.glob("*.json"))) > 4
 
 
 def test_what_does_not_fit_the_memory_is_left_out_and_said(tried, tmp_path, monkeypatch, capsys):
