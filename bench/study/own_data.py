@@ -238,15 +238,9 @@ class Bought:
 
 
 def bought(
-    task: Any,
-    rows: Sequence[Row],
-    start: Size,
-    *,
-    sizes: Sequence[int | None],
-    budget: float,
-    jobs: int,
+    task: Any, rows: Sequence[Row], start: Size, *, sizes: Sequence[int | None], budget: float, jobs: int,
     timed_at: int | None = None,
-) -> Bought:
+) -> Bought:  # fmt: skip
     """The largest comparison within a budget: what is most useful grows first, for as long as it fits.
 
     Args:

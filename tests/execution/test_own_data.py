@@ -187,20 +187,20 @@ def test_what_is_too_slow_is_planned_again_smaller(tried, tmp_path, monkeypatch,
     monkeypatch.setattr(planning, "CANDIDATES", ((LinearProbe(),),))
     seen = []
 
-    def slow(parts, scale, records, *, rows, **_):
-        seen.append((parts[0], rows[0].seconds))
+    def slow(parts, *_, **__):
+        seen.append(parts[0])
         if len(seen) < 2:
-            raise Slower(100.0)
+            raise Slower(1e6)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bench.execution.own_data.carry_out", slow)
     with pytest.raises(KeyboardInterrupt):
         try_data(replace(wanted, results=tmp_path))
-    (first, _), (second, seconds) = seen
+    first, second = seen
     assert (second.tune.trials, len(second.seeds)) < (first.tune.trials, len(first.seeds))
-    assert "runs took 100.0 times as long as foreseen: planned again" in capsys.readouterr().out and seconds < 1800
+    assert "runs took 1000000.0 times as long as foreseen: planned again" in capsys.readouterr().out
     kept = json.loads((tmp_path / "try-squares" / PLAN).read_text())
-    assert kept["size"]["trials"] == second.tune.trials and kept["notes"][-1].startswith("runs took 100.0 times")
+    assert kept["size"]["trials"] == second.tune.trials and kept["notes"][-1].startswith("runs took 1000000.0 times")
 
 
 def test_a_budget_is_watched_once_a_tenth_of_it_is_over(monkeypatch):
