@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-PARTS = ("weights", "gradients", "optimizer", "activations", "other")
+from bench.costs.scratch import scratch
+
+PARTS = ("weights", "gradients", "optimizer", "activations", "scratch", "other")
 """What memory is made of:
 
 weights: parameters and buffers of backbone and head, trained or not.
@@ -27,6 +29,7 @@ gradients: of parameters.
 optimizer: the optimiser's state.
 activations: what the forward pass makes; most of it is kept for the backward pass. Copies of weights in autocast's
     precision are among it.
+scratch: what a convolution's kernel on a CPU makes and frees within one operation (`bench.costs.scratch`).
 other: the batch, and what backward pass and optimiser make on the way: gradients of activations, temporaries.
 """
 
@@ -131,6 +134,12 @@ class Tracker(TorchDispatchMode):
         """Runs an operation and counts what it made."""
         out = func(*args, **(kwargs or {}))
         self.see(out)
+        within = scratch(func, args, out) if self.block == 1 and self.device == "cpu" else 0
+        if within:
+            self.bytes["scratch"] += within
+            self._note()
+            self.bytes["scratch"] -= within
+            self._note()
         return out
 
     def see(self, made: Any, *, part: str | None = None) -> None:

@@ -77,12 +77,12 @@ def test_every_byte_of_a_small_step_is_where_it_was_computed_by_hand():
     always = {"weights": WEIGHTS, "optimizer": 2 * WEIGHTS + STEPS}
     # The first layer's outputs are still there while the ReLU makes its own.
     assert memory.phases["forward"].breakdown == {
-        **always, "gradients": 0, "activations": 2 * hidden, "other": given
+        **always, "gradients": 0, "activations": 2 * hidden, "scratch": 0, "other": given
     }  # fmt: skip
     # One gradient of a parameter, of the outputs and of the hidden layer after the other; the last: both gradients, the
     # ReLU's outputs gone, what it passes on still there.
     assert memory.phases["update"].breakdown == {
-        **always, "gradients": WEIGHTS, "activations": 0, "other": given
+        **always, "gradients": WEIGHTS, "activations": 0, "scratch": 0, "other": given
     }  # fmt: skip
     assert outputs < hidden and memory.peak.total == max(moment.total for moment in memory.phases.values())
 
