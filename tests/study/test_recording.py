@@ -20,7 +20,7 @@ from bench.training.shifts import Shifts
 from tests.support.tiny_study import STUDY
 
 RESULTS = Path(__file__).parents[2] / "results"
-STUDIES = sorted(folder.name for folder in RESULTS.iterdir() if folder.is_dir() and folder.name != "costs")
+STUDIES = sorted(runs.parents[1].name for runs in RESULTS.glob("*/laptop/runs") if runs.parents[1].name != "costs")
 
 
 def run_of(record: dict) -> Run:
