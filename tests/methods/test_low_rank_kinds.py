@@ -14,6 +14,7 @@ from bench.methods.lokr import factors
 from bench.models import HuggingFace, Timm, adapt, count
 from bench.sites import CONV, MLP, Site
 from bench.training.method_checks import BERT, CNN, VIT, build, perturb
+from bench.training.recipe import Training, optimizer
 
 peft = pytest.importorskip("peft")
 TARGETS = {"vit": ["attn.qkv", "attn.proj"], "bert": ["query", "value"], "cnn": r"layer\d\.\d\.conv\d"}
@@ -243,6 +244,28 @@ def test_lora_plus_speeds_up_b_alone():
     names = [name for name, p in build(method, CNN).module.named_parameters() if p.requires_grad]
     rates = {name.rpartition("lora.")[2]: method.rates(name) for name in names}
     assert rates == {"A.weight": 1.0, "B.weight": 8.0}
+
+
+def test_lora_plus_is_another_alpha_under_adamw_without_clipping():
+    """As its docstring says; plain LoRA learns something else."""
+
+    def trained(method, clip):
+        backbone = build(method, BERT)
+        rule = optimizer(backbone.module, nn.Identity(), Training(lr=1e-3, weight_decay=0.0), rates=method.rates)
+        x = backbone.example(4)
+        for _ in range(6):
+            rule.zero_grad()
+            (10 * backbone.module(x)).square().mean().backward()
+            if clip:
+                nn.utils.clip_grad_norm_(backbone.module.parameters(), clip)
+            rule.step()
+        return backbone.module(x).detach()
+
+    plus, other = LoRAPlus(rank=2, alpha=2, ratio=8.0), LoRA(rank=2, alpha=16)
+    free = trained(plus, 0)
+    assert torch.allclose(free, trained(other, 0), atol=1e-5)
+    assert (free - trained(LoRA(rank=2, alpha=2), 0)).abs().max() > 1e-3
+    assert (trained(plus, 0.1) - trained(other, 0.1)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("size", "found"), [(768, (24, 32)), (7, (1, 7)), (64, (8, 8)), (3072, (48, 64))])
