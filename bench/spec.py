@@ -28,6 +28,8 @@ class Spec:
     shows: ClassVar[tuple[str, ...]] = ()
     of_any_number: ClassVar[bool] = False
     """Whether it is made of any number of values without names."""
+    named_freely: ClassVar[bool] = False
+    """Whether it takes names of values that are no fields, and refuses wrong ones itself."""
 
     def __repr__(self) -> str:
         parts = []
@@ -79,7 +81,7 @@ def _made(call: ast.Call, text: str, known: Mapping[str, type], kind: str) -> An
     placed = [read(each, text) for each in call.args]
     taken, given = {f.name for f, _ in zip(names, placed, strict=False)}, dict[str, Any]()
     for keyword in call.keywords:
-        if keyword.arg not in {f.name for f in names}:
+        if keyword.arg not in {f.name for f in names} and not (keyword.arg and getattr(cls, "named_freely", False)):
             raise unknown(f"field of {cls.__name__}", keyword.arg or "**", [f.name for f in names])
         if keyword.arg in taken or keyword.arg in given:
             raise BadInput(f"{kind} {said!r} gives {keyword.arg} twice")

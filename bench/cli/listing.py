@@ -24,13 +24,22 @@ Named = Annotated[
 ]
 
 
-def methods(plugins: From = None) -> None:
+def methods(
+    plugins: From = None,
+    peft: Annotated[
+        bool, typer.Option("--peft", help="Check every tuner of the installed peft, in minutes, and print the table.")
+    ] = False,
+) -> None:
     """List the methods: what each does, its default configuration, and its search space.
 
     The text in the first column is how a method is written everywhere: here, in a study's file, in a record.
 
-    Example: `bench methods`
+    Examples: `bench methods`, `bench methods --peft`
     """
+    if peft:
+        from bench.training.peft_table import markdown
+
+        return print(markdown())
     from bench.execution import console
     from bench.methods import METHODS
 

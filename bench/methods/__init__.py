@@ -2,6 +2,7 @@
 
 - method: what every method is. branch: side branches, and how they merge. bottleneck: what the adapters share.
 - low_rank: what updates beside a frozen weight share. together: several methods at once.
+- peft_bridge: any tuner of the installed peft. peft_layers: how what it makes hangs on the network.
 - the others: a method each. README.md here has their table, and shows how one was added.
 """
 
@@ -24,6 +25,7 @@ from bench.methods.lora_fa import LoRAFA
 from bench.methods.lora_plus import LoRAPlus
 from bench.methods.method import Method, merge
 from bench.methods.oft import OFT
+from bench.methods.peft_bridge import Peft
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.pissa import PiSSA
 from bench.methods.probe import LinearProbe

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -84,7 +83,8 @@ def pack(layer: Any, kind: str) -> None:
     """
     weight = layer.weight.detach()
     layer.__class__ = ReducedEmbedding if isinstance(layer, nn.Embedding) else ReducedLinear
-    layer.kind, layer.dtype, layer.shape = kind, weight.dtype, weight.shape
+    layer.kind, layer.shape = kind, weight.shape
+    layer.register_buffer("like", weight.new_empty(0), persistent=False)
     layer._parameters["weight"] = Packed(_packed(weight, kind)[:, None], requires_grad=False)
 
 
@@ -130,7 +130,7 @@ class Reduced(nn.Module):
     """A layer whose weight is packed. `weight` unpacks it to read: methods find there what they find in any layer."""
 
     kind: str
-    dtype: torch.dtype
+    like: Tensor
     shape: torch.Size
     plain: type[nn.Module]
     _parameters: dict[str, Any]
@@ -141,6 +141,11 @@ class Reduced(nn.Module):
         found = self.unpacked(self.dtype)
         return found if found.is_meta or is_fake(found) else found.as_subclass(_ReadOnly)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rest of the network: that of a tensor without values, which goes with it."""
+        return self.like.dtype
+
     def unpacked(self, dtype: torch.dtype) -> Tensor:
         """The weight in some precision."""
         return _unpacked(self._parameters["weight"], self.kind, self.shape, dtype)
@@ -148,6 +153,7 @@ class Reduced(nn.Module):
     def restore(self) -> None:
         """Becomes an ordinary layer again, with the weight as it was rounded."""
         weight = self.unpacked(self.dtype)
+        del self.like
         self.__class__ = self.plain  # type: ignore[assignment]
         self._parameters["weight"] = nn.Parameter(weight, requires_grad=False)
 
@@ -156,10 +162,6 @@ class Reduced(nn.Module):
         if name == "weight":
             raise _changed("replaced")
         super().register_parameter(name, param)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.dtype = fn(torch.empty(0, dtype=self.dtype)).dtype
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 class ReducedLinear(Reduced, nn.Linear):  # type: ignore[override]

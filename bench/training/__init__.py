@@ -12,6 +12,7 @@
 - memory_fit: what fits into a memory, by method, precision of the base, checkpointing, batch and length.
 - optimizers: as people run them, by the bytes that they take.
 - method_checks: what every method must hold; `bench check`. A new check goes here. check_networks: on what.
+  peft_table: the same of peft's tuners.
 """
 
 from bench.training.loop import Outcome, train

@@ -7,7 +7,7 @@ with one line where the method breaks the rule. It may return what is worth sayi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -243,8 +243,8 @@ CHECKS: dict[str, Callable[[Method, Any], str | None]] = {
 }
 
 
-def report(method: Method, models: list[Any]) -> tuple[list[tuple[str, str, str]], int]:
-    """Runs every check of a method on some models.
+def report(method: Method, models: list[Any], *, without: Sequence[str] = ()) -> tuple[list[tuple[str, str, str]], int]:
+    """Runs every check of a method on some models, but for those named in `without`.
 
     Returns:
         (model, check, result) rows, and how many failed. A model without a matching site is skipped, and said.
@@ -261,6 +261,8 @@ def report(method: Method, models: list[Any]) -> tuple[list[tuple[str, str, str]
             rows.append((model.name, "applies", f"skipped: {error}"))
             continue
         for name, check in CHECKS.items():
+            if name in without:
+                continue
             try:
                 note = check(method, model)
             except (Violation, BadInput) as violation:

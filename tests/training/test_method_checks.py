@@ -50,6 +50,7 @@ ROWS = [
     (m.FeatureLoRA(rank=4, depth=2), MODELS),
     (m.FeatureLoRA(rank=4, depth=1, tune_last=1), MODELS),
     (m.Together(m.LoRA(rank=4), m.LoRA(rank=2, at=("up",), rank_stabilised=True), m.BitFit()), (VIT, BERT)),
+    (m.Peft("OFT", oft_block_size=16), (VIT, BERT)),
     (m.Together(m.LoRA(rank=4, at=CONV), m.Houlsby(width=8)), (CNN,)),
 ]
 CASES = [
