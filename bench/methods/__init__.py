@@ -28,10 +28,13 @@ from bench.methods.oft import OFT
 from bench.methods.peft_bridge import Peft
 from bench.methods.pfeiffer import Pfeiffer
 from bench.methods.pissa import PiSSA
+from bench.methods.prefix_tuning import PrefixTuning
 from bench.methods.probe import LinearProbe
+from bench.methods.prompt_tuning import PromptTuning
 from bench.methods.ssf import SSF
 from bench.methods.together import Together
 from bench.methods.vera import VeRA
+from bench.methods.vpt import VPT
 
 METHODS: dict[str, type[Method]] = {
     name: value
