@@ -28,7 +28,9 @@ From = Annotated[
     ),
 ]
 
-new_app = typer.Typer(no_args_is_help=True, help="Write the file of something new, to be filled in.")
+new_app = typer.Typer(
+    no_args_is_help=True, help="Write the file of something new, to be filled in.\n\nExample: bench new method Rescale"
+)
 
 
 def use(sources: Sequence[str] | None) -> list[Method]:

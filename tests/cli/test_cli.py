@@ -81,7 +81,7 @@ def test_memory_prints_json_in_bytes(here):
     options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4")
     one = json.loads(here("memory", "LoRA(rank=2)", *options, "--json").stdout)
     assert one["peak"] == sum(one["breakdown"].values()) == one["phases"][one["phase"]]
-    assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "other"}
+    assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "scratch", "other"}
     assert (one["batch"], one["device"], one["kind"]) == (4, "cuda", "foretold")
     both = json.loads(here("memory", "LoRA(rank=2)", "FullFineTuning", *options, "--json").stdout)
     assert [each["method"] for each in both] == ["LoRA(rank=2, at=('q', 'v'))", "FullFineTuning()"]
