@@ -210,12 +210,12 @@ def _cast(dtype: torch.dtype, inner: Any, x: Tensor, *y: Tensor) -> Any:
 
 def _attend(module: nn.Module, setup: Setup) -> None:
     body: Any = getattr(module, "body", None)
+    for each in module.modules():
+        if hasattr(each, "fused_attn"):  # timm's, whatever TIMM_FUSED_ATTN says
+            each.fused_attn = setup.attention != "eager"  # type: ignore[assignment]
     if setup.attention == "eager":
         if hasattr(body, "set_attn_implementation"):
             body.set_attn_implementation("eager")
-        for each in module.modules():
-            if hasattr(each, "fused_attn"):
-                each.fused_attn = False  # type: ignore[assignment]
     elif body is not None:
         for each in {body, getattr(body, "base_model", body)}:  # a loss in pieces goes past the head
             each.forward = partial(_without_mask, each.forward)

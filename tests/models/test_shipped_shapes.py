@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.errors import BadInput
-from bench.methods import LayerNormTuning, LoRA
+from bench.methods import IA3, LayerNormTuning, LoRA
 from bench.models import HuggingFace, Timm, adapt, count, resolve
 from bench.models.text_shapes import SHAPES, configuration, nearest_shapes, shape_of
 from bench.sites import MLP
@@ -67,6 +67,7 @@ def test_parameters_are_as_published(name):
         ("Llama-3.2-3B", LoRA(rank=64), 18_350_080),
         ("Llama-3.2-3B", LoRA(rank=10, at=MLP), 9_461_760),  # gate, up and down
         ("Llama-3.2-3B", LayerNormTuning(), 175_104),
+        ("Llama-3.2-3B", IA3(), 286_720),
         ("meta-llama/Llama-2-7b-hf", LoRA(rank=8), 4_194_304),
         ("meta-llama/Llama-2-13b-hf", LoRA(rank=8), 6_553_600),
         ("phi-1_5", LoRA(rank=8), 1_572_864),

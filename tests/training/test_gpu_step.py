@@ -100,3 +100,17 @@ def test_cublas_has_a_workspace_for_each_direction_and_a_wrong_base_is_told() ->
     assert parts(of(), "forward")["other"] >= 2 * WORKSPACE
     with pytest.raises(BadInput, match="did you mean"):
         Setup(base="nf5")
+
+
+def test_the_environment_changes_no_estimate() -> None:
+    """TIMM_FUSED_ATTN=0 is timm's switch: what is asked for holds."""
+    from timm.layers import set_fused_attn
+
+    run = replace(VIT, model=Timm("test_vit", image_size=256))
+    before = estimate(run, Setup()).allocated
+    try:
+        set_fused_attn(False)
+        assert estimate(run, Setup()).allocated == before
+        assert estimate(run, Setup(attention="eager")).allocated > 1.1 * before
+    finally:
+        set_fused_attn(True)
