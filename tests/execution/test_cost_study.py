@@ -34,6 +34,8 @@ STUDY = Study(
     costs=Costs(steps=2, batches=(1, 4), estimated=(LARGER,)),
 )
 
+pytestmark = pytest.mark.xdist_group("costs")  # one worker: the study takes seconds to make
+
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Records:

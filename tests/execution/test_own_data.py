@@ -37,7 +37,10 @@ from tests.support.tiny_study import STUDY
 ROOT = Path(__file__).parents[2]
 SMALL = lambda whole, classes, sizes: Size(sizes[0], None, 20, 2, 2)  # noqa: E731
 VIT = "Timm('test_vit', weights='random', image_size=32)"
-pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
+pytestmark = [
+    pytest.mark.xdist_group("own data"),
+    pytest.mark.usefixtures("own_cache", "one_thread"),
+]  # one worker: the study takes seconds to make
 
 
 def pictures(folder, n=20):

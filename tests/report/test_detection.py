@@ -32,6 +32,8 @@ from tests.support.report_records import (
     text,
 )
 
+pytestmark = pytest.mark.xdist_group("detection")  # one worker: the page takes seconds to make
+
 TRUE = [[10.0, 10.0, 30.0, 30.0, 0], [50.0, 20.0, 80.0, 60.0, 0]]
 FOUND = [[11.0, 10.0, 31.0, 30.0, 0, 0.9], [40.0, 0.0, 50.0, 10.0, 0, 0.4], [50.0, 20.0, 80.0, 60.0, 0, 0.3]]
 

@@ -12,6 +12,8 @@ import pytest
 from bench.report import redraw
 from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, keep
 
+pytestmark = pytest.mark.xdist_group("html")  # one worker: the page takes seconds to make
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 

@@ -18,6 +18,8 @@ from bench.report.page.index import Entry, entry, write_index
 from tests.report.test_html import offline
 from tests.support.report_records import FULL, LORAS, PROBE, RIVALS, keep, other_task, record, reference
 
+pytestmark = pytest.mark.xdist_group("index")  # one worker: the page takes seconds to make
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -32,6 +32,8 @@ from tests.support.report_records import (
     text,
 )
 
+pytestmark = pytest.mark.xdist_group("redraw")  # one worker: the page takes seconds to make
+
 FIGURES = ("accuracy_vs_parameters", "learning_curves", "trainable_parameters", "search")
 FILES = (*FIGURES, "learning_rate")
 OF_STUDY = ("differences", "pareto_fronts")
