@@ -41,7 +41,9 @@ def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: in
     several = len(study.tasks) * len(study.models) > 1
     cells = []
     for row in rows:
-        name = repr(row.cell.method) + (f" on {row.cell.model.name}, {row.cell.task.name}" if several else "")
+        base = getattr(row.cell.model, "base", "fp32")
+        model = row.cell.model.name + (f" in {base}" if base != "fp32" else "")
+        name = repr(row.cell.method) + (f" on {model}, {row.cell.task.name}" if several else "")
         time = "" if row.seconds is None else hours_minutes(row.seconds)
         memory = readable(row.memory.peak) if row.memory else "refused" if row.refused else "?" if row.unknown else ""
         cells.append((name, f"{row.backbone:,}", f"{row.head:,}", str(row.done), str(row.todo), time, memory))

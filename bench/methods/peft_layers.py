@@ -30,7 +30,7 @@ def put(stand: nn.Module, path: str, layer: nn.Module) -> None:
 def plain(host: Any, rows: tuple[int, int] | None) -> Any:
     """A layer of its own, with copies of a host's weight and bias, or of some of their rows."""
     if not isinstance(host, nn.Linear):
-        return copy.deepcopy(host)
+        return copy.deepcopy(_shadow(host))
     part = slice(*rows) if rows else slice(None)
     weight, bias = host.weight.detach()[part].clone(), None if host.bias is None else host.bias.detach()[part].clone()
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")

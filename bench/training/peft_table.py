@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -49,7 +50,7 @@ def cells(tuner: str, networks: Any = NETWORKS) -> tuple[list[str], list[str]]:
             return ["–"] * len(networks), [_short(str(error))]
         skipped = [result for _, check, result in rows if check == "applies"]
         signs.append("–" if skipped and not failed else "✗" if failed else "✓")
-        if model is not CNN or not skipped:
+        if failed or model is not CNN or not skipped:
             said |= dict.fromkeys(_short(f"{check}: {result}") for _, check, result in rows if result != "ok")
     return signs, list(said)
 
@@ -72,4 +73,4 @@ def _short(text: str) -> str:
     for sign, words in CAUSES:
         if sign in text:
             text = f"{text.partition(':')[0]}: {words or 'no gradient where the base has a bias of zero'}"
-    return text.partition(" by ")[0][:150]
+    return re.sub(r" by [\d.e+-]+\d", "", text)[:150]

@@ -78,8 +78,10 @@ class Group:
 
     @property
     def model(self) -> str:
-        """The model's name."""
-        return str(self.records[0]["model"]["name"])
+        """The model's name, and how its base is stored where that is not fp32."""
+        model = self.records[0]["model"]
+        _, _, base = str(model.get("spec")).partition(", base='")
+        return f"{model['name']}{base and ' in ' + base.partition(chr(39))[0]}"
 
     @property
     def samples(self) -> int | None:
