@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.methods import LinearProbe, LoRA, Method
+from bench.methods import LoRA
 from bench.models import HuggingFace, Timm
 from bench.study import Study, grid
 from bench.tasks import Images, Task, Text
@@ -21,7 +21,6 @@ NAME = "quantised"
 QUESTION = "What does LoRA lose, and what memory does it save, on a base in bf16, int8 or nf4?"
 SCALES = ("smoke", "laptop", "full")
 BASES = ("fp32", "bf16", "int8", "nf4")
-METHODS: tuple[Method, ...] = (LinearProbe(), LoRA(rank=8))
 
 
 def study(scale: str) -> tuple[Study, ...]:
@@ -67,7 +66,7 @@ def part(scale: str, task: Task, *, model: Any, training: Training) -> Study:
         question=QUESTION,
         tasks=(task,),
         models=tuple(replace(model, base=base) for base in BASES),
-        methods=METHODS[1:] if scale == "smoke" else METHODS,
+        methods=(LoRA(rank=8),),
         training=training,
         tune=grid(scale, trials=3) if scale == "laptop" else grid(scale),
     )
