@@ -2,7 +2,7 @@
 
 - method: what every method is. branch: side branches, and how they merge. bottleneck: what the adapters share.
 - low_rank: what updates beside a frozen weight share. together: several methods at once.
-- peft_bridge: any tuner of the installed peft. peft_layers: how what it makes hangs on the network.
+- peft_bridge: any tuner of the installed peft (PEFT.md). peft_layers: how what it makes hangs on the network.
 - the others: a method each. README.md here has their table, and shows how one was added.
 """
 

@@ -1,8 +1,9 @@
-"""Which of peft's tuners hold which checks: a table, by `bench methods --peft`."""
+"""Which of peft's tuners hold which checks: the table in bench/methods/PEFT.md, by `bench methods --peft`."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from importlib.metadata import version
 from typing import Any
 
@@ -57,14 +58,18 @@ def cells(tuner: str, networks: Any = NETWORKS) -> tuple[list[str], list[str]]:
 
 def markdown() -> str:
     """The table, its tuners by name, with a progress bar."""
-    lines = [
-        f"| tuner (peft {version('peft')}) | {' | '.join(n for n, _, _ in NETWORKS)} | what else |",
-        "|---|---|---|---|---|",
-    ]
-    for tuner in tqdm(tuners(), unit="tuner"):
-        signs, said = cells(tuner)
-        lines.append(f"| `{tuner}` | {' | '.join(signs)} | {'; '.join(said)} |")
-    return "\n".join(lines)
+    return drawn({tuner: cells(tuner) for tuner in tqdm(tuners(), unit="tuner")})
+
+
+def drawn(found: dict[str, tuple[list[str], list[str]]]) -> str:
+    """A Markdown table of what `cells` found of each tuner, and under it what its notes say."""
+    notes = list(dict.fromkeys(note for _, said in found.values() for note in said))
+    head = " | ".join([f"tuner (peft {version('peft')})", *(name for name, _, _ in NETWORKS), "notes"])
+    lines = [f"| {head} |", "|---|---|---|---|---|"]
+    for tuner, (signs, said) in found.items():
+        lines.append(f"| `{tuner}` | {' | '.join(signs)} | {', '.join(str(notes.index(note) + 1) for note in said)} |")
+    told = (textwrap.wrap(f"{n}. {note}", 118, subsequent_indent="   ") for n, note in enumerate(notes, 1))
+    return "\n".join([*lines, "", *(line for each in told for line in each)])
 
 
 def _short(text: str) -> str:
@@ -73,4 +78,5 @@ def _short(text: str) -> str:
     for sign, words in CAUSES:
         if sign in text:
             text = f"{text.partition(':')[0]}: {words or 'no gradient where the base has a bias of zero'}"
+    text = re.sub(r"peft's [A-Z_\d]+ ", "it ", text)
     return re.sub(r" by [\d.e+-]+\d", "", text)[:150]

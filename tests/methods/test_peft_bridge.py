@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +14,13 @@ from peft import BOFTConfig, get_peft_model
 
 from bench.errors import BadInput
 from bench.methods import METHODS, LoRA, Peft, merge
+from bench.methods.peft_bridge import tuners
 from bench.models import adapt, count
+from bench.sites import CONV
 from bench.spec import parse
 from bench.training.check_networks import build, perturb
-from bench.training.method_checks import BERT, CHECKS, VIT
+from bench.training.method_checks import BERT, CHECKS, CNN, VIT
+from bench.training.peft_table import cells
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -101,3 +107,20 @@ def test_adalora_allocates_and_has_its_penalty():
     CHECKS["its training keeps to the rules"](method, BERT)
     assert method.penalty(build(method, BERT).module).item() > 0
     assert Peft("LORA").penalty(build(Peft("LORA", r=2), BERT).module) is None
+
+
+def test_convolutions_are_adapted_and_merged():
+    CHECKS["merged equals unmerged"](Peft("LORA", r=2, at=CONV), CNN)
+
+
+def test_the_table_has_every_tuner_and_what_it_says_is_so():
+    page = (Path(__file__).parents[2] / "bench/methods/PEFT.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")
+    ]
+    notes = dict(re.findall(r"^(\d+)\. ((?:.|\n   )+)$", page, re.M))
+    stated = {row[0]: (row[2], [" ".join(notes[n].split()) for n in row[4].split(", ") if n]) for row in rows}
+    assert f"(peft {version('peft')})" not in page or list(stated) == tuners()
+    for tuner in ("IA3", "PROMPT_TUNING"):
+        signs, said = cells(tuner, networks=[("BERT", BERT, ("q", "v"))])
+        assert stated[tuner] == (signs[0], said)
