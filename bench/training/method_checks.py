@@ -183,13 +183,13 @@ def repeats(method: Method, model: Any) -> None:
 
 
 def overfits(method: Method, model: Any) -> None:
-    """Backbone and head together can learn eight samples by heart, within 150 steps."""
+    """Backbone and head together can learn eight samples by heart, within 300 steps."""
     trace = []
-    for loss in islice(losses(method, build(method, model)), 150):
+    for loss in islice(losses(method, build(method, model)), 300):
         trace.append(loss)
         if loss < 0.1:
             return
-    raise Violation(f"after 150 steps on eight samples the loss is {trace[-1]:.2g}, from {trace[0]:.2g}")
+    raise Violation(f"after 300 steps on eight samples the loss is {trace[-1]:.2g}, from {trace[0]:.2g}")
 
 
 def trains_by_the_rules(method: Method, model: Any) -> None:

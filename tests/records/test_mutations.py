@@ -108,7 +108,7 @@ def read(folder: Path) -> None:
             list(compared(group, group.configurations[0], other))
 
 
-STUDIES = sorted(folder.parent.name for folder in (ROOT / "results").glob("*/laptop"))
+STUDIES = sorted(folder.parent.parent.name for folder in (ROOT / "results").glob("*/laptop/runs"))
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -254,7 +254,7 @@ def test_table_is_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
     lines = first.decode().splitlines()
     about = "run_id,study,scale,phase,family,task,model,method,spec,method.at,method.rank,search,trial,seed,lr"
     assert lines[0].startswith(about)
-    measured = "36864,770,12.125,14.5,,,,,,,,,,4,test,loss,0.5"
+    measured = "36864,,770,12.125,14.5,,,,,,,,,,4,test,loss,0.5"
     assert f",LoRA(rank=2),q v,2,,,0,0.001,ok,,EPYC,2,bf16,1,{measured}" in lines[7 + 3]
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 

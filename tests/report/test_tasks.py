@@ -112,7 +112,7 @@ def test_the_overview_is_drawn_only_for_several_groups(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert redraw(tmp_path) == written
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    without = ("importance", "accuracy_vs_memory")  # one takes several hyper-parameters, one records of memory
+    without = ("importance", "accuracy_vs_memory", "time_to_target")  # several hyper-parameters, memory, long curves
     kinds = [kind.name for kind in KINDS if kind.name not in without]
     names = {f"{kind}.{task}" for kind in kinds for task in ("elpv", "reviews")} | {"overview", "learning_rate"}
     names |= {"pareto_fronts", "performance_profiles", "ranking"}

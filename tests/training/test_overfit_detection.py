@@ -1,4 +1,4 @@
-"""Every method can learn one picture's boxes by heart, on a transformer and on a convolutional network."""
+"""Methods of every kind learn one picture's boxes by heart, on a transformer and on a convolutional network."""
 
 from __future__ import annotations
 
@@ -75,9 +75,3 @@ def test_learns_one_picture_by_heart(one_thread, method, model):
 def test_so_does_every_detector(one_thread, kind, steps, model):
     before, after = overfitted(m.FullFineTuning(), model, kind=kind, steps=steps)
     assert before < 0.5 and after > 0.95
-
-
-def test_every_method_has_a_row_on_both_networks():
-    without = {VIT: set(), CNN: {m.LayerNormTuning}}  # a network with batch normalisation has no other
-    for model, lacking in without.items():
-        assert {type(method) for method, models in ROWS if model in models} == set(m.METHODS.values()) - lacking
