@@ -14,6 +14,7 @@ from tests.support.asset_server import Server, servers
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     if request.node.get_closest_marker("assets") is None:  # those use the real one
         monkeypatch.setenv("LORA_BENCH_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("bench.assets.cache._asked", {})  # what is asked for here, no later test has
     return tmp_path / "cache"
 
 

@@ -24,6 +24,7 @@ def local_cluster(cache: Path, *, nodes: int = 3, cpus: int = 1) -> Iterator[Any
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**QUIET, "LORA_BENCH_CACHE": str(cache)}.items():
             patch.setenv(name, value)
+        patch.setattr("bench.assets.cache._asked", {})  # what earlier tests asked for, the nodes need not have
         own = {"num_cpus": cpus, "object_store_memory": MEMORY, "include_log_monitor": False}
         cluster = Cluster(initialize_head=True, head_node_args=own | {"include_dashboard": False})
         try:
