@@ -163,8 +163,8 @@ STATEMENTS = (
     Statement(
         README,
         SWEEP,
-        "What `make study-rank-sweep` made on two CPU cores when it was larger (protocol 1), {seeds} seeds each. Left: solar "
-        "cells with or without a "
+        "What `make study-rank-sweep` made on two CPU cores when it was larger (protocol 1), {seeds} seeds each. Left: "
+        "solar cells with or without a "
         "defect (ELPV, {elpv} training photos, DINOv2-S/14). Middle: film reviews, fresh or rotten ({text:,} training "
         "snippets, MiniLM-L6). Right: boxes around tree crowns ({boxes} training tiles, DINOv2-S/14 under FCOS).",
         lambda f: {"seeds": worded(f.seeds)} | {name: f.group(task).samples for name, task in FAMILIES.items()},
