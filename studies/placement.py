@@ -163,8 +163,8 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[
 
     At `overnight` every method has four trials: LoRA two rates with two alphas, the others four rates.
     """
-    if scale == "overnight":
-        return nightly(*tasks, model=model, training=training, loras=loras)
+    night = scale == "overnight"
+    tune = grid(scale, trials=4, over=("lr", "alpha"), spaces=SPACES | ALPHA) if night else grid(scale, spaces=SPACES)
     return Study(
         name=NAME,
         question=QUESTION,
@@ -172,18 +172,5 @@ def part(scale: str, *tasks: Task, model: Any, training: Training, loras: tuple[
         models=(model,),
         methods=(LinearProbe(), FullFineTuning(), *loras),
         training=training,
-        tune=grid(scale, spaces=SPACES),
-    )
-
-
-def nightly(*tasks: Task, model: Any, training: Training, loras: tuple[Method, ...]) -> Study:
-    """One family at `overnight`."""
-    return Study(
-        name=NAME,
-        question=QUESTION,
-        tasks=tasks,
-        models=(model,),
-        methods=(LinearProbe(), FullFineTuning(), *loras),
-        training=training,
-        tune=grid("overnight", trials=4, over=("lr", "alpha"), spaces=SPACES | ALPHA),
+        tune=tune,
     )

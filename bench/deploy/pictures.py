@@ -14,7 +14,7 @@ from bench.records import write_atomically
 from bench.tasks.pictures import opened
 
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
-"""Okabe and Ito's, told apart by the colour-blind; each line lies on a wider black one, so that it shows in grey."""
+"""Okabe and Ito's, distinguished by the colour-blind; each line lies on a wider black one, so that it shows in grey."""
 
 
 def drawn(each: Predicted, classes: Sequence[str], folder: Path) -> Path:

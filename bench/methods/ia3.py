@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.methods.branch import Branch, attach
-from bench.methods.low_rank import Rows, layers, like
+from bench.methods.low_rank import Rows, layers, like, ungrouped, whole
 from bench.methods.method import Method, freeze
 from bench.sites import Site
 from bench.space import Range, Space
@@ -43,13 +43,14 @@ class IA3(Method):
         freeze(model)
         entered = {site.path for site in sites if site.role == "down"}
         for path, layer, rows in layers(model, sites, self):
-            if not isinstance(layer, nn.Linear) and not (isinstance(layer, nn.Conv2d) and layer.groups == 1):
+            if not isinstance(layer, nn.Linear) and not ungrouped(layer):
                 raise BadInput(f"IA3 cannot rescale {path}: {type(layer).__name__} is no Linear or ungrouped Conv2d")
             weight: Any = layer.weight
             if path in entered:
                 attach(layer, "ia3", InputFactor(layer, weight.shape[1]))
             else:
-                attach(layer, "ia3", OutputFactor(layer, [r or (0, len(weight)) for r in rows]))
+                ranges = whole(layer, rows, self.at) if isinstance(layer, nn.Linear) else [(0, len(weight))]
+                attach(layer, "ia3", OutputFactor(layer, ranges))
 
 
 class InputFactor(Branch):

@@ -20,9 +20,12 @@ from bench.methods.low_rank import (
     like,
     margins,
     pads_by_size,
+    random,
     refused,
     ungrouped,
     whole,
+    width_of,
+    zeros,
 )
 from bench.methods.method import Method, freeze
 from bench.sites import Site
@@ -110,9 +113,8 @@ class LinearBranch(Branch):
         check_rank(method.rank, min(host.in_features, *heights))
         self.rows, self.rank, self.scale, self.dropout = rows, method.rank, method.scale, method.dropout
         self.out = host.out_features
-        self.A = nn.Parameter(torch.empty(len(rows) * method.rank, host.in_features, **like(host)))
-        self.B = nn.Parameter(torch.zeros(sum(heights), method.rank, **like(host)))
-        nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
+        self.A = random(host, len(rows) * method.rank, host.in_features)
+        self.B = zeros(host, sum(heights), method.rank)
 
     def spread(self, up: Tensor) -> Tensor:
         """A B (sum of rows, rank) as one matrix (out, n·rank): block-diagonal, zero in rows that are not adapted."""
@@ -158,7 +160,7 @@ class ConvBranch(Branch):
 
     def __init__(self, host: nn.Conv2d, method: LoRA) -> None:
         super().__init__()
-        check_rank(method.rank, min(host.in_channels * math.prod(host.kernel_size), host.out_channels))
+        check_rank(method.rank, min(width_of(host), host.out_channels))
         same = ("stride", "padding", "dilation", "padding_mode")
         shape: dict[str, Any] = {name: getattr(host, name) for name in same}
         self.scale, self.dropout = method.scale, method.dropout

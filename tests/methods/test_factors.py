@@ -108,6 +108,7 @@ def test_the_last_blocks_train_and_nothing_else():
     [
         (LastBlocks(last=40), VIT, "last 40: the network has"),
         (IA3(), CNN, "no site matches"),
+        (IA3(at=("qkv", "k")), VIT, "adapts the same rows twice"),
         (SSF(), Timm("beit_base_patch16_224", weights="random"), "SSF: the network reads the weight of .* directly"),
     ],
 )

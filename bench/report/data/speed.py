@@ -1,7 +1,7 @@
 """How fast methods learn: the score on validation against steps and against seconds, and the time to a target.
 
 Reach and speed are two questions: which score a method ends at, and how soon it is there. The target of a group is the
-best configuration's highest mean on validation, less the noise floor: what cannot be told from the best.
+best configuration's highest mean on validation, less the noise floor: what lies within the scatter of seeds.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _NAMES = {
 
 
 def time_to_target(group: Group) -> Canvas:
-    """A line a configuration, marked where its mean first is at the target."""
+    """A line a configuration against each measure, and the target; the legend says when each is there."""
     shown = _chosen(group)
     clock = speed.clock(group)
     measures = ["steps", *([clock] if clock else [])]

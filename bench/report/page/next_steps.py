@@ -26,7 +26,7 @@ def next_steps(
     yield from _classes(classes)
     if not found.choice.decided and len(found.candidates) > 1:
         yield (
-            "The methods could not all be told apart. A larger budget brings more seeds and longer training "
+            "Not every difference between methods is decided. A larger budget brings more seeds and longer training "
             f"(`bench try {about.get('path', 'DATA')} --budget 2h`), more test samples narrower intervals."
         )
     late = [c.label for c, each in convergence(found.group).items() if each.improving]
