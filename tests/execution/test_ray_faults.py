@@ -157,6 +157,9 @@ def test_memory_pressure_is_out_of_memory(tmp_path):
 def command(cluster, results):
     """`bench run` on the cluster."""
     own = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job, as which tests may run, has none
     line = [sys.executable, "-m", "bench", "run", "learning-rate", "--scale", "smoke", "--family", "images"]
     line += ["--no-mlflow", "--launcher", "ray", "--address", cluster.address, "--results", str(results)]
     return subprocess.Popen(
