@@ -25,6 +25,7 @@ def local_cluster(cache: Path, *, nodes: int = 3, cpus: int = 1) -> Iterator[Any
         for name, value in {**QUIET, "LORA_BENCH_CACHE": str(cache)}.items():
             patch.setenv(name, value)
         patch.setattr("bench.assets.cache._asked", {})  # what earlier tests asked for, the nodes need not have
+        patch.setattr("bench.execution.ray_executor.PATIENCE", 300.0)  # nodes start late on a machine that others use
         own = {"num_cpus": cpus, "object_store_memory": MEMORY, "include_log_monitor": False}
         cluster = Cluster(initialize_head=True, head_node_args=own | {"include_dashboard": False})
         try:
