@@ -31,6 +31,7 @@ from bench.cli import (
     comparison,
     costs,
     dashboard,
+    explanation,
     listing,
     own_data,
     published,
@@ -127,6 +128,7 @@ def figures(
         page, explorer = write_index(results, list(pool.map(entry, every)))
     if study in (None, "costs"):
         published.redraw(results)
+        explanation.redraw(results)
     for own in dict.fromkeys(folder.parent for folder in folders):
         if drawn := redrawn(own):
             print(f"{drawn}: what to use for data of your own")

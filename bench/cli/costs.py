@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,14 +14,15 @@ from bench.cli.listing import Json
 from bench.cli.studies import complete_method
 
 if TYPE_CHECKING:
+    from bench.cli.gpu_memory import Asked, Shown
     from bench.training.memory_forecast import Forecast
     from bench.training.run import Run
 
 Methods = Annotated[
     list[str] | None,
     typer.Argument(
-        help='One method or several, e.g. "LoRA(rank=8)" FullFineTuning; bench methods lists them. With --fit none is '
-        "needed.",
+        help='One method or several, e.g. "LoRA(rank=8)" FullFineTuning; bench methods lists them. Without any, the '
+        "usual ones beside each other.",
         show_default=False,
         autocompletion=complete_method,
     ),
@@ -88,6 +91,7 @@ Parts = Annotated[int, typer.Option(help="Parts in which a batch passes the netw
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")
 ]
+Figure = Annotated[Path | None, typer.Option(help="Draw what --explain shows into this folder.", show_default=False)]
 Dropout = Annotated[float, typer.Option(help="Rate of dropout, in a frozen backbone too.")]
 
 
@@ -110,43 +114,51 @@ def memory(
     loss: Loss = None,
     dropout: Dropout = 0.0,
     explain: Explain = False,
+    figure: Figure = None,
     as_json: Json = False,
     plugins: From = None,
 ) -> None:
     """Estimate the memory of training: its peak, and how much of it each part takes. Needs no weights, data or GPU.
 
-    Of any model by its name. The parts are weights, gradients, optimizer state, activations and other tensors.
+    The parts are weights, gradients, optimizer state, activations and other tensors. bench/costs/README.md explains.
 
-    Examples: `bench memory LoRA FullFineTuning LinearProbe --batch 64`, `bench memory LoRA FullFineTuning --explain`,
+    Examples: `bench memory`, `bench memory LoRA FullFineTuning --batch 64 --explain`,
     `bench memory "LoRA(rank=8)" --model meta-llama/Llama-2-7b-hf --batch 2 --length 2048`,
     `bench memory LoRA --model Qwen2.5-7B --base nf4 --loss fused --checkpointing`,
     `bench memory --fit 16GiB --model meta-llama/Llama-3.2-3B --length 1024`
     """
-    from bench.cli.gpu_memory import Asked, as_on_gpus, chosen
+    from bench.cli.gpu_memory import Asked, Shown, chosen
 
     use(plugins)
     of, head = chosen(model, task, length=length, size=size, loss=loss, dropout=dropout)
     rest = (batch, precision, optimizer, checkpointing, checkpoint_every, accumulate, base, attention, dropout)
     asked = Asked(of, head, tuple(methods or ()), *rest)
-    if not as_on_gpus(asked, device=device, fit=fit, explain=explain, as_json=as_json):
-        _own(asked.runs(), device=device, fit=fit, explain=explain, as_json=as_json)
+    _estimate(asked, device=device, fit=fit, shown=Shown(explain or figure is not None, figure, as_json))
 
 
-def _own(runs: list[Run], *, device: str, fit: str | None, explain: bool, as_json: bool) -> None:
-    """As this suite itself would train."""
+def _estimate(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> None:
+    """As people train on GPUs, or as this suite itself would."""
     import json
 
-    found = {repr(run.method): _forecast(run, device=device, fit=fit) for run in runs}
-    if as_json:
-        told = [{"method": method, **each.data} for method, each in found.items()]
+    from bench.cli.gpu_memory import as_on_gpus
+
+    if as_on_gpus(asked, device=device, fit=fit, shown=shown):
+        return
+
+    found = asked.each(lambda run: _forecast(run, device=device, fit=fit))
+    if shown.as_json:
+        told = [
+            {"method": repr(run.method), "checkpointing": run.training.activation_checkpointing, **each.data}
+            for run, each in found
+        ]
         print(json.dumps(told[0] if len(told) == 1 else told))
         return
     _print(found, fit=fit)
-    if explain:
-        from bench.cli.explanation import explain as show
+    if shown.explain:
+        from bench.cli.explanation import explain
 
-        batches = {run: found[repr(run.method)].batch for run in runs}
-        show((replace(run, training=replace(run.training, batch_size=n)) for run, n in batches.items()), device=device)
+        runs = [(replace(run, training=replace(run.training, batch_size=n.batch)), n.memory.peak) for run, n in found]
+        explain(runs, device=device, precision=found[0][1].precision, figure=shown.figure)
 
 
 def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
@@ -171,26 +183,28 @@ def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
         return largest_batch(run, limit, of=whole if limit < whole else 0, device=device, told=told)
 
 
-def _print(found: dict[str, Forecast], *, fit: str | None) -> None:
-    from bench.costs.memory import PARTS
+def _print(found: Sequence[tuple[Run, Forecast]], *, fit: str | None) -> None:
+    from bench.cli.explanation import named
+    from bench.cli.gpu_memory import parts_of
     from bench.costs.published import MARGIN
     from bench.costs.units import readable
     from bench.execution import console
     from bench.report.data.wording import memory_how
 
+    head, cells = parts_of([each.memory.peak.breakdown for _, each in found])
     rows = []
-    for method, each in found.items():
+    for (run, each), parts in zip(found, cells, strict=True):
         largest = [f"{each.batch:,}"] if fit else []
-        parts = [readable(each.memory.peak.breakdown[part]) for part in PARTS]
-        rows.append((method, *largest, readable(each.peak), *parts, readable(each.memory.phases["evaluation"].total)))
-    head = ("method", *(["largest batch"] if fit else []), "peak", *PARTS, "evaluation")
-    console.table(head, rows, right=1)
-    first = next(iter(found.values()))
+        rows.append(
+            (named(run), *largest, readable(each.peak), *parts, readable(each.memory.phases["evaluation"].total))
+        )
+    console.table(("method", *(["largest batch"] if fit else []), "peak", *head, "evaluation"), rows, right=1)
+    first = found[0][1]
     size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
     print(f"\n{size}, {first.precision}, on {first.device}; {memory_how([first.kind])}")
     print("live tensors at the peak of a training step; evaluation, in batches twice as large, has a peak of its own")
     if first.device == "cuda":
         kept = f"; --fit leaves 500 MiB and {MARGIN:.0%} of the rest free" if fit else ": leave a few hundred MiB free"
         print(f"CUDA itself and gaps between its blocks come on top{kept}")
-    if any(each.memory.peak.phase == "prefix" for each in found.values()):
+    if any(each.memory.peak.phase == "prefix" for _, each in found):
         print("where the frozen part of a network runs once, before training, that pass is the peak")

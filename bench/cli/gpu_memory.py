@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BadInput
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from bench.training.gpu_step import Estimate, Setup
     from bench.training.run import Run
 
+Found = TypeVar("Found")
 TOKENS = 1024
 """Tokens of a text where a language model is asked for and no length is."""
 OWN = ("adamw", "sgd")
@@ -48,6 +51,15 @@ def chosen(
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What is wanted besides the table: which layers hold the activations, that as a figure, or all as JSON."""
+
+    explain: bool
+    figure: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is asked for, as on the command line."""
 
@@ -79,8 +91,38 @@ class Asked:
             checkpoint_every=self.every,
             accumulate=self.parts,
         )
+        if not self.methods:
+            from bench.training.memory_fit import USUAL
+
+            again = replace(training, activation_checkpointing=True)
+            return [
+                Run(self.task, self.model, method, again if once_more else training, seed=0)
+                for method, once_more in USUAL
+            ]
         parsed: list[Any] = [parse(method, known=METHODS, kind="method") for method in self.methods]
         return [Run(self.task, self.model, method, training, seed=0) for method in parsed]
+
+    def each(self, work: Callable[[Run], Found], *, part: bool = False) -> list[tuple[Run, Found]]:
+        """What is found of every run; of usual methods, which nobody named, without those that do not fit the model.
+
+        Args:
+            work: done with each.
+            part: whether on the samples that pass the network at one time.
+
+        Raises:
+            BadInput: a named method does not fit, or none does.
+        """
+        found, refused = [], []
+        for run in self.part() if part else self.runs():
+            try:
+                found.append((run, work(run)))
+            except BadInput as error:
+                if self.methods:
+                    raise
+                refused.append(error)
+        if not found:
+            raise refused[0]
+        return found
 
     def part(self) -> list[Run]:
         """The same, of the samples that pass the network at one time."""
@@ -128,7 +170,7 @@ class Asked:
         return bool(self.writes or self.base or self.attention or self.dropout or self.optimizer not in OWN)
 
 
-def as_on_gpus(asked: Asked, *, device: str, fit: str | None, explain: bool, as_json: bool) -> bool:
+def as_on_gpus(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> bool:
     """Estimates and prints, if anything is asked for that this suite's own training has not.
 
     Returns:
@@ -137,9 +179,7 @@ def as_on_gpus(asked: Asked, *, device: str, fit: str | None, explain: bool, as_
     Raises:
         BadInput: options that contradict each other, or of another device than CUDA.
     """
-    if not asked.methods and fit is None:
-        raise BadInput('name a method, e.g. bench memory "LoRA(rank=8)", or a memory to fill: bench memory --fit 16GiB')
-    if not asked.other and asked.methods:
+    if not asked.other and (asked.methods or fit is None):
         return False
     if not device.startswith("cuda"):
         raise BadInput(f"device {device!r}: language models, --base, --attention and the like are estimated for cuda")
@@ -147,29 +187,32 @@ def as_on_gpus(asked: Asked, *, device: str, fit: str | None, explain: bool, as_
         raise BadInput(f"--dropout {asked.dropout}: needs a rate from 0 up to, not including, 1")
     setup = asked.setup()
     if fit is None:
-        _estimates(asked, setup, as_json=as_json)
-    else:
-        from bench.cli.fit_table import table
+        _estimates(asked, setup, device=device, shown=shown)
+        return True
+    from bench.cli.fit_table import table
 
-        table(asked, setup, fit, as_json=as_json)
-    if explain and not as_json and asked.methods:
-        from bench.cli.explanation import explain as show
-
-        show(asked.part(), device=device)
+    if shown.explain:
+        raise BadInput("--explain is of one batch, and a table of what fits has many: leave --fit or --explain out")
+    table(asked, setup, fit, as_json=shown.as_json)
     return True
 
 
-def _estimates(asked: Asked, setup: Setup, *, as_json: bool) -> None:
+def _estimates(asked: Asked, setup: Setup, *, device: str, shown: Shown) -> None:
     import json
 
     from bench.training.gpu_step import estimate
 
-    found = {repr(run.method): estimate(run, setup) for run in asked.part()}
-    if as_json:
-        told = [{"method": method, **_data(each), **_how(asked, setup)} for method, each in found.items()]
+    found = asked.each(lambda run: estimate(run, setup), part=True)
+    if shown.as_json:
+        told = [{"method": repr(run.method), **_data(each), **_how(run, asked, setup)} for run, each in found]
         print(json.dumps(told[0] if len(told) == 1 else told))
-    else:
-        _print(found, asked, setup)
+        return
+    _print(found, asked, setup)
+    if shown.explain:
+        from bench.cli.explanation import explain
+
+        peaks = [(run, each.phases[each.phase]) for run, each in found]
+        explain(peaks, device=device, precision=_precision(setup), setup=setup, figure=shown.figure)
 
 
 def _data(found: Estimate) -> dict[str, Any]:
@@ -184,7 +227,7 @@ def _data(found: Estimate) -> dict[str, Any]:
     }
 
 
-def _how(asked: Asked, setup: Setup) -> dict[str, Any]:
+def _how(run: Run, asked: Asked, setup: Setup) -> dict[str, Any]:
     return {
         "model": repr(asked.model),
         "task": repr(asked.task),
@@ -195,21 +238,33 @@ def _how(asked: Asked, setup: Setup) -> dict[str, Any]:
         "attention": setup.attention,
         "optimizer": setup.optimizer,
         "parts": asked.parts,
-        "checkpointing": asked.checkpointing,
+        "checkpointing": run.training.activation_checkpointing,
     }
 
 
-def _print(found: dict[str, Estimate], asked: Asked, setup: Setup) -> None:
+def parts_of(breakdowns: Sequence[Mapping[str, int]]) -> tuple[list[str], list[list[str]]]:
+    """Columns of a table of what memory is made of: their heads, and of each row their sizes.
+
+    A part that is zero in every row, as a CPU's scratch space on CUDA, is left out.
+    """
     from bench.costs.memory import PARTS
+    from bench.costs.units import readable
+
+    there = [part for part in PARTS if any(each[part] for each in breakdowns)]
+    return there, [[readable(each[part]) for part in there] for each in breakdowns]
+
+
+def _print(found: Sequence[tuple[Run, Estimate]], asked: Asked, setup: Setup) -> None:
+    from bench.cli.explanation import named
     from bench.costs.units import readable
     from bench.execution import console
 
-    rows = []
-    for method, each in found.items():
-        parts = each.phases[each.phase].breakdown
-        sizes = (each.allocated, each.reserved, each.shown, *(parts[part] for part in PARTS))
-        rows.append((method, *(readable(n) for n in sizes)))
-    console.table(("method", "allocated", "reserved", "nvidia-smi", *PARTS), rows, right=1)
+    head, cells = parts_of([each.phases[each.phase].breakdown for _, each in found])
+    rows = [
+        (named(run), *map(readable, (each.allocated, each.reserved, each.shown)), *parts)
+        for (run, each), parts in zip(found, cells, strict=True)
+    ]
+    console.table(("method", "allocated", "reserved", "nvidia-smi", *head), rows, right=1)
     print(f"\nbatch {asked.batch:,}, {_said(asked, setup)}; estimated for CUDA from shapes")
     print(
         "allocated: live tensors at the peak, what they are made of behind it; reserved: what CUDA's allocator keeps; "
@@ -221,11 +276,10 @@ def _print(found: dict[str, Estimate], asked: Asked, setup: Setup) -> None:
 def _said(asked: Asked, setup: Setup) -> str:
     """The settings, in words."""
     length = getattr(asked.model, "max_length", None)
-    autocast = " with products in bf16" if setup.autocast else ""
     kind = getattr(asked.task, "loss_kind", "")
     parts = [
         f"{length:,} tokens" if length else "",
-        f"base in {setup.base}{autocast}",
+        _precision(setup),
         f"adapters in {setup.adapter}" if setup.adapter else "",
         f"{setup.attention} attention",
         setup.optimizer,
@@ -234,3 +288,7 @@ def _said(asked: Asked, setup: Setup) -> str:
         f"in {asked.parts} parts" if asked.parts > 1 else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _precision(setup: Setup) -> str:
+    return f"base in {setup.base}" + " with products in bf16" * setup.autocast

@@ -13,7 +13,7 @@
   page shows of single samples. tried: frames for notebooks.
 - keeping: which trained weights are kept. keep_again: those that were not.
 - baseline_runs: what a task gives without a network. cost_study: a study of costs.
-- published_memory: the memory of published settings.
+- published_memory: the memory of published settings. activation_record: which operations hold activations.
 - callbacks: what is told of each run: progress (the bar), MLflow, the figures. console: what is printed.
   status: what runs where, in a file.
 - data_report: what was understood of the data, before anything takes time.

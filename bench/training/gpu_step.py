@@ -263,7 +263,7 @@ def _step(
     """One step of the optimiser; what is allocated when it is done."""
     for number in range(min(setup.accumulation, 2)):
         with tracker:
-            loss = _forward(run, backbone, network, setup, tracker)
+            loss = forward(run, backbone, network, setup, tracker)
             if setup.gradients == "freed late" and not number:
                 rule.zero_grad()
             with tracker.during("backward", "other"):
@@ -283,7 +283,8 @@ def _step(
     return after
 
 
-def _forward(run: Run, backbone: Backbone, network: Network, setup: Setup, tracker: _Followed) -> Tensor:
+def forward(run: Run, backbone: Backbone, network: Network, setup: Setup, tracker: Tracker) -> Tensor:
+    """The loss of a batch, on what was `prepared`; the tracker counts what that makes."""
     inputs = backbone.batch(run.training.batch_size)
     if isinstance(inputs, Tensor) and not setup.autocast:
         inputs = inputs.to(setup.dtype)

@@ -15,7 +15,7 @@ from bench.costs.published import MARGIN
 from bench.costs.quantised import KINDS
 from bench.costs.units import readable
 from bench.errors import BadInput
-from bench.methods import FullFineTuning, LinearProbe, LoRA, Method
+from bench.methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method
 from bench.sites import ALL, CONV
 from bench.tasks import LanguageModelling, Task
 from bench.tasks import resolve as task_of
@@ -34,6 +34,18 @@ CANDIDATES: tuple[Method, ...] = (
     FullFineTuning(),
 )
 """Methods of the table; what a model has no place for is left out."""
+USUAL: tuple[tuple[Method, bool], ...] = (
+    (FullFineTuning(), False),
+    (LoRA(rank=8, at=ALL), False),
+    (LoRA(rank=8), False),
+    (LoRA(rank=8, at=CONV), False),
+    (BitFit(), False),
+    (LoRA(rank=8, blocks=-4), False),
+    (LoRA(rank=8), True),
+    (LoRA(rank=8, at=CONV), True),
+    (LinearProbe(), False),
+)
+"""Methods that are set beside each other where none is named, each with whether its activations are computed again."""
 MOST = 2**16
 """Larger batches are not tried."""
 STEP = 64

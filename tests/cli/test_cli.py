@@ -94,6 +94,14 @@ def test_memory_prints_a_table_of_what_fits(here):
     assert "largest batch" in shown and "LinearProbe()" in shown and "the largest batch that fits 6MiB" in shown
 
 
+def test_memory_is_explained_and_drawn(here, tmp_path):
+    options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4", "--figure", tmp_path)
+    shown = here("memory", "LoRA(rank=2)", *options).stdout
+    assert re.search(r"blocks\.\*\.mlp\.fc1 +matrix product", shown) and "scratch" not in shown.splitlines()[0]
+    assert (tmp_path / "figures/activations.png").is_file()
+    assert json.loads((tmp_path / "activations.json").read_text())["runs"][0]["peak"] > 1e6
+
+
 def test_lists(here):
     assert "LoRA(rank=8, at=('q', 'v'))" in here("methods").stdout
     assert "Images('cifar100')" in here("tasks").stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.costs.units import readable
+from bench.report.data.activations import RECORD, columns, operations
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "bench/costs/README.md").read_text(encoding="utf-8")
@@ -28,13 +29,18 @@ RECORDS: dict[tuple[str, str], Any] = {
 }
 
 
+def tables() -> list[list[str]]:
+    """Cells of every row of the page's tables."""
+    lines = (line for line in PAGE.splitlines() if line.startswith("| "))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def gib(model: str, method: str, batch: int) -> str:
     return readable(RECORDS[model, method]["memory"]["cuda"][str(batch)]["peak"]).removesuffix(" GiB")
 
 
 def test_times_and_latencies_are_those_of_the_records():
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")]
-    found = {row[0]: row[1:] for row in rows if row[0] in LABELS}
+    found = {row[0]: row[1:] for row in tables() if row[0] in LABELS}
     expected = {}
     for label, method in LABELS.items():
         vit, bert = RECORDS["vit_base_patch16_224", method], RECORDS["bert-base-uncased", method]
@@ -59,3 +65,43 @@ def test_memory_in_the_text_is_that_of_the_records():
         for method in (LORA, FULL)
     }
     assert [tuple(f"{a / b:.0%}".rstrip("%") for a, b in zip(peaks[LORA], peaks[FULL], strict=True))] == shares
+
+
+KEPT = json.loads((ROOT / "results/costs/activations" / RECORD).read_text(encoding="utf-8"))
+FULL_KEPT, _, LORA_KEPT, _, LAST, AGAIN, PROBE = columns(KEPT)
+
+
+def test_what_a_step_is_made_of_is_what_the_record_of_activations_says():
+    found = [row for row in tables() if row[0].startswith("`")]
+    expected = []
+    for run in KEPT["runs"]:
+        parts = [run["breakdown"][part] for part in ("weights", "optimizer", "activations", "other")]
+        name = f"`{run['method']}`" + " + checkpointing" * run["checkpointing"]
+        expected.append([name, *map(readable, (run["peak"], *parts))])
+    assert found == expected
+    activations = [run["breakdown"]["activations"] for run in KEPT["runs"]]
+    assert f"LoRA saves only {1 - activations[2] / activations[0]:.0%}".replace("%", " %") in PAGE
+    shares = [KEPT["runs"][n]["peak"] / FULL_KEPT.peak for n in (4, 6)]
+    text = " ".join(PAGE.split())
+    assert f"keeps {mib(LAST.total)} MiB, and takes {100 * shares[0]:.0f} % of full" in text
+    assert f"takes {100 * shares[1]:.0f} %: the peak is then the one pass of the frozen network" in text
+    assert KEPT["runs"][6]["breakdown"]["activations"] > 0 == round(PROBE.total / 2**20)
+
+
+def mib(size: int) -> str:
+    return f"{size / 2**20:,.0f}" if size else "–"
+
+
+def test_which_operations_hold_activations_is_what_the_record_says():
+    found = {row[0]: row[1:3] for row in tables() if ": " in row[0] and row[1] != "full"}
+    casts = {"attn.qkv: cast": "attn.qkv.lora: cast", "mlp.fc1: cast": ""}  # LoRA's A is what keeps its layer's input
+    expected = {
+        row: [mib(FULL_KEPT.by_operation[row]), mib(LORA_KEPT.by_operation.get(casts.get(row, row), 0))]
+        for row in operations(columns(KEPT))
+        if row in FULL_KEPT.by_operation
+    }
+    assert found == expected
+    text = " ".join(PAGE.split())
+    assert f"keeps {mib(LORA_KEPT.total)} of {mib(FULL_KEPT.total)} MiB" in text
+    assert f"of A and B's own there are {mib(LORA_KEPT.by_operation['attn.qkv.lora: matrix product'])} MiB" in text
+    assert f"Only what enters each block is kept, {mib(AGAIN.total)} MiB" in text

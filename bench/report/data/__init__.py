@@ -9,7 +9,7 @@
 - searches, gains, expected_best: what was tuned, and what that brought.
 - retention: what became of an old task. robustness: what was found where data shift. chance: what guessing scores.
 - budgets: which configurations train about as many parameters.
-- published: memory against published figures.
+- published: memory against published figures. activations: what holds the memory of a step.
 - display: names from data, made safe for pages and terminals.
 - paired_outcomes: what single test samples say of one configuration, and of two.
 - matched_boxes: which predictions of a detector find a true box.
