@@ -166,7 +166,7 @@ def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
     from tqdm import tqdm
 
     from bench.costs.units import size
-    from bench.training.gpu_step import CONTEXT
+    from bench.training.gpu_setup import CONTEXT
     from bench.training.memory_fit import usable
     from bench.training.memory_forecast import forecast, largest_batch
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
@@ -21,6 +22,9 @@ IN_FLOAT32 = frozenset(
     }
 )  # fmt: skip
 """What CUDA's autocast computes in float32 and the CPU's in whatever it is given (torch's "Autocast Op Reference")."""
+
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Of attention, all that a device may choose among."""
 
 
 class CudaRules(TorchFunctionMode):
@@ -51,6 +55,8 @@ class CudaRules(TorchFunctionMode):
                 args = (*args[:4], 0.0, *args[5:])
             elif "dropout_p" in kwargs:
                 kwargs["dropout_p"] = 0.0
+            with sdpa_kernel(KERNELS):  # whatever torch.backends.cuda.enable_flash_sdp and the like say
+                return func(*args, **kwargs)
         elif func is F.dropout or func is torch.dropout:
             return _dropout(*args, **kwargs)
         elif func in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):

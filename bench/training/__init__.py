@@ -9,6 +9,7 @@
 - memory_forecast: the memory of a run, estimated before it is run.
 - activations: which layers' operations hold what is kept for the backward pass.
 - gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
+- gpu_setup: how such a step is carried out. detector_step: the same of a detector, by a real step on the CPU.
 - memory_fit: what fits into a memory, by method, precision of the base, checkpointing, batch and length.
 - optimizers: as people run them, by the bytes that they take.
 - method_checks: what every method must hold; `bench check`. A new check goes here. check_networks: on what.

@@ -6,8 +6,8 @@ says, and two whole steps are followed from the first weight on, block by block,
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,71 +18,17 @@ from bench.costs.allocator import BLOCK, reserved
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import KINDS
-from bench.errors import BadInput, unknown
-from bench.methods.branch import Branch
-from bench.models import Backbone, NeedsValues, checkpoint
-from bench.models.reduced import pack_frozen
+from bench.errors import BadInput
+from bench.models import Backbone, NeedsValues
 from bench.training import optimizers
+from bench.training.gpu_setup import Setup, cached, carry_out, packed
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import MIDWAY, penalised, set_mode
 from bench.training.run import Network, Run, assemble
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WORKSPACE = 8_519_680
 """Bytes of cuBLAS's workspace before Hopper (:4096:2:16:8): one for the forward's thread, one for the backward's."""
-CONTEXT = 500 * 2**20
-"""Bytes of CUDA's context and of loaded kernels, where nothing else is known; before CUDA 11.7 more than a GiB."""
 STEPS = 2  # the first makes the optimiser's state, the second has it from the start
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a step is carried out, beyond model, method and batch.
-
-    Args:
-        base: how the network's weights are stored: "fp32", "bf16", "fp16", "int8", "nf4" or "nf4 double" (the Linear
-            layers below the head; the rest in bf16).
-        adapter: how what a method adds is stored; "" as the base.
-        autocast: whether products are computed in 16 bits from float32.
-        attention: "flash" and "sdpa" keep no attention probabilities, "eager" does.
-        optimizer: one of `bench.training.optimizers.KINDS`.
-        update: one of `bench.training.optimizers.UPDATES`.
-        clip: whether the gradient's norm is clipped.
-        gradients: what becomes of them between steps: "freed"; "freed late", after the next forward pass; "zeroed" in
-            place and kept, as torch did before 2.0. With accumulation they are held meanwhile in any case.
-        accumulation: batches a step.
-        dropout: rate of every dropout but attention's, in frozen parts too; of transformers, a model's own option.
-        checkpointed: first blocks whose activations are computed again, where it is not all (`Training` says that).
-        gpus: with more than one, DistributedDataParallel holds the gradients in buckets too.
-        context: bytes of CUDA's context.
-    """
-
-    base: str = "fp32"
-    adapter: str = ""
-    autocast: bool = False
-    attention: str = "sdpa"
-    optimizer: str = "adamw"
-    update: str = "foreach"
-    clip: bool = False
-    gradients: str = "freed"
-    accumulation: int = 1
-    dropout: float = 0.0
-    checkpointed: int = 0
-    gpus: int = 1
-    context: int = CONTEXT
-
-    def __post_init__(self) -> None:
-        if self.base not in (*DTYPES, *KINDS):
-            raise unknown("base", self.base, (*DTYPES, *KINDS))
-        if self.attention not in ("sdpa", "flash", "eager"):
-            raise unknown("attention", self.attention, ("sdpa", "flash", "eager"))
-        if self.attention == "flash" and self.base == "fp32" and not self.autocast:
-            raise BadInput("flash attention takes 16 bits: say base='bf16', or attention='sdpa'")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the weights that are not packed."""
-        return DTYPES.get(self.base, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -93,6 +39,7 @@ class Estimate:
         allocated: at the peak.
         reserved: by the caching allocator.
         shown: by nvidia-smi.
+        rounding: of what is allocated at the peak, to blocks of 512 bytes.
         after: allocated once a step is done, its gradients still there.
         gradients: of them.
         phases: the peak of each phase of the last step.
@@ -101,9 +48,20 @@ class Estimate:
     allocated: int
     reserved: int
     shown: int
+    rounding: int
     after: int
     gradients: int
     phases: dict[str, Moment]
+
+    @property
+    def own(self) -> dict[str, int]:
+        """CUDA's own share: workspaces and rounding, which are in `allocated`; the rest comes on top of it."""
+        return {
+            "workspaces": 2 * WORKSPACE,
+            "rounding": self.rounding,
+            "fragmentation": self.reserved - self.allocated,
+            "context": self.shown - self.reserved,
+        }
 
     @property
     def phase(self) -> str:
@@ -112,13 +70,14 @@ class Estimate:
 
 
 class _Followed(Tracker):
-    """A tracker that also notes what is made and freed, in order."""
+    """A tracker that also notes what is made and freed, in order, and how much of the peak is rounding."""
 
     def __init__(self) -> None:
         super().__init__("cpu", block=BLOCK)
         self.events: list[tuple[int, int]] = []
-        self._names: dict[int, int] = {}
-        self._made = 0
+        self.rounding = 0
+        self._names: dict[int, tuple[int, int]] = {}
+        self._made = self._rounded = self._most = 0
 
     def make(self, size: int) -> None:
         """Something that no operation makes and nothing frees: a workspace."""
@@ -131,12 +90,22 @@ class _Followed(Tracker):
         super()._count(storage, part)
         if len(self.live) > known:
             self._made += 1
-            self._names[key] = self._made
-            self.events.append((self._made, self.live[key][1]))
+            size = self.live[key][1]
+            self._names[key] = self._made, size - storage.nbytes()
+            self._rounded += size - storage.nbytes()
+            self.events.append((self._made, size))
 
     def _gone(self, key: int, _: Any) -> None:
-        self.events.append((self._names.pop(key), 0))
+        name, rounded = self._names.pop(key)
+        self._rounded -= rounded
+        self.events.append((name, 0))
         super()._gone(key, _)
+
+    def _note(self) -> None:
+        super()._note()
+        total = sum(self.bytes.values())
+        if self.phase and total > self._most:
+            self._most, self.rounding = total, self._rounded
 
 
 def estimate(run: Run, setup: Setup) -> Estimate:
@@ -177,59 +146,16 @@ def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]
         backbone, network = assemble(replace(run, model=run.model.untrained()), device="meta", kernels="cuda")
     except NeedsValues as error:
         raise _untraceable(run, str(error).rpartition(": ")[2]) from error
-    _store(backbone, network, setup)
-    _attend(backbone.module, setup)
-    _drop(backbone.module, setup.dropout)
-    if setup.checkpointed:
-        checkpoint(backbone, first=setup.checkpointed)
+    carry_out(backbone, network, setup)
     mode = FakeTensorMode()
     with mode, CudaRules():
         give_bytes(network, "cpu")
-        if setup.base in KINDS and not pack_frozen(backbone.module, setup.base):
+        if setup.base in KINDS and not packed(backbone.module, setup.base):
             raise BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
         network.train() if setup.dropout else set_mode(network)
     if not _trainable(network):
         raise BadInput(f"{run.method!r} trains only a head, and {run.task!r} has none: say --task rotten-tomatoes")
     return backbone, network, mode
-
-
-def _store(backbone: Backbone, network: Network, setup: Setup) -> None:
-    """Casts weights, and what enters an adapter of another precision (as peft does)."""
-    network.to(setup.dtype)
-    if setup.adapter and DTYPES[setup.adapter] != setup.dtype:
-        for module in backbone.module.modules():
-            if isinstance(module, Branch):
-                module.to(DTYPES[setup.adapter])
-                for each in () if setup.autocast else ("before", "forward"):
-                    setattr(module, each, partial(_cast, DTYPES[setup.adapter], getattr(module, each)))
-
-
-def _cast(dtype: torch.dtype, inner: Any, x: Tensor, *y: Tensor) -> Any:
-    return inner(x.to(dtype), *y) if y else inner(x.to(dtype)).to(x.dtype)  # the host goes on as it was
-
-
-def _attend(module: nn.Module, setup: Setup) -> None:
-    body: Any = getattr(module, "body", None)
-    for each in module.modules():
-        if hasattr(each, "fused_attn"):  # timm's, whatever TIMM_FUSED_ATTN says
-            each.fused_attn = setup.attention != "eager"  # type: ignore[assignment]
-    if setup.attention == "eager":
-        if hasattr(body, "set_attn_implementation"):
-            body.set_attn_implementation("eager")
-    elif body is not None:
-        for each in {body, getattr(body, "base_model", body)}:  # a loss in pieces goes past the head
-            each.forward = partial(_without_mask, each.forward)
-
-
-def _without_mask(forward: Any, *args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
-    """Samples of one length: transformers leaves a mask out that hides nothing."""
-    return forward(*args, **kwargs)
-
-
-def _drop(module: nn.Module, rate: float) -> None:
-    for path, each in module.named_modules():
-        if rate and isinstance(each, nn.Dropout) and "attn_drop" not in path:
-            each.p = rate
 
 
 def followed(
@@ -239,6 +165,7 @@ def followed(
     trainable, tracker = _trainable(network), _Followed()
     tracker.see([*network.parameters(), *network.buffers()], part="weights")
     tracker.see(list(rule.state.values()), part="optimizer")
+    tracker.see([p.grad for p in trainable if p.grad is not None], part="gradients")
     hooks = [p.register_post_accumulate_grad_hook(lambda p: tracker.see(p.grad, part="gradients")) for p in trainable]
     buckets = [torch.empty_like(p) for p in trainable] if setup.gpus > 1 else []
     tracker.see(buckets, part="gradients")
@@ -254,7 +181,7 @@ def followed(
         peak = max(peak, *(moment.total for moment in tracker.peaks.values()))
     [hook.remove() for hook in hooks]
     kept, size = reserved(tracker.events), sum(p.nbytes for p in trainable)
-    return Estimate(peak, kept, kept + setup.context, after, size, dict(tracker.peaks))
+    return Estimate(peak, kept, kept + setup.context, tracker.rounding, after, size, dict(tracker.peaks))
 
 
 def _step(
@@ -290,6 +217,10 @@ def forward(run: Run, backbone: Backbone, network: Network, setup: Setup, tracke
         inputs = inputs.to(setup.dtype)
     targets = run.task.stand_ins(inputs)
     tracker.see((tensors_of(inputs), tensors_of(targets)), part="other")
-    with tracker.during("forward", "activations"), torch.autocast("cpu", torch.bfloat16, enabled=setup.autocast):
+    with (
+        tracker.during("forward", "activations"),
+        torch.autocast("cpu", torch.bfloat16, enabled=setup.autocast),
+        cached(backbone) if setup.cache else contextlib.nullcontext(),
+    ):
         loss: Tensor = run.task.loss(network(inputs), targets, smoothing=0.0)
     return loss

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.costs.cuda_rules import CudaRules
 from bench.costs.quantised import KINDS, packed_bytes
 from bench.errors import BadInput
 from bench.methods import FullFineTuning, LoRA, Method
 from bench.models import HuggingFace, Timm
+from bench.models.reduced import ReducedLinear
 from bench.tasks import Images, Text
 from bench.training import optimizers
-from bench.training.gpu_step import WORKSPACE, Estimate, Setup, estimate
+from bench.training.gpu_setup import Setup
+from bench.training.gpu_step import WORKSPACE, Estimate, estimate, prepared
 from bench.training.recipe import Training
 from bench.training.run import Run
 
@@ -93,7 +96,38 @@ def test_eager_attention_keeps_probabilities_and_dropout_a_byte_a_value() -> Non
         y = F.dropout(x, 0.5)
         assert F.dropout(x, 0.5, training=False) is x
     assert [t.nbytes for t in held] == [64 * 64]
+    held.clear()
+    q = torch.ones(1, 1, 64, 8, requires_grad=True)
+    with sdpa_kernel(SDPBackend.MATH), CudaRules():  # torch's own switch is another's business
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t) or t, lambda t: t):
+            F.scaled_dot_product_attention(q, q, q)
+    assert all(t.shape[-2:] != (64, 64) for t in held)
     assert set(y.unique().tolist()) == {0.0, 2.0}
+
+
+def test_a_cache_holds_keys_and_values_of_recomputed_blocks() -> None:
+    """Two blocks, 4 × 32 tokens of 32 values, in float32."""
+    run = replace(TEXT, training=replace(TEXT.training, activation_checkpointing=True))
+    plain, cached = (parts(of(run=run, cache=cache), "forward")["activations"] for cache in (False, True))
+    assert cached - plain == 2 * 2 * 4 * 32 * 32 * 4
+
+
+def test_packed_layers_answer_in_the_precision_they_are_given() -> None:
+    """bitsandbytes' do: behind a LayerNorm, whose output is float32 under autocast, all is float32."""
+    backbone, _, mode = prepared(replace(TEXT, method=LoRA(rank=2)), Setup(base="nf4", autocast=True))
+    layer = next(each for each in backbone.module.modules() if isinstance(each, ReducedLinear))
+    with mode, torch.autocast("cpu", torch.bfloat16):
+        for dtype in (torch.float32, torch.bfloat16):
+            assert layer(torch.empty(2, layer.in_features, dtype=dtype)).dtype == dtype
+
+
+def test_cudas_own_share_is_told_apart() -> None:
+    found = of()
+    own = found.own
+    assert own["workspaces"] == 2 * WORKSPACE < parts(found, "forward")["other"]
+    assert found.allocated + own["fragmentation"] + own["context"] == found.shown
+    live = sum(1 for _ in VIT.model.build(device="meta").module.parameters())
+    assert live < own["rounding"] < 512 * 40 * live  # of each block up to 511 bytes
 
 
 def test_cublas_has_a_workspace_for_each_direction_and_a_wrong_base_is_told() -> None:

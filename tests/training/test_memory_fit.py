@@ -11,7 +11,8 @@ from bench.errors import BadInput
 from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.models import HuggingFace, Timm
 from bench.tasks import Detection, Images, LanguageModelling, usual
-from bench.training.gpu_step import CONTEXT, Setup, estimate
+from bench.training.gpu_setup import CONTEXT, Setup
+from bench.training.gpu_step import estimate
 from bench.training.memory_fit import BASES, STEP, Traced, cells, fitting, largest, nothing_fits, usable
 from bench.training.recipe import Training
 from bench.training.run import Run
