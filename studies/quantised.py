@@ -35,8 +35,11 @@ def images(scale: str) -> Study:
             task, model = Images("digits", train=40, val=20, test=40), Timm("test_vit", weights="random", image_size=32)
             return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
         case "laptop":
-            task, model = Images("elpv", train=400, val=200), Timm("vit_small_patch14_dinov2", image_size=56)
-            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=25, batch_size=16))
+            task, model = (
+                Images("mnist-5k", train=200, val=100, test=400),
+                Timm("vit_small_patch14_dinov2", image_size=42),
+            )
+            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=25, batch_size=8))
         case _:
             task, model = Images("elpv", train=1400, val=200), Timm("vit_small_patch14_dinov2", image_size=224)
             return part(scale, task, model=model, training=Training(epochs=20))
@@ -50,12 +53,15 @@ def text(scale: str) -> Study:
             return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
         case "laptop":
             task, model = (
-                Text("rotten-tomatoes", train=400, val=200, test=1000),
-                HuggingFace("minilm-l6", max_length=48),
+                Text("rotten-tomatoes", train=400, val=100, test=400),
+                HuggingFace("minilm-l6", max_length=32),
             )
-            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=25, batch_size=16))
+            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=25, batch_size=8))
         case _:
-            task, model = Text("rotten-tomatoes", train=7000, val=400), HuggingFace("minilm-l6", max_length=256)
+            task, model = (
+                Text("rotten-tomatoes", train=7000, val=400),
+                HuggingFace("minilm-l6", max_length=256),
+            )
             return part(scale, task, model=model, training=Training(epochs=10))
 
 
@@ -68,5 +74,5 @@ def part(scale: str, task: Task, *, model: Any, training: Training) -> Study:
         models=tuple(replace(model, base=base) for base in BASES),
         methods=(LoRA(rank=8),),
         training=training,
-        tune=grid(scale, trials=3) if scale == "laptop" else grid(scale),
+        tune=grid(scale, trials=3, seeds=(1000,), untuned=0) if scale == "laptop" else grid(scale),
     )

@@ -150,8 +150,16 @@ def _question(folder: Path) -> str | None:
     return studies.question(file) if file and not asked(folder / "README.md") else None
 
 
+SPINS = "1000"
+"""How often a thread that waits for others looks before it sleeps (GNU OpenMP, by default 300,000 times): beside other
+work that spinning takes the very core that the others need, and a step with two threads took three to nine times as
+long. Whoever sets GOMP_SPINCOUNT or OMP_WAIT_POLICY decides."""
+
+
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which no command has done yet
     warnings.showwarning = lambda message, *_, **__: print(f"bench: {scrubbed(message)}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # where it is not UTF-8, what it has no letter for is escaped

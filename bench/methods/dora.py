@@ -23,7 +23,7 @@ class DoRA(LoRA):
     value for each output channel. ViT-B/16 at q and v, rank 8: 294,912 + 24·768 = 313,344 parameters.
 
     Args:
-        rank, alpha, dropout, rank_stabilised, at, blocks: as of `LoRA`.
+        rank, alpha, dropout, rank_stabilised, at, blocks, start: as of `LoRA`.
     """
 
     def on_linear(self, layer: nn.Linear, rows: list[Rows]) -> Branch:

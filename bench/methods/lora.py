@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import BadInput
+from bench.errors import BadInput, unknown
 from bench.methods.branch import Branch, attach
 from bench.methods.low_rank import (
     Rows,
@@ -31,14 +31,16 @@ from bench.methods.method import Method, freeze
 from bench.sites import Site
 from bench.space import Range, Space
 
+STARTS = ("uniform", "normal", "B")
+
 
 @dataclass(frozen=True, repr=False)
 class LoRA(Method):
     """W ← W + (alpha/rank)·B·A, A ∈ R^(rank×in), B ∈ R^(out×rank). Hu et al. 2021, eq. 3 (arXiv:2106.09685).
 
-    B starts at zero and A as a Linear's weight does (Kaiming uniform), so the network starts unchanged. In a fused
-    query-key-value Linear, `q`, `k` and `v` each have an A and a B of their own, which write to their own rows; the
-    role `qkv` is one pair over the whole matrix. A k×k convolution has a k×k A and a 1×1 B.
+    B starts at zero and A random, so the network starts unchanged. In a fused query-key-value Linear, `q`, `k` and `v`
+    each have an A and a B of their own, which write to their own rows; the role `qkv` is one pair over the whole
+    matrix. A k×k convolution has a k×k A and a 1×1 B.
 
     Args:
         rank: r ≥ 1, at most the smaller side of the matrix.
@@ -47,6 +49,8 @@ class LoRA(Method):
         rank_stabilised: scale by alpha/√rank instead of alpha/rank. Kalajdzievski 2023 (arXiv:2312.03732).
         at: roles to adapt (`bench.sites`): q k v o qkv up down conv proj patch.
         blocks: all (None), the first n, the last n (-n), or a range (start, stop).
+        start: "uniform": A is Kaiming uniform, as the authors have it; "normal": A is from N(0, 1/rank); "B": A is
+            zero and B Kaiming uniform (Hayou et al. 2024, arXiv:2406.08447).
     """
 
     rank: int = 8
@@ -55,6 +59,7 @@ class LoRA(Method):
     rank_stabilised: bool = False
     at: tuple[str, ...] = ("q", "v")
     blocks: int | tuple[int, int] | None = None
+    start: str = "uniform"
 
     shows: ClassVar[tuple[str, ...]] = ("rank", "at")
     space: ClassVar[Space] = {**Method.space, "alpha": Range(2.0, 128.0, log=True), "dropout": Range(0.0, 0.2)}
@@ -65,6 +70,8 @@ class LoRA(Method):
         self.above("alpha", 0)
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout {self.dropout}: {type(self).__name__} needs 0 ≤ dropout < 1")
+        if self.start not in STARTS:
+            raise unknown(f"start of {type(self).__name__}", str(self.start), STARTS)
 
     @property
     def scale(self) -> float:
@@ -96,6 +103,15 @@ class LoRA(Method):
         return ConvBranch(layer, self)
 
 
+def begin(A: Tensor, B: Tensor, method: LoRA) -> None:
+    """Where another start is asked for than that of B at zero and A Kaiming uniform, which stand already."""
+    if method.start == "normal":
+        nn.init.normal_(A, std=1 / math.sqrt(method.rank))
+    elif method.start == "B":
+        nn.init.zeros_(A)
+        nn.init.kaiming_uniform_(B, a=math.sqrt(5))
+
+
 class LinearBranch(Branch):
     """y ← y + scale·x·Aᵀ·Bᵀ on a Linear, with one (A, B) for each range of output rows.
 
@@ -115,6 +131,7 @@ class LinearBranch(Branch):
         self.out = host.out_features
         self.A = random(host, len(rows) * method.rank, host.in_features)
         self.B = zeros(host, sum(heights), method.rank)
+        begin(self.A, self.B, method)
 
     def spread(self, up: Tensor) -> Tensor:
         """A B (sum of rows, rank) as one matrix (out, n·rank): block-diagonal, zero in rows that are not adapted."""
@@ -170,6 +187,7 @@ class ConvBranch(Branch):
         self.B = nn.Conv2d(method.rank, host.out_channels, 1, bias=False, **like(host))
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)
+        begin(self.A.weight, self.B.weight, method)
 
     def pair(self) -> tuple[Tensor, Tensor]:
         """B (out, n, 1, 1) and A (n, in, k, k): the update is scale·B·A, contracted over n."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from bench.errors import BadInput
 from bench.methods.lora import ConvBranch, LinearBranch, LoRA
 from bench.sites import Site
 
@@ -19,8 +20,13 @@ class LoRAFA(LoRA):
     so that the layer's input is not kept for it. A is random, and therefore stored with B.
 
     Args:
-        rank, alpha, dropout, rank_stabilised, at, blocks: as of `LoRA`.
+        rank, alpha, dropout, rank_stabilised, at, blocks, start: as of `LoRA`. A start of "B" would keep A at zero.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start == "B":
+            raise BadInput("start 'B': LoRAFA keeps A as it starts, and A would be zero; give 'uniform' or 'normal'")
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """As LoRA, with every A frozen."""

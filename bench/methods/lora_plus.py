@@ -20,7 +20,7 @@ class LoRAPlus(LoRA):
     The suite clips by default, so that the two are not the same there.
 
     Args:
-        rank, alpha, dropout, rank_stabilised, at, blocks: as of `LoRA`.
+        rank, alpha, dropout, rank_stabilised, at, blocks, start: as of `LoRA`.
         ratio: λ ≥ 1, of B's learning rate to A's; the tuned rate is A's.
     """
 

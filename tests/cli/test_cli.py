@@ -72,6 +72,18 @@ def test_help_imports_neither_torch_nor_scipy():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+@pytest.mark.parametrize(
+    ("own", "then"), [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_waiting_threads_do_not_spin_for_long_unless_asked_to(own, then, here, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, own.get(name, ""))
+        if name not in own:
+            monkeypatch.delenv(name)
+    here("--version")
+    assert os.environ.get("GOMP_SPINCOUNT") == then
+
+
 def test_count_prints_json(here):
     done = here("count", "LoRA(rank=8, at=('q','v'))", "--model", "vit_base_patch16_224", "--json")
     assert json.loads(done.stdout) == {"backbone": 294912, "head": 1538, "total": 296450}

@@ -240,6 +240,15 @@ def test_studies_load_at_every_scale():
         load(RANK_SWEEP, "laptop", family="texts")
 
 
+@pytest.mark.parametrize("name", ["methods", "initialisation", "quantised"])
+def test_studies_of_methods_run(name, records):
+    """The last cell of their smallest scale on pictures, untuned: a trial more of the same is another test's."""
+    (part,) = load(ROOT / "studies" / f"{name}.py", "smoke", family="images")
+    models, methods = part.models[-1:], part.methods[-1:]
+    (final,), _ = execute(records, replace(part, models=models, methods=methods, seeds=(0,), tune=Tune(trials=0)))
+    assert (final["status"], final["method"]["spec"]) == ("ok", repr(methods[0]))
+
+
 def test_a_tuning_seed_cannot_be_a_final_seed():
     with pytest.raises(BadInput, match="both tunes and is reported"):
         Study("x", "?", STUDY.tasks, STUDY.models, STUDY.methods, seeds=(0, 1000))

@@ -296,3 +296,21 @@ def test_a_method_built_on_lora_has_its_own_name_in_messages():
     with pytest.raises(BadInput, match="LoRAPlus cannot adapt"):
         adapt(VIT.build(device="meta"), LoRAPlus(at=("mlp",)))
     assert repr(LoRAPlus()) == "LoRAPlus(rank=8, at=('q', 'v'), ratio=16.0)" and isinstance(LoRAPlus(), LoRA)
+
+
+@pytest.mark.parametrize(("start", "spread"), [("uniform", 1024**-0.5 / 3**0.5), ("normal", 8**-0.5), ("B", 0.0)])
+def test_where_a_pair_starts(start, spread):
+    """A's standard deviation; of "B" that of B, uniform on ±1/√rank. One of the two is zero, or the base would move."""
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Linear(1024, 1024))
+    LoRA(rank=8, start=start, at="q").apply(layer, [Site("0", "q", 0)])
+    A, B = layer[0].lora.A, layer[0].lora.B
+    assert A.std().item() == pytest.approx(spread, rel=0.02)
+    assert B.std().item() == (pytest.approx((3 * 8) ** -0.5, rel=0.02) if start == "B" else 0)
+
+
+def test_a_start_that_could_not_train_is_refused():
+    with pytest.raises(BadInput, match="A would be zero"):
+        LoRAFA(start="B")
+    with pytest.raises(BadInput, match="did you mean 'normal'"):
+        LoRA(start="norml")

@@ -188,7 +188,7 @@ def test_text_is_short_and_reads_names_of_sets():
         ("LoRA(alpha=0)", "alpha > 0"),
         ("LoRA(alpha=1e999)", "finite"),
         ("LoRA(rank={[]: 1})", "not a literal"),
-        ("LoRA(1, 2, 3, 4, 5, 6, 7)", "has 6 fields"),
+        ("LoRA(1, 2, 3, 4, 5, 6, 7, 8)", "has 7 fields"),
         ("LoRA(rank=8", "cannot be read"),
         ("os.LoRA()", "cannot be read"),
         ("Houlsby(width=0)", "Houlsby needs width ≥ 1"),

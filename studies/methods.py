@@ -1,0 +1,108 @@
+"""Which method is best, when all that people compare are tuned alike, and what does each of them cost?
+
+Every method of the suite, on pictures, texts and boxes: one configuration each, the default one, whose size is that of
+its paper or about; the same number of trials, epochs and seeds for all. The page ranks them by score, says which
+differences are significant, and has parameters, memory and time of a training step, checkpoint and latency beside.
+What a network has no place for is left out, with the reason, when the study is planned: prompts before patches in a
+BERT, say. Boxes are marked by a CNN, whose convolutions take what sits on q and v elsewhere.
+
+Not measured yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.methods import METHODS, Method
+from bench.models import HuggingFace, Timm
+from bench.sites import CONV
+from bench.study import Study, grid
+from bench.tasks import Detection, Images, Task, Text
+from bench.training import Training
+
+NAME = "methods"
+QUESTION = "Which method is best, when all are tuned alike, and what does each of them cost?"
+SCALES = ("smoke", "laptop", "full")
+ALL = tuple(one() for name, one in METHODS.items() if name != "Peft")  # which is a bridge to another library's
+FEW = ("LinearProbe", "FullFineTuning", "LoRA", "VPT")
+"""At `smoke`: the last fits pictures alone."""
+THIN: dict[str, Any] = {"trials": 3, "seeds": (1000,), "untuned": 0}
+
+
+def study(scale: str) -> tuple[Study, ...]:
+    """Every method on a vision transformer, a BERT and a CNN under a detector."""
+    return images(scale), text(scale), detection(scale)
+
+
+def images(scale: str) -> Study:
+    """Pictures through a vision transformer."""
+    match scale:
+        case "smoke":
+            task, model = Images("digits", train=40, val=20, test=40), Timm("test_vit", weights="random", image_size=32)
+            return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
+        case "laptop":
+            task = Images("mnist-5k", train=200, val=100, test=400)
+            model = Timm("vit_small_patch14_dinov2", image_size=42)
+            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=15, batch_size=8))
+        case _:
+            tasks = Images("elpv"), Images("mnist-5k"), Images("orl-faces")
+            model = Timm("vit_small_patch14_dinov2", image_size=224)
+            return part(scale, *tasks, model=model, training=Training(epochs=20))
+
+
+def text(scale: str) -> Study:
+    """Sentences and documents through a BERT, without dropout: the frozen network has none either."""
+    match scale:
+        case "smoke":
+            task, model = Text("unicode-names", train=40, val=20, test=40), HuggingFace("test-bert", weights="random")
+            return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
+        case "laptop":
+            task = Text("rotten-tomatoes", train=400, val=100, test=400)
+            model = HuggingFace("minilm-l6", max_length=32, dropout=0.0)
+            return part(scale, task, model=model, training=Training(epochs=3, epoch_steps=15, batch_size=8))
+        case _:
+            tasks = Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets")
+            model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
+            return part(scale, *tasks, model=model, training=Training(epochs=5))
+
+
+def detection(scale: str) -> Study:
+    """Boxes through a CNN under FCOS. What chooses roles takes the convolutions."""
+    match scale:
+        case "smoke":
+            task = Detection("composited-digits", train=8, val=4, test=4)
+            model = Timm("test_resnet", weights="random", image_size=64)
+            training = Training(epochs=1, epoch_steps=2, batch_size=2)
+        case "laptop":
+            task = Detection("tree-crowns", head_depth=1)
+            model = Timm("tf_efficientnet_lite0", image_size=96)
+            training = Training(epochs=2, epoch_steps=15, batch_size=4)
+        case _:
+            task = Detection("tree-crowns")
+            model = Timm("tf_efficientnet_lite0", image_size=256)
+            training = Training(epochs=40, batch_size=8)
+    return part(scale, task, model=model, training=training, at=CONV)
+
+
+def part(scale: str, *tasks: Task, model: Any, training: Training, at: tuple[str, ...] | None = None) -> Study:
+    """One family of the study. What all families share, methods and tuning, is said here.
+
+    At `laptop` three rates a decade apart: both ends and the middle of a method's range, on one tuning seed.
+    """
+    methods = [one for one in ALL if scale != "smoke" or type(one).__name__ in FEW]
+    if at is not None:
+        methods = [placed(one, at) for one in methods]
+    return Study(
+        name=NAME,
+        question=QUESTION,
+        tasks=tasks,
+        models=(model,),
+        methods=tuple(methods),
+        training=training,
+        tune=grid(scale, **THIN) if scale == "laptop" else grid(scale),
+    )
+
+
+def placed(method: Method, at: tuple[str, ...]) -> Method:
+    """A method at other roles, if it chooses any; of several together, each."""
+    return method.having({name: at for name in method.config if name.rpartition(".")[2] == "at"})
