@@ -6,7 +6,7 @@ To add a command: a function in the file of its subject, and its name in `PANELS
 - studies: where studies are found; `bench studies`, and what the shell completes.
 - running: plan, run, status. Here: figures.
 - listing: methods, models, tasks, count, check. costs: memory; gpu_memory: as people train on
-  GPUs; fit_table: what fits; explanation: the layers that hold it.
+  GPUs; fit_table: what fits; memory_parts: what it is made of; explanation: the layers that hold it.
   published: memory against published figures.
 - recommendation: recommend. comparison: compare, claims, statements.
 - trained: predict, evaluate, retune, export, keep.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -148,7 +148,7 @@ def _estimate(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> No
     found = asked.each(lambda run: _forecast(run, device=device, fit=fit))
     if shown.as_json:
         told = [
-            {"method": repr(run.method), "checkpointing": run.training.activation_checkpointing, **each.data}
+            {"method": repr(run.method), "checkpointing": run.training.activation_checkpointing, **_data(each)}
             for run, each in found
         ]
         print(json.dumps(told[0] if len(told) == 1 else told))
@@ -161,14 +161,24 @@ def _estimate(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> No
         explain(runs, device=device, precision=found[0][1].precision, figure=shown.figure)
 
 
+def _data(found: Forecast) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    own = found.own
+    beside = (
+        {"reserved": found.reserved, "nvidia_smi": found.reserved + own.context, "cuda": asdict(own)} if own else {}
+    )
+    return {**found.data, **beside}
+
+
 def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
     """The forecast of a batch, or of the largest that fits, with a bar while that is looked for."""
     from tqdm import tqdm
 
     from bench.costs.units import size
     from bench.training.gpu_setup import CONTEXT
-    from bench.training.memory_fit import usable
-    from bench.training.memory_forecast import forecast, largest_batch
+    from bench.training.memory_fit import largest_batch, usable
+    from bench.training.memory_forecast import forecast
 
     if fit is None:
         return forecast(run, device=device)
@@ -185,26 +195,36 @@ def _forecast(run: Run, *, device: str, fit: str | None) -> Forecast:
 
 def _print(found: Sequence[tuple[Run, Forecast]], *, fit: str | None) -> None:
     from bench.cli.explanation import named
-    from bench.cli.gpu_memory import parts_of
+    from bench.cli.memory_parts import parts_of, print_share
     from bench.costs.published import MARGIN
     from bench.costs.units import readable
     from bench.execution import console
     from bench.report.data.wording import memory_how
 
     head, cells = parts_of([each.memory.peak.breakdown for _, each in found])
+    shares = [(run, each.own) for run, each in found if each.own]
+    beside = ["reserved", "nvidia-smi"] if shares else []
     rows = []
     for (run, each), parts in zip(found, cells, strict=True):
         largest = [f"{each.batch:,}"] if fit else []
-        rows.append(
-            (named(run), *largest, readable(each.peak), *parts, readable(each.memory.phases["evaluation"].total))
-        )
-    console.table(("method", *(["largest batch"] if fit else []), "peak", *head, "evaluation"), rows, right=1)
+        kept = [readable(each.reserved), readable(each.reserved + each.own.context)] if each.own else []
+        evaluation = readable(each.memory.phases["evaluation"].total)
+        rows.append((named(run), *largest, readable(each.peak), *kept, *parts, evaluation))
+    largest = ["largest batch"] if fit else []
+    console.table(("method", *largest, "allocated" if shares else "peak", *beside, *head, "evaluation"), rows, right=1)
     first = found[0][1]
     size = f"the largest batch that fits {fit}" if fit else f"batch {first.batch:,}"
     print(f"\n{size}, {first.precision}, on {first.device}; {memory_how([first.kind])}")
-    print("live tensors at the peak of a training step; evaluation, in batches twice as large, has a peak of its own")
-    if first.device == "cuda":
-        kept = f"; --fit leaves 500 MiB and {MARGIN:.0%} of the rest free" if fit else ": leave a few hundred MiB free"
-        print(f"CUDA itself and gaps between its blocks come on top{kept}")
+    if shares:
+        print(
+            "allocated: live tensors at the peak of a training step; reserved: what CUDA's allocator keeps of training"
+        )
+    else:
+        print("peak: live tensors at the peak of a training step")
+    print("evaluation, in batches twice as large, has a peak of its own")
+    if shares:
+        print_share(shares)
+    if shares and fit:
+        print(f"--fit leaves 500 MiB and {MARGIN:.0%} of the rest free")
     if any(each.memory.peak.phase == "prefix" for _, each in found):
         print("where the frozen part of a network runs once, before training, that pass is the peak")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -216,11 +216,14 @@ def _estimates(asked: Asked, setup: Setup, *, device: str, shown: Shown) -> None
 
 
 def _data(found: Estimate) -> dict[str, Any]:
+    from dataclasses import asdict
+
     return {
         "allocated": found.allocated,
         "reserved": found.reserved,
         "nvidia_smi": found.shown,
         "after_step": found.after,
+        "cuda": asdict(found.own),
         "phase": found.phase,
         "breakdown": found.phases[found.phase].breakdown,
         "phases": {phase: moment.total for phase, moment in found.phases.items()},
@@ -242,20 +245,9 @@ def _how(run: Run, asked: Asked, setup: Setup) -> dict[str, Any]:
     }
 
 
-def parts_of(breakdowns: Sequence[Mapping[str, int]]) -> tuple[list[str], list[list[str]]]:
-    """Columns of a table of what memory is made of: their heads, and of each row their sizes.
-
-    A part that is zero in every row, as a CPU's scratch space on CUDA, is left out.
-    """
-    from bench.costs.memory import PARTS
-    from bench.costs.units import readable
-
-    there = [part for part in PARTS if any(each[part] for each in breakdowns)]
-    return there, [[readable(each[part]) for part in there] for each in breakdowns]
-
-
 def _print(found: Sequence[tuple[Run, Estimate]], asked: Asked, setup: Setup) -> None:
     from bench.cli.explanation import named
+    from bench.cli.memory_parts import parts_of, print_share
     from bench.costs.units import readable
     from bench.execution import console
 
@@ -267,9 +259,10 @@ def _print(found: Sequence[tuple[Run, Estimate]], asked: Asked, setup: Setup) ->
     console.table(("method", "allocated", "reserved", "nvidia-smi", *head), rows, right=1)
     print(f"\nbatch {asked.batch:,}, {_said(asked, setup)}; estimated for CUDA from shapes")
     print(
-        "allocated: live tensors at the peak, what they are made of behind it; reserved: what CUDA's allocator keeps; "
-        f"nvidia-smi: with CUDA's context, taken as {readable(setup.context)}"
+        "allocated: live tensors at the peak, what they are made of behind it, cuBLAS's workspaces among other; "
+        "reserved: what CUDA's allocator keeps"
     )
+    print_share([(run, each.own) for run, each in found])
     print("bench published holds such estimates against figures that others have published of their GPUs")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -55,11 +55,15 @@ class Memory:
         peak: the moment with the most bytes.
         phases: the peak of each phase ("prefix", "forward", "backward", "update", "evaluation"), in order.
         curve: bytes after every operation that changed them, each with its phase.
+        reserved: what CUDA's caching allocator would keep of it, and `rounding`, how much of the peak is that to its
+            blocks; 0 where that is not followed (`bench.costs.cuda_share`).
     """
 
     peak: Moment
     phases: dict[str, Moment]
     curve: tuple[tuple[str, int], ...] = field(default=(), repr=False)
+    reserved: int = 0
+    rounding: int = 0
 
 
 class Allocated:
@@ -196,7 +200,7 @@ def track(
     batch: Callable[[], tuple[Any, Any]],
     *,
     device: str = "cpu",
-    block: int = 1,
+    tracker: Tracker | None = None,
     prefix: Callable[[Any], Any] | None = None,
     evaluate: Callable[[], object] | None = None,
     passes: int = 1,
@@ -208,7 +212,7 @@ def track(
             batch.
         batch: makes inputs and targets.
         device: its type.
-        block: what sizes are rounded up to; `bench.costs.allocator.BLOCK` for CUDA.
+        tracker: what counts; by default one without rounding.
         prefix: what a frozen prefix makes of inputs, without gradient, before the step; `step` then goes on from it.
         evaluate: evaluates a batch of its own, without gradient, after the step.
         passes: batches that are accumulated before the optimiser's step; more than two take no more than two.
@@ -216,7 +220,7 @@ def track(
     Returns:
         The peak, that of every phase, and the course; "evaluation" is a phase of its own and not in the peak.
     """
-    tracker = Tracker(device, block=block)
+    tracker = tracker or Tracker(device)
     with _watched(step, tracker):
         with tracker:
             for _ in range(passes):
@@ -229,7 +233,7 @@ def track(
             return training
         with tracker, tracker.during("evaluation", "activations"):
             evaluate()
-    return Memory(training.peak, dict(tracker.peaks), tuple(tracker.curve))
+    return replace(training, phases=dict(tracker.peaks), curve=tuple(tracker.curve))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.costs.cuda_share import CONTEXT
 from bench.costs.quantised import KINDS
 from bench.errors import BadInput, unknown
 from bench.methods.branch import Branch
@@ -19,8 +20,6 @@ from bench.models.reduced import ReducedLinear, pack_frozen
 from bench.training.run import Network
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-CONTEXT = 500 * 2**20
-"""Bytes of CUDA's context and of loaded kernels, where nothing else is known; before CUDA 11.7 more than a GiB."""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.costs.allocator import BLOCK, reserved
+from bench.costs.allocator import reserved
 from bench.costs.cuda_rules import CudaRules
+from bench.costs.cuda_share import WORKSPACE, Followed, Share
 from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import KINDS
 from bench.errors import BadInput
@@ -26,8 +26,6 @@ from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import MIDWAY, penalised, set_mode
 from bench.training.run import Network, Run, assemble
 
-WORKSPACE = 8_519_680
-"""Bytes of cuBLAS's workspace before Hopper (:4096:2:16:8): one for the forward's thread, one for the backward's."""
 STEPS = 2  # the first makes the optimiser's state, the second has it from the start
 
 
@@ -54,58 +52,14 @@ class Estimate:
     phases: dict[str, Moment]
 
     @property
-    def own(self) -> dict[str, int]:
-        """CUDA's own share: workspaces and rounding, which are in `allocated`; the rest comes on top of it."""
-        return {
-            "workspaces": 2 * WORKSPACE,
-            "rounding": self.rounding,
-            "fragmentation": self.reserved - self.allocated,
-            "context": self.shown - self.reserved,
-        }
+    def own(self) -> Share:
+        """CUDA's own: workspaces and rounding are in `allocated`; the rest comes on top of it."""
+        return Share(2 * WORKSPACE, self.rounding, self.reserved - self.allocated, self.shown - self.reserved)
 
     @property
     def phase(self) -> str:
         """Where the peak is."""
         return max(self.phases.values(), key=lambda moment: moment.total).phase
-
-
-class _Followed(Tracker):
-    """A tracker that also notes what is made and freed, in order, and how much of the peak is rounding."""
-
-    def __init__(self) -> None:
-        super().__init__("cpu", block=BLOCK)
-        self.events: list[tuple[int, int]] = []
-        self.rounding = 0
-        self._names: dict[int, tuple[int, int]] = {}
-        self._made = self._rounded = self._most = 0
-
-    def make(self, size: int) -> None:
-        """Something that no operation makes and nothing frees: a workspace."""
-        self._made += 1
-        self.events.append((self._made, size))
-        self.bytes["other"] += size
-
-    def _count(self, storage: Any, part: str | None) -> None:
-        key, known = storage._cdata, len(self.live)
-        super()._count(storage, part)
-        if len(self.live) > known:
-            self._made += 1
-            size = self.live[key][1]
-            self._names[key] = self._made, size - storage.nbytes()
-            self._rounded += size - storage.nbytes()
-            self.events.append((self._made, size))
-
-    def _gone(self, key: int, _: Any) -> None:
-        name, rounded = self._names.pop(key)
-        self._rounded -= rounded
-        self.events.append((name, 0))
-        super()._gone(key, _)
-
-    def _note(self) -> None:
-        super()._note()
-        total = sum(self.bytes.values())
-        if self.phase and total > self._most:
-            self._most, self.rounding = total, self._rounded
 
 
 def estimate(run: Run, setup: Setup) -> Estimate:
@@ -162,7 +116,7 @@ def followed(
     run: Run, backbone: Backbone, network: Network, setup: Setup, rule: torch.optim.Optimizer, *, steps: int = STEPS
 ) -> Estimate:
     """The memory of some steps of what was `prepared`, by an optimiser that has its state already or makes it."""
-    trainable, tracker = _trainable(network), _Followed()
+    trainable, tracker = _trainable(network), Followed()
     tracker.see([*network.parameters(), *network.buffers()], part="weights")
     tracker.see(list(rule.state.values()), part="optimizer")
     tracker.see([p.grad for p in trainable if p.grad is not None], part="gradients")
@@ -185,7 +139,7 @@ def followed(
 
 
 def _step(
-    run: Run, backbone: Backbone, network: Network, setup: Setup, rule: torch.optim.Optimizer, tracker: _Followed
+    run: Run, backbone: Backbone, network: Network, setup: Setup, rule: torch.optim.Optimizer, tracker: Followed
 ) -> int:
     """One step of the optimiser; what is allocated when it is done."""
     for number in range(min(setup.accumulation, 2)):

@@ -21,6 +21,7 @@ from bench.tasks import LanguageModelling, Task
 from bench.tasks import resolve as task_of
 from bench.training import optimizers
 from bench.training.gpu_step import Setup, followed, prepared
+from bench.training.memory_forecast import Forecast, forecast
 from bench.training.recipe import Training
 from bench.training.run import Run
 
@@ -48,6 +49,8 @@ USUAL: tuple[tuple[Method, bool], ...] = (
 """Methods that are set beside each other where none is named, each with whether its activations are computed again."""
 MOST = 2**16
 """Larger batches are not tried."""
+LARGEST = 2**20
+"""Larger batches of this suite's own training are not tried."""
 STEP = 64
 """Tokens to whose multiple lengths are rounded down."""
 
@@ -238,3 +241,44 @@ def nothing_fits(rows: list[Fit], limit: int, what: str, context: int) -> BadInp
         f"{readable(limit)} is too little for {what}: the least is {least.method} in {least.base}"
         f"{' with checkpointing' if least.checkpointing else ''}, one sample, which needs {readable(need)}"
     )
+
+
+def largest_batch(
+    run: Run, limit: int, *, of: int = 0, device: str = "cpu", told: Callable[[int], None] = lambda n: None
+) -> Forecast:
+    """The forecast of the largest batch whose training fits into `limit` bytes.
+
+    Memory grows nearly in a straight line: that through two forecasts names a third, until one fits and the next not.
+
+    Args:
+        run: what would be trained; its own batch size is not looked at.
+        limit: bytes; `of` so many of the device, where that is what is left of them.
+        device: what it would be trained on.
+        told: called with every size that is tried.
+
+    Raises:
+        BadInput: not even a batch of one fits.
+    """
+
+    def at(n: int) -> Forecast:
+        told(n)
+        gc.collect()
+        return forecast(replace(run, training=replace(run.training, batch_size=n)), device=device)
+
+    fits = at(1)
+    if fits.peak > limit:
+        weights = fits.memory.peak.breakdown["weights"]
+        given = f"{readable(of)} (of which {readable(limit)} are left to it)" if of else readable(limit)
+        raise BadInput(
+            f"{given} is too little for {run.method!r} on {run.model!r}: weights alone take "
+            f"{readable(weights)}, training with a batch of 1 {readable(fits.peak)}"
+        )
+    over: Forecast | None = None
+    guess = 8
+    while fits.batch < LARGEST and (over is None or over.batch - fits.batch > 1):
+        found = at(guess)
+        known, fits, over = fits, *((found, over) if found.peak <= limit else (fits, found))
+        slope = (found.peak - known.peak) / (found.batch - known.batch) if found.batch != known.batch else 0.0
+        line = fits.batch + (limit - fits.peak) / slope if slope > 0 else math.inf
+        guess = max(fits.batch + 1, min(math.floor(line), over.batch - 1 if over else fits.batch * 32, LARGEST))
+    return fits

@@ -7,14 +7,13 @@ real on the CPU, with random weights and random inputs, and said to be.
 from __future__ import annotations
 
 import contextlib
-import gc
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
+from timm.layers import use_fused_attn
 from torch import nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -23,10 +22,9 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
 )
 
-from bench.costs.allocator import BLOCK
 from bench.costs.cuda_rules import CudaRules
-from bench.costs.memory import Memory, Moment, track
-from bench.costs.units import readable
+from bench.costs.cuda_share import CONTEXT, WORKSPACE, Followed, Share
+from bench.costs.memory import Memory, Moment, Tracker, track
 from bench.errors import BadInput, say_once
 from bench.models import Backbone, NeedsValues
 from bench.training.recipe import Training, precision, set_mode
@@ -42,8 +40,6 @@ OF_MEMORY = (
     "checkpoint_every", "accumulate",
 )  # fmt: skip
 """Of a training, what its memory depends on."""
-LARGEST = 2**20
-"""Batches beyond this are not tried."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,19 @@ class Forecast:
     def peak(self) -> int:
         """Bytes at the peak of training."""
         return self.memory.peak.total
+
+    @property
+    def own(self) -> Share | None:
+        """CUDA's own share, which comes on top of the peak, but for the rounding; None for other devices."""
+        if self.device != "cuda":
+            return None
+        workspaces = 2 * WORKSPACE
+        return Share(workspaces, self.memory.rounding, self.reserved - self.peak - workspaces, CONTEXT)
+
+    @property
+    def reserved(self) -> int:
+        """Bytes that CUDA's caching allocator would keep."""
+        return self.memory.reserved
 
     @property
     def data(self) -> dict[str, Any]:
@@ -142,7 +151,10 @@ def _extended(found: list[Forecast], batch: int) -> Forecast:
         for phase, moment in small.items()
     }
     peak = max((moment for phase, moment in phases.items() if phase != "evaluation"), key=lambda moment: moment.total)
-    return replace(found[0], memory=Memory(peak, phases), kind="extended", batch=batch)
+    kept = [each.reserved for each in found]
+    reserved = kept[1] + (kept[1] - kept[0]) * (batch - more) // (more - few)
+    memory = Memory(peak, phases, reserved=reserved, rounding=found[1].memory.rounding)
+    return replace(found[0], memory=memory, kind="extended", batch=batch)
 
 
 def _both(one: Moment, other: Moment) -> Iterator[tuple[str, int, int]]:
@@ -154,16 +166,26 @@ def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
     random = replace(run, model=run.model.untrained())
     backbone, network = assemble(random, device="meta" if traced else "cpu", kernels=kind)
     here = "cuda" if traced and kind == "cuda" and torch.cuda.is_available() else "cpu"
-    resolved, block = resolved_precision(run, backbone, kind), BLOCK if kind == "cuda" else 1
+    _say_attention(network)
+    resolved, counted = resolved_precision(run, backbone, kind), Followed(here) if kind == "cuda" else Tracker(here)
     if not traced:
-        return Forecast(
-            _tracked(random, backbone, network, resolved, here, block), "tracked", *_facts(run, kind, resolved)
-        )
+        memory = _tracked(random, backbone, network, resolved, counted)
+        return Forecast(memory, "tracked", *_facts(run, kind, resolved))
     as_there = CudaRules() if kind == "cuda" and here == "cpu" else contextlib.nullcontext()
     with FakeTensorMode(), as_there:
         give_bytes(network, here)
-        memory = _tracked(random, backbone, network, resolved, here, block)
+        memory = _tracked(random, backbone, network, resolved, counted)
     return Forecast(memory, "foretold", *_facts(run, kind, resolved))
+
+
+def _say_attention(network: nn.Module) -> None:
+    """Warns of timm's switch, which a run here obeys too."""
+    parts = [each for each in network.modules() if hasattr(each, "fused_attn")]
+    if parts and not use_fused_attn():
+        say_once(
+            "TIMM_FUSED_ATTN=0: timm computes attention step by step here and keeps its probabilities, as a run would, "
+            "and so the estimate has them; unset it for fused attention"
+        )
 
 
 def resolved_precision(run: Run, backbone: Backbone, kind: str) -> str:
@@ -182,9 +204,10 @@ def _facts(run: Run, kind: str, resolved: str) -> tuple[int, str, str]:
     return run.training.batch_size, kind, resolved
 
 
-def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, device: str, block: int) -> Memory:
+def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, tracker: Tracker) -> Memory:
     """The step that `bench.training.loop` would do, with the features of a frozen prefix computed before it."""
     set_mode(network)
+    device = tracker.device
     step = step_of(run, network, device=device, precision=resolved)
     before = behind_prefix(backbone, network, step)
 
@@ -199,7 +222,7 @@ def _tracked(run: Run, backbone: Backbone, network: Network, resolved: str, devi
             network(before(inputs) if before else inputs)
 
     passes = min(run.training.accumulate, 2)
-    return track(step, batch, device=device, block=block, prefix=before, evaluate=evaluate, passes=passes)
+    return track(step, batch, device=device, tracker=tracker, prefix=before, evaluate=evaluate, passes=passes)
 
 
 def part_of_batch(run: Run, backbone: Backbone) -> Any:
@@ -253,44 +276,3 @@ def type_of(device: str) -> str:
     if kind == "meta":
         raise BadInput("device 'meta' has no memory: say cpu or cuda")
     return kind
-
-
-def largest_batch(
-    run: Run, limit: int, *, of: int = 0, device: str = "cpu", told: Callable[[int], None] = lambda n: None
-) -> Forecast:
-    """The forecast of the largest batch whose training fits into `limit` bytes.
-
-    Memory grows nearly in a straight line: that through two forecasts names a third, until one fits and the next not.
-
-    Args:
-        run: what would be trained; its own batch size is not looked at.
-        limit: bytes; `of` so many of the device, where that is what is left of them.
-        device: what it would be trained on.
-        told: called with every size that is tried.
-
-    Raises:
-        BadInput: not even a batch of one fits.
-    """
-
-    def at(n: int) -> Forecast:
-        told(n)
-        gc.collect()
-        return forecast(replace(run, training=replace(run.training, batch_size=n)), device=device)
-
-    fits = at(1)
-    if fits.peak > limit:
-        weights = fits.memory.peak.breakdown["weights"]
-        given = f"{readable(of)} (of which {readable(limit)} are left to it)" if of else readable(limit)
-        raise BadInput(
-            f"{given} is too little for {run.method!r} on {run.model!r}: weights alone take "
-            f"{readable(weights)}, training with a batch of 1 {readable(fits.peak)}"
-        )
-    over: Forecast | None = None
-    guess = 8
-    while fits.batch < LARGEST and (over is None or over.batch - fits.batch > 1):
-        found = at(guess)
-        known, fits, over = fits, *((found, over) if found.peak <= limit else (fits, found))
-        slope = (found.peak - known.peak) / (found.batch - known.batch) if found.batch != known.batch else 0.0
-        line = fits.batch + (limit - fits.peak) / slope if slope > 0 else math.inf
-        guess = max(fits.batch + 1, min(math.floor(line), over.batch - 1 if over else fits.batch * 32, LARGEST))
-    return fits

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bench.costs.cuda_share import WORKSPACE
 from bench.errors import BadInput
 from bench.training.detector_step import Detector, estimate
 from bench.training.gpu_setup import Setup
-from bench.training.gpu_step import WORKSPACE
 
 
 def test_what_is_fixed_is_counted_exactly_and_evaluated_norms_keep_their_inputs() -> None:

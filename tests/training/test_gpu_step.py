@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.costs.cuda_rules import CudaRules
+from bench.costs.cuda_share import WORKSPACE
 from bench.costs.quantised import KINDS, packed_bytes
 from bench.errors import BadInput
 from bench.methods import FullFineTuning, LoRA, Method
@@ -18,7 +19,7 @@ from bench.models.reduced import ReducedLinear
 from bench.tasks import Images, Text
 from bench.training import optimizers
 from bench.training.gpu_setup import Setup
-from bench.training.gpu_step import WORKSPACE, Estimate, estimate, prepared
+from bench.training.gpu_step import Estimate, estimate, prepared
 from bench.training.recipe import Training
 from bench.training.run import Run
 
@@ -98,9 +99,9 @@ def test_eager_attention_keeps_probabilities_and_dropout_a_byte_a_value() -> Non
     assert [t.nbytes for t in held] == [64 * 64]
     held.clear()
     q = torch.ones(1, 1, 64, 8, requires_grad=True)
-    with sdpa_kernel(SDPBackend.MATH), CudaRules():  # torch's own switch is another's business
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t) or t, lambda t: t):
-            F.scaled_dot_product_attention(q, q, q)
+    kept = torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t) or t, lambda t: t)
+    with sdpa_kernel(SDPBackend.MATH), CudaRules(), kept:  # torch's own switch changes nothing
+        F.scaled_dot_product_attention(q, q, q)
     assert all(t.shape[-2:] != (64, 64) for t in held)
     assert set(y.unique().tolist()) == {0.0, 2.0}
 

@@ -26,7 +26,8 @@ from bench.study.plan import estimated, plan
 from bench.study.recording import memory
 from bench.study.tune import Tune
 from bench.tasks import Detection, Images, Text
-from bench.training.memory_forecast import FEW, Forecast, _extended, _forecast, forecast, largest_batch
+from bench.training.memory_fit import largest_batch
+from bench.training.memory_forecast import FEW, Forecast, _extended, _forecast, forecast
 from bench.training.method_checks import CNN, VIT
 from bench.training.recipe import Training
 from bench.training.run import Run, assemble
@@ -123,7 +124,11 @@ def test_what_is_freed_is_no_longer_counted_and_views_count_once():
 
 
 def test_cudas_blocks_are_rounded_up():
-    found = track(two_layers(fused=True), lambda: (torch.ones(1, 8), None), block=BLOCK).phases["update"].breakdown
+    found = (
+        track(two_layers(fused=True), lambda: (torch.ones(1, 8), None), tracker=Tracker(block=BLOCK))
+        .phases["update"]
+        .breakdown
+    )
     assert found["weights"] == found["gradients"] == 2 * BLOCK  # of 512 and 256 bytes
     assert found["optimizer"] == 6 * BLOCK and found["other"] == BLOCK
 
