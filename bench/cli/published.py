@@ -15,29 +15,37 @@ FOLDER = Path("costs", "published")
 
 
 def published(
-    pattern: Annotated[
-        str, typer.Argument(help="Only figures with this in their name or model; then nothing is written.")
-    ] = "",
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Only figures with one of these in their name or model; then nothing is written.", show_default=False
+        ),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Put these figures into the record; the others stay as they are there.")
+    ] = False,
     results: Results = RESULTS,
 ) -> None:
     """Hold the estimates of memory against figures that others have published of their GPUs.
 
-    Every figure is estimated for its own settings, which takes some minutes, and kept as a record; the page and its
-    figure are drawn from that, by `bench figures` too. It needs no GPU, weights or data.
+    Every figure is estimated for its own settings, which takes half an hour for all, and kept as a record; the page and
+    its figure are drawn from that, by `bench figures` too. It needs no GPU, weights or data.
 
-    Examples: `bench published`, `bench published mistral`
+    Examples: `bench published`, `bench published mistral`, `bench published retinanet santacoder --update`
     """
     from tqdm import tqdm
 
     from bench.costs.published import figures
     from bench.execution import console
-    from bench.execution.published_memory import estimated, keep
+    from bench.execution.published_memory import estimated, keep, merged
     from bench.report.page.published_page import COLUMNS, lines
 
-    wanted = pattern.lower()
-    some = [each for each in figures() if wanted in each.id or wanted in str(each.settings["model"]).lower()]
+    wanted = [each.lower() for each in patterns or [""]]
+    names = {each: f"{each.id} {each.settings['model']}".lower() for each in figures()}
+    some = [each for each, name in names.items() if any(pattern in name for pattern in wanted)]
     if not some:
-        raise BadInput(f"no published figure has {pattern!r} in its name or model: bench published shows all")
+        told_of = " or ".join(map(repr, wanted))
+        raise BadInput(f"no published figure has {told_of} in its name or model: bench published shows all")
     with tqdm(total=len(some), unit="figure", leave=False, disable=None) as bar:
 
         def told(figure: object) -> None:
@@ -46,7 +54,9 @@ def published(
 
         record = estimated(some, told=told)
     console.table(COLUMNS, lines(record), right=2)
-    if not wanted:
+    if update:
+        record = merged(record, results / FOLDER)
+    if update or not patterns:
         keep(record, results / FOLDER)
         redraw(results)
 

@@ -17,6 +17,7 @@ from typing import Any
 import bench.models as model_table
 import bench.tasks as task_table
 from bench.costs.published import MARGIN, Figure
+from bench.costs.published import figures as all_figures
 from bench.errors import BadInput
 from bench.methods import METHODS
 from bench.models import HuggingFace, text_weights
@@ -39,19 +40,38 @@ def estimated(figures: Iterable[Figure], *, told: Callable[[Figure], None] = lam
         figures: of `bench.costs.published`.
         told: called with each before it is estimated.
     """
-    start, rows = time.perf_counter(), []
+    start, rows, at = time.perf_counter(), [], commit()
     found: dict[Any, Estimate | BadInput] = {}
     for figure in figures:
         told(figure)
-        rows.append(_row(figure, found))
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        rows.append({**_row(figure, found), "estimated_at": when, "git_sha": at["git_sha"]})
     return {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
+        **at,
         "versions": dict(versions()),
         "margin": MARGIN,
         "seconds": round(time.perf_counter() - start, 1),
         "figures": rows,
     }
+
+
+def merged(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The record of some figures with the others of the one that is there.
+
+    Raises:
+        BadInput: none is there.
+    """
+    if not (folder / RECORD).is_file():
+        raise BadInput(f"no record in {folder} to update: leave the names out, for all figures")
+    before = json.loads((folder / RECORD).read_text("utf-8"))
+    by_id = {
+        row["id"]: {"estimated_at": before["created_at"], "git_sha": before["git_sha"]} | row
+        for row in before["figures"]
+    }
+    by_id |= {row["id"]: row for row in record["figures"]}
+    known = [each.id for each in all_figures()]
+    return {**record, "figures": [by_id[name] for name in known if name in by_id]}
 
 
 def keep(record: Mapping[str, Any], folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,12 @@ def _source(of: Mapping[str, Any], some: Sequence[Row]) -> str:
 
 def _provenance(record: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    return f"Estimated {record['created_at'][:10]} in {record['seconds']:.0f} s, at {record['git_sha']} ({versions})."
+    ages = Counter(
+        (row.get("estimated_at", record["created_at"])[:10], row.get("git_sha", record["git_sha"]))
+        for row in record["figures"]
+    )
+    made = "; ".join(f"{n} figures on {day}, at {sha}" for (day, sha), n in sorted(ages.items()))
+    return f"Estimated: {made} (last with {versions})."
 
 
 def _percent(share: float, *, sign: bool = True) -> str:
