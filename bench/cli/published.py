@@ -41,8 +41,8 @@ def published(
     from bench.report.page.published_page import COLUMNS, lines
 
     wanted = [each.lower() for each in patterns or [""]]
-    names = {each: f"{each.id} {each.settings['model']}".lower() for each in figures()}
-    some = [each for each, name in names.items() if any(pattern in name for pattern in wanted)]
+    names = [(each, f"{each.id} {each.settings['model']}".lower()) for each in figures()]
+    some = [each for each, name in names if any(pattern in name for pattern in wanted)]
     if not some:
         told_of = " or ".join(map(repr, wanted))
         raise BadInput(f"no published figure has {told_of} in its name or model: bench published shows all")
