@@ -55,6 +55,7 @@ def test_the_page_sets_measured_beside_estimated(tmp_path: Path) -> None:
 
 def test_a_part_that_fails_or_hangs_is_logged_and_the_next_begins(tmp_path: Path) -> None:
     check = Check(tmp_path, "cpu", 60)
+    assert 29 < check.share("memory") <= 30 and 59 < check.share("tests") <= 60, "the last may take all that is left"
     check.part("one", ["-c", "print('what it said'); raise SystemExit(3)"], seconds=20)
     check.part("two", ["-c", "import time; time.sleep(60)"], seconds=0.3)
     check.part("three", ["-c", ""], seconds=20)

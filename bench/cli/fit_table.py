@@ -21,7 +21,7 @@ def table(asked: Asked, setup: Setup, fit: str, *, as_json: bool) -> None:
     from bench.training.memory_fit import BASES, CANDIDATES, cells, fitting, nothing_fits
 
     limit = size(fit)
-    methods = tuple(run.method for run in asked.runs()) or CANDIDATES
+    methods = tuple(run.method for run in asked.runs()) if asked.methods else CANDIDATES
     bases = (setup.base,) if asked.base or asked.precision == "fp32" else BASES
     again = (True,) if asked.checkpointing else (False, True)
     with tqdm(

@@ -220,14 +220,14 @@ def track(
     Returns:
         The peak, that of every phase, and the course; "evaluation" is a phase of its own and not in the peak.
     """
-    tracker = tracker or Tracker(device)
+    tracker, held = tracker or Tracker(device), list[Any]()
     with _watched(step, tracker):
         with tracker:
             for _ in range(passes):
-                held = _pass(step, batch, tracker, prefix)
+                _pass(step, batch, tracker, prefix, held)
+            held.clear()  # as the training loop's parts are gone before the update
             with tracker.during("update", "other"):
                 step.update(1, 2)
-        del held
         training = tracker.found()
         if evaluate is None:
             return training
@@ -253,10 +253,14 @@ def _watched(step: Steps, tracker: Tracker) -> Iterator[None]:
 
 
 def _pass(
-    step: Steps, batch: Callable[[], tuple[Any, Any]], tracker: Tracker, prefix: Callable[[Any], Any] | None
-) -> tuple[Any, Any]:
-    """A batch forward and backward. Returns the batch, which is there until the step is done."""
-    x, targets = batch()
+    step: Steps,
+    batch: Callable[[], tuple[Any, Any]],
+    tracker: Tracker,
+    prefix: Callable[[Any], Any] | None,
+    held: list[Any],
+) -> None:
+    """A batch forward and backward. It takes the place of the one before in `held`, and is there until the next."""
+    x, targets = held[:] = batch()
     tracker.see((tensors_of(x), tensors_of(targets)), part="other")
     if prefix is not None:
         with tracker.during("prefix", "activations"):
@@ -266,7 +270,6 @@ def _pass(
     with tracker.during("backward", "other"):
         step.backward(loss)
         del loss
-    return x, targets
 
 
 def _begin(rule: torch.optim.Optimizer) -> None:

@@ -10,6 +10,7 @@ from bench.methods.adalora import AdaLoRA
 from bench.methods.adaptformer import AdaptFormer
 from bench.methods.bitfit import BitFit
 from bench.methods.conv_adapter import ConvAdapter
+from bench.methods.convpass import Convpass
 from bench.methods.dora import DoRA
 from bench.methods.fact import FacT
 from bench.methods.feature_lora import FeatureLoRA

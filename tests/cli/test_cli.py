@@ -19,6 +19,7 @@ import typer
 from tests.support.quick_bench import COMMAND as QUICK
 
 ROOT = Path(__file__).parents[2]
+TINY = "Timm('test_vit', image_size=32)"
 
 
 def bench(*args, cwd=ROOT, **env):
@@ -90,7 +91,7 @@ def test_count_prints_json(here):
 
 
 def test_memory_prints_json_in_bytes(here):
-    options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4")
+    options = ("--model", TINY, "--batch", "4")
     one = json.loads(here("memory", "LoRA(rank=2)", *options, "--json").stdout)
     assert one["peak"] == sum(one["breakdown"].values()) == one["phases"][one["phase"]]
     assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "scratch", "other"}
@@ -101,13 +102,13 @@ def test_memory_prints_json_in_bytes(here):
 
 
 def test_memory_prints_a_table_of_what_fits(here):
-    options = ("--model", "Timm('test_vit', image_size=32)", "--fit", "6MiB", "--device", "cpu")
+    options = ("--model", TINY, "--fit", "6MiB", "--device", "cpu")
     shown = here("memory", "LoRA(rank=2)", "LinearProbe", *options).stdout
     assert "largest batch" in shown and "LinearProbe()" in shown and "the largest batch that fits 6MiB" in shown
 
 
 def test_memory_is_explained_and_drawn(here, tmp_path):
-    options = ("--model", "Timm('test_vit', image_size=32)", "--batch", "4", "--figure", tmp_path)
+    options = ("--model", TINY, "--batch", "4", "--figure", tmp_path)
     shown = here("memory", "LoRA(rank=2)", *options).stdout
     assert re.search(r"blocks\.\*\.mlp\.fc1 +matrix product", shown) and "scratch" not in shown.splitlines()[0]
     assert (tmp_path / "figures/activations.png").is_file()
@@ -125,7 +126,7 @@ def test_lists(here):
 def test_check_of_a_method(here):
     from bench.training.method_checks import CHECKS
 
-    done = here("check", "LoRA(rank=2)", "--model", "Timm('test_vit', image_size=32)")
+    done = here("check", "LoRA(rank=2)", "--model", TINY)
     assert done.returncode == 0 and "FAILED" not in done.stdout and done.stdout.count("ok") == len(CHECKS)
 
 
@@ -145,7 +146,10 @@ def test_check_of_a_method(here):
         (("memory", "LoRA", "--batch", "0"), "batch_size 0"),
         (("memory", "LoRA", "--device", "gpu"), "torch does not know it"),
         (("memory", "LoRA", "--fit", "lots"), "write 16GiB"),
-        (("memory", "LoRA", "--fit", "100MiB"), "weights alone take 328 MiB"),
+        (
+            ("memory", "--fit", "501MiB", "--model", TINY, "--base", "bf16", "--checkpointing"),
+            "the least is LinearProbe()",
+        ),
         (("memory", "LoRA", "--optimizer", "adam"), "did you mean 'adamw'"),
         (("assets", "pull", "elvp"), "did you mean 'elpv'"),
         (("figures", "--results", "/nonexistent"), "no records under"),

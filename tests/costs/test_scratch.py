@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
-import torch
-from torch.profiler import ProfilerActivity, profile
 
 from bench.methods import FullFineTuning, LoRA
 from bench.models import HuggingFace, Timm
 from bench.tasks import Images, Text
-from bench.training.memory_forecast import forecast, part_of_batch
+from bench.training.memory_forecast import forecast
 from bench.training.method_checks import VIT
-from bench.training.recipe import Training, set_mode
-from bench.training.run import Run, assemble, behind_prefix, step_of
+from bench.training.recipe import Training
+from bench.training.run import Run
+from tests.support.profiled_memory import measured
 
 BERT = HuggingFace("test-bert", weights="random", max_length=24)
 DIGITS, NAMES = Images("digits"), Text("unicode-names")
 CONV = LoRA(rank=4, at=("conv",))
-
-
-def measured(run: Run) -> int:
-    """Bytes at the peak of a training step, of everything that torch's allocator gave since the network was made."""
-    mark = 12_347  # a size that nothing else has
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        backbone, network = assemble(run, device="cpu")
-        set_mode(network)
-        step = step_of(run, network, device="cpu", precision="fp32")
-        trainable = [p for p in network.parameters() if p.requires_grad]
-        for p in trainable:
-            p.grad = torch.zeros_like(p)
-        step.rule.step()
-        step.rule.zero_grad(set_to_none=True)
-        before = behind_prefix(backbone, network, step)
-        x: Any = part_of_batch(run, backbone)
-        targets = run.task.stand_ins(x)
-        gc.collect()
-        begin = torch.empty(mark, dtype=torch.uint8)
-        if before:
-            x = before(x)
-        loss = step.forward(x, targets)
-        step.backward(loss)
-        del loss
-        step.rule.step()
-    found = sorted(
-        (event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"),
-        key=lambda event: event.start_ns(),
-    )
-    at = next(n for n, event in enumerate(found) if event.nbytes() == begin.nbytes)
-    live = [sum(event.nbytes() for event in found[:at])]
-    for event in found[at + 1 :]:
-        live.append(live[-1] + event.nbytes())
-    return max(live)
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,12 @@ def test_every_byte_of_a_small_step_is_where_it_was_computed_by_hand():
         **always, "gradients": 0, "activations": 2 * hidden, "scratch": 0, "other": given
     }  # fmt: skip
     # One gradient of a parameter, of the outputs and of the hidden layer after the other; the last: both gradients, the
-    # ReLU's outputs gone, what it passes on still there.
+    # ReLU's outputs and the batch gone.
     assert memory.phases["update"].breakdown == {
-        **always, "gradients": WEIGHTS, "activations": 0, "scratch": 0, "other": given
+        **always, "gradients": WEIGHTS, "activations": 0, "scratch": 0, "other": 0
     }  # fmt: skip
+    in_two = track(two_layers(fused=True), lambda: (torch.randn(batch, 8), None), passes=2)
+    assert in_two.phases["forward"].breakdown["other"] == given, "a part of a batch takes the place of the one before"
     assert outputs < hidden and memory.peak.total == max(moment.total for moment in memory.phases.values())
 
 
@@ -130,7 +132,7 @@ def test_cudas_blocks_are_rounded_up():
         .breakdown
     )
     assert found["weights"] == found["gradients"] == 2 * BLOCK  # of 512 and 256 bytes
-    assert found["optimizer"] == 6 * BLOCK and found["other"] == BLOCK
+    assert found["optimizer"] == 6 * BLOCK and found["other"] == 0
 
 
 def test_tracking_leaves_no_hook_behind():

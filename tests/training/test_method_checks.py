@@ -44,6 +44,7 @@ ROWS = [
     (m.LastBlocks(last=1), MODELS),
     (m.FacT(rank=4), (VIT, BERT)),
     (m.ConvAdapter(), (CNN, CNN_MAPS)),
+    (m.Convpass(width=4), (VIT, VIT_MAPS)),
     (m.VPT(prompts=3), (VIT, VIT_MAPS)),
     (m.VPT(prompts=3, deep=False), (VIT,)),
     (m.PromptTuning(prompts=3), (BERT,)),

@@ -1,7 +1,8 @@
 """`make gpu-check`: everything that only a GPU can tell, within eight minutes, into one folder and one archive.
 
-Needs neither network nor MLflow nor Optuna; torch ≥ 2.11. Each part is a process of its own with a time of its own: one
-that fails or takes too long is logged, and the next begins. `--device cpu` is a rehearsal with small shapes.
+Needs neither network nor MLflow nor Optuna; torch ≥ 2.11. Each part is a process of its own with a share of the time
+that is left: what one does not need, the later ones have. One that fails or takes too long is logged, and the next
+begins. `--device cpu` is a rehearsal with small shapes, which has more time, as it may run on a busy laptop.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ import typer
 from bench.records.environment import commit
 from bench.training.device import choose_device, environment
 from tests.benchmarks.gpu import summary
+from tests.benchmarks.gpu.cells import cells
 
 ROOT = Path(__file__).parents[3]
 SHARES = {"memory": 0.5, "steps": 0.15, "study": 0.2, "tests": 0.15}
-"""Of the time, for each part."""
+"""Of the time, for each part, in their order."""
+MINUTES = {"cuda": 7.5, "cpu": 30.0}
+"""For the whole, by type of device: on an idle machine a rehearsal takes three."""
 AGAIN = 5
 """How often measuring goes on after a cell that took its process down."""
 
@@ -50,14 +54,28 @@ class Check:
     parts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def wanted(self) -> int:
+        """How many cells there are to measure."""
+        return len(cells(rehearsal="--rehearsal" in self.options))
+
+    @property
     def options(self) -> list[str]:
         """What each part is told."""
         return ["--device", self.device, *([] if self.device.startswith("cuda") else ["--rehearsal"])]
 
+    def __post_init__(self) -> None:
+        self.end = time.monotonic() + self.seconds
+
+    def share(self, name: str) -> float:
+        """Seconds that a part may take, of those left to it and what comes behind it."""
+        behind = list(SHARES)[list(SHARES).index(name) :]
+        return (self.end - time.monotonic()) * SHARES[name] / sum(SHARES[each] for each in behind)
+
     def __call__(self) -> bool:
         """Runs all parts and packs what they wrote. Returns whether each ended well."""
         self.memory()
-        self.part("steps", ["-m", "tests.benchmarks.gpu.steps", self.folder / "steps.csv", *self.options])
+        steps = ["-m", "tests.benchmarks.gpu.steps", self.folder / "steps.csv", *self.options]
+        self.part("steps", [*steps, "--seconds", 0.6 * self.share("steps")])
         self.part("study", ["-m", "tests.benchmarks.gpu.small_study", self.folder / "results", *self.options])
         self.part("tests", ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *_marked()])
         self.write()
@@ -65,7 +83,7 @@ class Check:
 
     def memory(self) -> None:
         """Estimates on the CPU, without the GPU in sight, while measuring goes on beside them."""
-        share = SHARES["memory"] * self.seconds
+        share = self.share("memory")
         module = ["-m", "tests.benchmarks.gpu.memory"]
         rehearsal = [option for option in self.options if option == "--rehearsal"]
         estimating = self.started(
@@ -83,7 +101,7 @@ class Check:
 
     def part(self, name: str, command: Sequence[Any], *, seconds: float | None = None) -> dict[str, Any]:
         """Runs a part to its end, or to the end of its time. What it says goes to a log, and here at the end."""
-        return self.ended(name, self.started(name, command), seconds=seconds or SHARES[name] * self.seconds)
+        return self.ended(name, self.started(name, command), seconds=seconds or self.share(name))
 
     def started(self, name: str, command: Sequence[Any], **more: str) -> tuple[subprocess.Popen[bytes], float]:
         """The process of a part, and when it began."""
@@ -120,7 +138,7 @@ class Check:
         (self.folder / "about.json").write_text(json.dumps({"machine": about, "parts": self.parts}, indent=1))
         summary.table(self.folder).to_csv(self.folder / "memory.csv", index=False)
         shown = {key: about[key] for key in ("device_name", "torch", "cuda", "started")}
-        (self.folder / "README.md").write_text(summary.page(self.folder, self.parts, shown))
+        (self.folder / "README.md").write_text(summary.page(self.folder, self.parts, shown, wanted=self.wanted))
         with tarfile.open(self.folder.with_suffix(".tar.gz"), "w:gz") as archive:
             archive.add(self.folder, arcname=self.folder.name)
 
@@ -135,7 +153,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder that is written anew; beside it, FOLDER.tar.gz.")] = Path(
         "build/gpu-check"
     ),
-    minutes: Annotated[float, typer.Option(help="For the whole; what is not reached is said.")] = 7.5,
+    minutes: Annotated[
+        float | None, typer.Option(help="For the whole; what is not reached is said. [7.5; 30 of a rehearsal]")
+    ] = None,
 ) -> None:
     """Measure on a GPU what is only estimated elsewhere: memory, steps, two runs at once; run the tests marked gpu."""
     choose_device(device)
@@ -143,7 +163,7 @@ def main(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     start = time.monotonic()
-    well = Check(out, device, 60 * minutes)()
+    well = Check(out, device, 60 * (minutes or MINUTES["cuda" if device.startswith("cuda") else "cpu"]))()
     print((out / "README.md").read_text())
     print(f"{time.monotonic() - start:.0f} s; {out.with_suffix('.tar.gz').name} holds all of it")
     raise SystemExit(0 if well else 1)

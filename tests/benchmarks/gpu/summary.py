@@ -57,12 +57,14 @@ def table(folder: Path) -> pd.DataFrame:
     return found
 
 
-def page(folder: Path, parts: list[dict[str, Any]], about: dict[str, Any]) -> str:
-    """The page, in Markdown."""
+def page(folder: Path, parts: list[dict[str, Any]], about: dict[str, Any], *, wanted: int = 0) -> str:
+    """The page, in Markdown; `wanted` is how many cells there are."""
     found = table(folder)
     said = ["# GPU check", "", *(f"- {key}: {value}" for key, value in about.items()), "", "## Parts", ""]
     said.append(markdown.table(PARTS, [(part["name"], part["ended"], f"{part['seconds']:.0f}") for part in parts]))
     said += ["", "## Memory: estimated against measured", ""]
+    if len(found) < wanted:
+        said += [f"{len(found)} of {wanted} cells were measured; for the others the time was too short.", ""]
     sound = found[found["failed"] == ""] if len(found) else found
     if len(sound):
         errors = sound["error"]
