@@ -12,6 +12,7 @@ import typer
 from bench.cli.authoring import From, use
 from bench.cli.listing import Json
 from bench.cli.studies import complete_method
+from bench.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.cli.gpu_memory import Asked, Shown
@@ -42,6 +43,8 @@ Task = Annotated[
         show_default=False,
     ),
 ]
+Batch = Annotated[int | None, typer.Option(help="Samples a step; by default 32.", show_default=False)]
+Precision = Annotated[str, typer.Option(help="bf16 or fp32; auto for what a run would choose.")]
 Length = Annotated[
     int | None,
     typer.Option(
@@ -99,12 +102,12 @@ def memory(
     methods: Methods = None,
     model: Model = "vit_base_patch16_224",
     task: Task = None,
-    batch: Annotated[int, typer.Option(help="Samples a step.")] = 32,
+    batch: Batch = None,
     length: Length = None,
     size: Size = None,
     fit: Fit = None,
     device: Device = "cuda",
-    precision: Annotated[str, typer.Option(help="bf16 or fp32; auto for what a run would choose.")] = "auto",
+    precision: Precision = "auto",
     optimizer: Optimizer = "adamw",
     checkpointing: Checkpointing = False,
     checkpoint_every: Every = 1,
@@ -131,9 +134,15 @@ def memory(
 
     use(plugins)
     of, head = chosen(model, task, length=length, size=size, loss=loss, dropout=dropout)
-    rest = (batch, precision, optimizer, checkpointing, checkpoint_every, accumulate, base, attention, dropout)
-    asked = Asked(of, head, tuple(methods or ()), *rest)
+    rest = (_batch(batch, fit), precision, optimizer, checkpointing, checkpoint_every, accumulate)
+    asked = Asked(of, head, tuple(methods or ()), *rest, base, attention, dropout)
     _estimate(asked, device=device, fit=fit, shown=Shown(explain or figure is not None, figure, as_json))
+
+
+def _batch(batch: int | None, fit: str | None) -> int:
+    if fit is not None and batch is not None:
+        raise BadInput(f"--fit looks for the largest batch, and --batch {batch} says one: leave either out")
+    return 32 if batch is None else batch
 
 
 def _estimate(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> None:

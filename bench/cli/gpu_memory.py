@@ -41,13 +41,14 @@ def chosen(
     if size is not None and texts:
         raise BadInput(f"--size is of pictures, and {model!r} takes texts: say --length")
     if loss is not None and not isinstance(head, LanguageModelling):
-        raise BadInput(f"--loss is of language models: {head!r} has a loss of its own; say --task LanguageModelling")
+        instead = "say --task LanguageModelling" if texts else "leave --loss out"
+        raise BadInput(f"--loss is of language models: {head!r} has a loss of its own; {instead}")
     if loss is not None:
         head = LanguageModelling(loss)
     if texts and isinstance(head, LanguageModelling) and model.max_length is None and length is None:
         length = min(TOKENS, model.build(device="meta").inputs.length)
-    changes = {"max_length": length, "image_size": size, "dropout": dropout if texts else 0.0}
-    return replace(model, **{key: value for key, value in changes.items() if value}), head
+    changes = {"max_length": length, "image_size": size, "dropout": dropout if texts and dropout else None}
+    return replace(model, **{key: value for key, value in changes.items() if value is not None}), head
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,8 @@ def as_on_gpus(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> b
     Raises:
         BadInput: options that contradict each other, or of another device than CUDA.
     """
+    if asked.every != 1 and not asked.checkpointing:
+        raise BadInput(f"--checkpoint-every {asked.every}: say --checkpointing too")
     if not asked.other and (asked.methods or fit is None):
         return False
     if not device.startswith("cuda"):
@@ -193,6 +196,8 @@ def as_on_gpus(asked: Asked, *, device: str, fit: str | None, shown: Shown) -> b
 
     if shown.explain:
         raise BadInput("--explain is of one batch, and a table of what fits has many: leave --fit or --explain out")
+    if asked.every != 1:
+        raise BadInput(f"--checkpoint-every {asked.every}: a table of what fits is of every block; leave it out")
     table(asked, setup, fit, as_json=shown.as_json)
     return True
 

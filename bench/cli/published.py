@@ -10,20 +10,22 @@ import typer
 from bench.cli.services import RESULTS, Results
 from bench.errors import BadInput
 
+Patterns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Only figures with one of these in their name or model; then nothing is written.", show_default=False
+    ),
+]
+Update = Annotated[
+    bool, typer.Option("--update", help="Put these figures into the record; the others stay as they are there.")
+]
 FOLDER = Path("costs", "published")
 """Of the record and its page, within the results."""
 
 
 def published(
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Only figures with one of these in their name or model; then nothing is written.", show_default=False
-        ),
-    ] = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="Put these figures into the record; the others stay as they are there.")
-    ] = False,
+    patterns: Patterns = None,
+    update: Update = False,
     results: Results = RESULTS,
 ) -> None:
     """Hold the estimates of memory against figures that others have published of their GPUs.
@@ -53,7 +55,7 @@ def published(
             bar.update()
 
         record = estimated(some, told=told)
-    console.table(COLUMNS, lines(record), right=2)
+    console.table(COLUMNS, lines(record), right=3)
     if update:
         record = merged(record, results / FOLDER)
     if update or not patterns:

@@ -277,11 +277,11 @@ def _told(name: str) -> Iterator[None]:
             raise BadInput(f"the {kind} {name} cannot be loaded: {reason}") from error
         if go_offline_if_need_be():
             reason = "the hub cannot be reached, and it is not in the hub's cache"
-        near = nearest_shapes(name)
-        shapes = f"; shapes like it, to count and to estimate memory: {', '.join(near)}" if near else ""
+        near = ", ".join(nearest_shapes(name)) or "none; bench models lists what there is"
         raise BadInput(
             f"no text model {name!r}: {reason}; offline there are {', '.join(TEXT_ASSETS)}, any local folder "
-            f"(for counts and memory its config.json is enough), or weights='random'{shapes}"
+            "(for counts and memory its config.json is enough), or weights='random'; shapes like it, to count and to "
+            f"estimate memory: {near}"
         ) from error
 
 

@@ -67,7 +67,7 @@ class Setup:
         if self.attention not in ("sdpa", "flash", "eager"):
             raise unknown("attention", self.attention, ("sdpa", "flash", "eager"))
         if self.attention == "flash" and self.base == "fp32" and not self.autocast:
-            raise BadInput("flash attention takes 16 bits: say base='bf16', or attention='sdpa'")
+            raise BadInput("flash attention takes 16 bits, and all is in fp32: say base bf16, or attention sdpa")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -105,7 +105,7 @@ def _store(backbone: Backbone, network: Network, setup: Setup) -> None:
 
 
 def _cast(dtype: torch.dtype, inner: Any, x: Tensor, *y: Tensor) -> Any:
-    return inner(x.to(dtype), *y) if y else inner(x.to(dtype)).to(x.dtype)  # the host goes on as it was
+    return inner(x.to(dtype), *y).to(y[0].dtype if y else x.dtype)  # the host goes on as it was
 
 
 def _as_given(forward: Any, x: Tensor) -> Tensor:
@@ -116,6 +116,11 @@ def _as_given(forward: Any, x: Tensor) -> Tensor:
 
 def _attend(module: nn.Module, setup: Setup) -> None:
     body: Any = getattr(module, "body", None)
+    attends = any(
+        hasattr(each, "fused_attn") or "attention" in type(each).__name__.lower() for each in module.modules()
+    )
+    if setup.attention != "sdpa" and not attends:
+        raise BadInput(f"attention {setup.attention}: {type(body or module).__name__} has none; leave it out")
     for each in module.modules():
         if hasattr(each, "fused_attn"):  # timm's, whatever TIMM_FUSED_ATTN says
             each.fused_attn = setup.attention != "eager"  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from bench.costs.memory import Moment, Tracker, tensors_of
 from bench.costs.quantised import KINDS
 from bench.errors import BadInput
 from bench.models import Backbone, NeedsValues
+from bench.models.reduced import reducible
 from bench.training import optimizers
 from bench.training.gpu_setup import Setup, cached, carry_out, packed
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
@@ -84,6 +85,12 @@ def _untraceable(run: Run, why: str) -> BadInput:
     return BadInput(f"{what}; {other} a real step is tried on the CPU")
 
 
+def _unpacked(run: Run, backbone: Backbone, setup: Setup) -> BadInput:
+    if reducible(backbone.module):
+        return BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
+    return BadInput(f"{run.model!r} has no Linear layers, and {setup.base} packs no others: say --base bf16")
+
+
 def _trainable(network: Network) -> list[nn.Parameter]:
     return [p for p in network.parameters() if p.requires_grad]
 
@@ -105,7 +112,7 @@ def prepared(run: Run, setup: Setup) -> tuple[Backbone, Network, FakeTensorMode]
     with mode, CudaRules():
         give_bytes(network, "cpu")
         if setup.base in KINDS and not packed(backbone.module, setup.base):
-            raise BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
+            raise _unpacked(run, backbone, setup)
         network.train() if setup.dropout else set_mode(network)
     if not _trainable(network):
         raise BadInput(f"{run.method!r} trains only a head, and {run.task!r} has none: say --task rotten-tomatoes")

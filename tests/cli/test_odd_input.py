@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import bench
 from bench.cli import app, main
+from bench.cli.costs import memory
 from bench.errors import BadInput
 from bench.execution.launch import alone
 from bench.methods import METHODS
@@ -142,3 +143,26 @@ def test_a_deep_record_is_set_aside(tmp_path: Path) -> None:
 
 def test_help_still_answers() -> None:
     assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "options", "told"),
+    [
+        ("LoRA", "test_vit", {"size": 0}, "image_size 0"),
+        ("LoRA", "test-bert", {"length": 0}, "max_length 0"),
+        ("LoRA", "test-llama", {"length": 257}, "takes at most 256 tokens"),
+        ("LoRA", "test_vit", {"length": 9}, "--length is of texts"),
+        ("LoRA", "test-bert", {"size": 9}, "--size is of pictures"),
+        ("LoRA", "test_vit", {"loss": "fused"}, "leave --loss out"),
+        ("LoRA", "test_vit", {"checkpoint_every": 2}, "say --checkpointing too"),
+        ("LoRA", "test_vit", {"fit": "1GiB", "batch": 4}, "leave either out"),
+        ("LoRA", "test_vit", {"attention": "flash", "base": "fp32"}, "flash attention takes 16 bits"),
+        ("LoRA(at=('conv',))", "test_resnet", {"attention": "eager"}, "attention eager: ResNet has none"),
+        ("LoRA(at=('conv',))", "test_resnet", {"base": "nf4"}, "has no Linear layers"),
+        ("FullFineTuning", "test-llama", {"base": "nf4", "length": 16}, "trains what nf4 would pack"),
+    ],
+)
+def test_memory_of_what_contradicts_itself_is_one_line(method: str, model: str, options: dict, told: str) -> None:
+    with pytest.raises(BadInput, match=told) as error:
+        memory([method], model=model, **options)
+    assert "\n" not in str(error.value)

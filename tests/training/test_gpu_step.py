@@ -125,10 +125,10 @@ def test_packed_layers_answer_in_the_precision_they_are_given() -> None:
 def test_cudas_own_share_is_told_apart() -> None:
     found = of()
     own = found.own
-    assert own["workspaces"] == 2 * WORKSPACE < parts(found, "forward")["other"]
-    assert found.allocated + own["fragmentation"] + own["context"] == found.shown
+    assert own.workspaces == 2 * WORKSPACE < parts(found, "forward")["other"]
+    assert found.allocated + own.fragmentation + own.context == found.shown
     live = sum(1 for _ in VIT.model.build(device="meta").module.parameters())
-    assert live < own["rounding"] < 512 * 40 * live  # of each block up to 511 bytes
+    assert live < own.rounding < 512 * 40 * live  # of each block up to 511 bytes
 
 
 def test_cublas_has_a_workspace_for_each_direction_and_a_wrong_base_is_told() -> None:

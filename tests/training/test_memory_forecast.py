@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import bench.training.memory_forecast
 from bench.costs.allocator import BLOCK
 from bench.costs.cuda_rules import CudaRules
+from bench.costs.cuda_share import WORKSPACE, Followed
 from bench.costs.memory import PARTS, Memory, Moment, Tracker, track
 from bench.costs.units import readable, size
 from bench.errors import BadInput
@@ -266,6 +267,20 @@ def test_cuda_has_its_own_rules():
         assert half.softmax(1).dtype == torch.bfloat16  # there is no autocast
 
 
+def test_reserved_is_what_is_allocated_with_cudas_own_share_and_timms_switch_is_told():
+    from timm.layers import set_fused_attn
+
+    try:
+        set_fused_attn(False)
+        with pytest.warns(UserWarning, match="TIMM_FUSED_ATTN=0"):
+            found = forecast(a_run(LoRA(rank=2)), device="cuda")
+    finally:
+        set_fused_attn(True)
+    own = found.own
+    assert own is not None and own.workspaces == 2 * WORKSPACE and own.fragmentation > 0 < own.rounding < found.peak
+    assert found.reserved == found.peak + own.workspaces + own.fragmentation
+
+
 def test_attention_with_dropout_keeps_no_probabilities_on_cuda():
     peaks = {}
     for device in ("cpu", "cuda"):
@@ -362,7 +377,7 @@ def test_cuda_allocates_what_was_foretold(method: Method, model: Timm):
     from bench.training.memory_forecast import _tracked
 
     backbone, network = assemble(run, device="cuda")
-    _tracked(run, backbone, network, "bf16", "cuda", BLOCK)
+    _tracked(run, backbone, network, "bf16", Followed("cuda"))
     allocated = torch.cuda.max_memory_allocated() - before
     assert max(moment.total for moment in foretold.values()) == pytest.approx(allocated, rel=0.08)
 

@@ -26,7 +26,7 @@ from bench.report.tables.markdown import MISSING, table
 
 TITLE = "Memory: ours against published figures"
 FORMATS = ("png", "svg", "pdf")
-COLUMNS = ("figure", "measured", "published", "ours", "error", "not told, or why")
+COLUMNS = ("figure", "measured", "not told, or why", "published", "ours", "error")
 """Of `lines`."""
 
 
@@ -45,7 +45,8 @@ def redraw_published(folder: Path) -> list[Path]:
 
 def lines(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The record's figures as a table for a terminal, under `COLUMNS`."""
-    return [(row.figure["id"], row.measured, *_compared(row)) for row in ordered(record)]
+    found = [(row, _compared(row)) for row in ordered(record)]
+    return [(row.figure["id"], row.measured, why, *sizes) for row, (*sizes, why) in found]
 
 
 def page(record: Mapping[str, Any], found: Sequence[Row]) -> str:
