@@ -66,7 +66,7 @@ def choose(
 
     Among methods that are drawn alike no rule does better than the best mean: with few data nobody can be right in
     95 of 100, and the page says that it cannot decide. What is more than a point below the best is said to be decided
-    in at most 1 % of the draws. Where all are alike it is always within a point, and that is shown in 1, 2, 5, 12 and 18 %.
+    in at most 1 % of the draws. Where all are alike it is always within a point, and that is shown in 1 to 18 %.
 
     Args:
         means: of each method, more is better.
