@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -136,7 +137,24 @@ def say_once(text: str) -> None:
 
     Python's own "once" forgets whenever a library touches the filters.
     """
-    warnings.warn(scrubbed(text), stacklevel=3)
+    if text not in _elsewhere:
+        warnings.warn(scrubbed(text), stacklevel=3)
+    SAID.add(text)
+
+
+SAID: set[str] = set()
+"""What `say_once` has said."""
+_elsewhere: set[str] = set()
+
+
+def speak_in_lines(said: Iterable[str]) -> None:
+    """Has this process leave unsaid what another one has said already, and say the rest in a line each.
+
+    Args:
+        said: there.
+    """
+    _elsewhere.update(said)
+    warnings.showwarning = lambda message, *_, **__: print(f"bench: {scrubbed(message)}", file=sys.stderr)
 
 
 def masked(url: str) -> str:

@@ -42,7 +42,7 @@ from bench.cli import (
 )
 from bench.cli.authoring import new_app
 from bench.cli.services import RESULTS, Results, assets_app, mlflow_app
-from bench.errors import BadInput, scrubbed, shown
+from bench.errors import BadInput, scrubbed, shown, speak_in_lines
 
 
 def said_version(wanted: bool) -> None:
@@ -160,7 +160,7 @@ def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2. BENCH_DEBUG=1 shows its traceback."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which no command has done yet
-    warnings.showwarning = lambda message, *_, **__: print(f"bench: {scrubbed(message)}", file=sys.stderr)
+    speak_in_lines(())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # where it is not UTF-8, what it has no letter for is escaped
             stream.reconfigure(errors="backslashreplace")

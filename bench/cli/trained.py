@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.authoring import From, use
 from bench.cli.running import Device, KeepLimit
 from bench.cli.services import RESULTS, Results
+from bench.errors import masked
+
+if TYPE_CHECKING:
+    from bench.deploy.loading import Trained
 
 RunName = Annotated[
     str,
@@ -86,26 +90,41 @@ def predict(
     raise typer.Exit(0 if read else 1)
 
 
+To = Annotated[
+    str,
+    typer.Option(
+        help="adapter (PEFT's format where the method has one), merged (timm, transformers or torchvision alone load "
+        "it), onnx, mlflow (a pyfunc model), or model-card."
+    ),
+]
+Log = Annotated[
+    bool | None,
+    typer.Option(
+        help="Log an mlflow export to $MLFLOW_TRACKING_URI or RESULTS/mlflow.db too; by default where one of them is "
+        "there.",
+        show_default=False,
+    ),
+]
+
+
 def export(
     run: RunName,
-    to: Annotated[
-        str,
-        typer.Option(
-            help="adapter (PEFT's format where the method has one), merged (timm, transformers or torchvision alone "
-            "load it), onnx, mlflow (a pyfunc model), or model-card."
-        ),
-    ],
+    to: To,
     out: Annotated[
         Path | None, typer.Option(help="A new folder; exports/<run>-<format> without.", show_default=False)
     ] = None,
+    log: Log = None,
     results: Results = RESULTS,
     device: Device = None,
     plugins: From = None,
 ) -> None:
     """Export a trained run for use without this package. Each export is loaded and compared before it is called done.
 
+    A model for MLflow has signature and input example. Logged, it stands under its run, and
+    `mlflow.pyfunc.load_model("models:/m-…")` loads it.
+
     Examples: `bench export 3f9a --to merged`, `bench export 3f9a --to adapter --out my-adapter`,
-    `bench export 3f9a --to onnx`
+    `bench export 3f9a --to onnx`, `bench export 3f9a --to mlflow --log`
     """
     from bench.deploy.export import export as exported
     from bench.deploy.loading import load_model
@@ -119,6 +138,23 @@ def export(
     print(f"{found.folder}: {found.said}{checked}")
     for line in found.lines:
         print(f"  {line}")
+    if to == "mlflow":
+        _log(trained, found.folder, results, wanted=log)
+
+
+def _log(trained: Trained, folder: Path, results: Path, *, wanted: bool | None) -> None:
+    """Logs an exported model where that is wanted, or where there is a store."""
+    from bench import tracking
+    from bench.records import Records
+    from bench.tracking.client import database
+
+    store = tracking.uri(results)
+    file = database(store)
+    if wanted is False or (wanted is None and file is not None and not file.is_file()):
+        return
+    about, records = trained.about, Records(trained.path.parent.parent)
+    made = tracking.log_model(folder, about["study"], about["run_id"], records.read(str(about["run_id"])), store)
+    print(f"logged to {masked(store)}:\n  model = mlflow.pyfunc.load_model({made!r})")
 
 
 Text = Annotated[str | None, typer.Option(help="Column with the text; that of training without.", show_default=False)]

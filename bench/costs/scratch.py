@@ -18,6 +18,8 @@ FLAT = 4
 """Inputs of fewer channels, pictures, are read as they lie."""
 WIDE = 14
 """Kernels up to so wide have a path of their own for their weight's gradient; wider ones multiply matrices."""
+DEEP = 3
+"""The same of depthwise kernels."""
 FEW = 16
 """Samples below which one thread computes 1×1 convolutions without oneDNN (`use_mkldnn` in ATen's Convolution.cpp)."""
 SMALL = 20_480
@@ -84,13 +86,13 @@ class _OneDNN:
 
     def gradient(self, weight: Tensor) -> int:
         """Of a weight's gradient, where channels come last: of wide depthwise kernels a block by a block a channel."""
-        if not (self.depthwise and self.wide_registers and max(self.sizes) > 3):
+        if not (self.depthwise and max(self.sizes) > DEEP):
             return self.weight(weight)
         return weight.numel() * self.block**2 * (4 if weight.dtype == torch.float32 else 4 + weight.itemsize)
 
     def matrices(self, weight: Tensor, y: Tensor) -> int:
         """Of the gradient of a wide kernel's weight: a sum of its own for each thread, and a sample's patches."""
-        if max(self.sizes) <= WIDE or self.depthwise:
+        if max(self.sizes) <= (DEEP if self.depthwise else WIDE):
             return 0
         return torch.get_num_threads() * (4 * weight.nbytes + _columns(weight, y) // len(y))
 
@@ -116,10 +118,12 @@ def _backward(gradient: Tensor, x: Tensor, weight: Tensor, onednn: _OneDNN, *, w
         plain = onednn.pointwise and not onednn.strided
         return _columns(weight, gradient) if of_weight and not plain else 0
     if onednn.last:
-        return max(of_x * (weight.nbytes + matrix), of_weight * (2 * weight.nbytes + onednn.gradient(weight)))
+        many = onednn.matrices(weight, gradient) if max(onednn.sizes) > WIDE else 0
+        return max(of_x * (weight.nbytes + matrix), of_weight * (many or 2 * weight.nbytes + onednn.gradient(weight)))
     made = of_x * x.nbytes + of_weight * weight.nbytes
     outer, inner = onednn.data(gradient), onednn.data(x)
-    first = max(outer + matrix + inner, inner + (1 + onednn.strided) * x.nbytes) if of_x else 0
+    strided = onednn.strided and not onednn.depthwise
+    first = max(outer + matrix + inner, 3 * x.nbytes if strided else inner + x.nbytes) if of_x else 0
     copies = outer + (0 if onednn.flat else inner) + matrix
     wide = onednn.matrices(weight, gradient)
     second = of_x * x.nbytes + (wide + weight.nbytes if wide else max(copies, matrix + weight.nbytes))

@@ -54,14 +54,14 @@ def write_served(trained: Trained, folder: Path) -> str:
         import mlflow
     except ImportError:
         raise BadInput("--to mlflow needs MLflow: pip install 'lora-bench[mlflow]'") from None
-    example = _example(trained, folder)
-    wanted = trained.predict(example.iloc[:, 0].tolist())
+    example, sample = _example(trained)
+    wanted, most = trained.predict([sample]), trained.predict([sample], score=0.0)  # boxes, likely or not
     with tempfile.TemporaryDirectory() as place:
         code, made = Path(place, "kept_run.py"), Path(place, "model")
         code.write_text(CODE)
         mlflow.pyfunc.save_model(
             made, python_model=str(code), artifacts={"weights": str(trained.path.absolute())}, input_example=example,
-            signature=mlflow.models.infer_signature(example, wanted), pip_requirements=["lora-bench"],
+            signature=mlflow.models.infer_signature(example, most), pip_requirements=["lora-bench"],
         )  # fmt: skip
         found: Any = mlflow.pyfunc.load_model(str(made)).predict(example)
         _check(found, wanted)
@@ -76,13 +76,14 @@ def _check(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
         raise BadInput("the MLflow model predicts otherwise than the run: not written")
 
 
-def _example(trained: Trained, folder: Path) -> pd.DataFrame:
-    """A sample to show: a text, or a picture as base64, so that it needs no file."""
+def _example(trained: Trained) -> tuple[pd.DataFrame, Any]:
+    """A sample to show, as the served model is given it and as it is: a picture as base64, so that it needs no file."""
     if trained.family == "text":
         pair = not isinstance(getattr(trained.run.task, "text", "text"), str)
         if pair:
             raise BadInput("pairs of texts are not served by MLflow yet: --to merged")
-        return pd.DataFrame({"text": ["an example of a text"]})
+        text = "an example of a text"
+        return pd.DataFrame({"text": [text]}), text
     import base64
     import io
 
@@ -90,7 +91,7 @@ def _example(trained: Trained, folder: Path) -> pd.DataFrame:
     from PIL import Image
 
     side = int(trained.backbone.inputs.size)
-    grain = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8))
     content = io.BytesIO()
-    Image.fromarray(grain).save(content, "PNG")
-    return pd.DataFrame({"picture": [base64.b64encode(content.getvalue()).decode()]})
+    picture.save(content, "PNG")
+    return pd.DataFrame({"picture": [base64.b64encode(content.getvalue()).decode()]}), picture

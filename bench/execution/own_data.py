@@ -16,7 +16,7 @@ from bench.execution import console
 from bench.execution.callbacks import never
 from bench.execution.keeping import Keeping
 from bench.execution.launch import alone, carry_out, check_portable, fetch
-from bench.execution.pace import TRIES, Slower, only, smaller_still, watch
+from bench.execution.pace import TRIES, Slower, only, resized, smaller_still, watch
 from bench.execution.parallelism import Workers, available, share_out
 from bench.execution.sample_notes import described
 from bench.execution.smaller_parts import measure
@@ -186,11 +186,15 @@ def _planned(
     print("timing a few steps of each method", flush=True)
     limit = wanted.memory or available(device) / jobs
     start = smallest(task.sizes(), task.classes, sizes)
-    rows = _timed(study(name, task, model, methods, start), limit, device)
+    small = study(name, task, model, methods, start)
+    rows = _timed(small, limit, device)
     _refuse(rows, limit)
     size = bought(task, rows, start, sizes=sizes, budget=wanted.budget, jobs=jobs).size
     part = study(name, task, model, methods, size)
-    rows = _timed(part, limit, device)
+    if (part.models, part.training.batch_size) == (small.models, small.training.batch_size):
+        rows = [resized(row, part) for row in rows]  # the same steps: neither time nor memory of one is another
+    else:
+        rows = _timed(part, limit, device)
     fit, dropped = _fitting(rows, limit)
     notes += [_size(part), *dropped]
     print("\n".join(notes), flush=True)

@@ -76,7 +76,7 @@ def smaller_still(
     print(f"\n{note}", flush=True)
     write_atomically(plan, json.dumps(known | {"size": vars(found), "notes": [*known["notes"], note]}, indent=1))
     scale = (found.image_size / size.image_size) ** 2 if found.image_size and size.image_size else 1.0
-    return made, [_planned(row, made, scale) for row in slowed]
+    return made, [resized(row, made, scale) for row in slowed]
 
 
 def _whole(part: Study, known: dict[str, Any]) -> Any:
@@ -89,8 +89,14 @@ def _slower(row: Row, pace: float) -> Any:
     return row.speed and replace(row.speed, step=row.speed.step * pace, forward=row.speed.forward * pace)
 
 
-def _planned(row: Row, made: Study, scale: float) -> Row:
-    """A row of the smaller comparison, with what it should take."""
+def resized(row: Row, made: Study, scale: float = 1.0) -> Row:
+    """A row of a comparison of another size, of which nothing is recorded, with what it should take.
+
+    Args:
+        row: of a plan that was timed.
+        made: the other comparison.
+        scale: how many times as long its steps take.
+    """
     task: Any = made.tasks[0]
     speed = row.speed and replace(
         row.speed, step=row.speed.step * scale, forward=row.speed.forward * scale, sizes=task.sizes(),

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from bench.errors import SAID, speak_in_lines
 from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
 from bench.study.plugins import again, files
 from bench.training.loop import Outcome
@@ -131,7 +132,7 @@ class Processes:
         device = self.device
         if device == "cuda" and torch.cuda.device_count() > 1:
             device = f"cuda:{number % torch.cuda.device_count()}"
-        process = context.Process(target=_serve, args=(there, device, self.threads, study_files()), daemon=True)
+        process = context.Process(target=_serve, args=(there, device, self.threads, study_files(), SAID), daemon=True)
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when the worker imports torch
         try:
@@ -163,8 +164,9 @@ def study_files() -> dict[str, str]:
     return files() | studies  # which may name them
 
 
-def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str]) -> None:
+def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str], said: Set[str]) -> None:
     """A worker's life: a run in, epochs and an outcome out, until the pipe ends."""
+    speak_in_lines(said)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     importlib.import_module(SLOW)

@@ -197,8 +197,8 @@ def seconds(family: str, whole: Sizes, size: Size, speeds: Iterable[Speed], *, s
 
 
 def smallest(whole: Sizes, classes: int, sizes: Sequence[int | None]) -> Size:
-    """Where the search for a size begins."""
-    least = max(200, 2 * classes)
+    """Where the search for a size begins: at full batches, so that a larger one has the same steps."""
+    least = max(8 * BATCH["images"], 2 * classes)
     return Size(sizes[0], least if least < whole[0] else None, 60, 2, 2)
 
 

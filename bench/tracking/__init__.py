@@ -6,12 +6,13 @@ a server that cannot be reached costs some seconds and one line. MLflow is impor
 - tracker: shows a study while it runs. synchronise: shows all that is recorded.
 - experiment: writes one study's runs. client: opens MLflow. deadline: calls that may hang.
 - entries, parents, columns, artefacts, names: what is shown of a run, a configuration, a study. Plain data, no MLflow.
-- server: MLflow's page. browser_defaults: what it shows at first sight.
+- logged_models: exported models. server: MLflow's page. browser_defaults: what it shows at first sight.
 """
 
 from bench.tracking.client import uri
 from bench.tracking.experiment import Experiment
+from bench.tracking.logged_models import log_model
 from bench.tracking.synchronise import sync, ui
 from bench.tracking.tracker import Tracker
 
-__all__ = ["Experiment", "Tracker", "sync", "ui", "uri"]
+__all__ = ["Experiment", "Tracker", "log_model", "sync", "ui", "uri"]

@@ -99,6 +99,26 @@ class Experiment:
                 yield partial(self._complete, key, summary, artefacts.figures(files, summary.slug))
         yield partial(self._describe, folder, records, question)
 
+    def log_model(self, folder: Path, run_id: str) -> str:
+        """Logs a model that is written already, as one that its run has made. Returns MLflow's id of it.
+
+        Args:
+            folder: with MLflow's own files.
+            run_id: of the record; of several in MLflow it is the last one's.
+        """
+        from mlflow.entities import LoggedModelOutput
+
+        found = self._search(f"tags.run_id = '{run_id}'")
+        source = max(found, key=lambda run: run.info.start_time or 0).info.run_id if found else None
+        model = self._client.create_logged_model(
+            self.number, name=run_id, source_run_id=source, tags={"run_id": run_id}, model_type="pyfunc"
+        )
+        self._client.log_model_artifacts(model.model_id, str(folder))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        if source:
+            self._client.log_outputs(source, [LoggedModelOutput(model.model_id, 0)])
+        return str(model.model_id)
+
     def _complete(self, key: str, summary: parents.Summary, figures: Mapping[str, Path]) -> bool:
         """A parent with all that is known: a parameter that changed takes another run in its place."""
         with self._lock:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
+from bench.costs.scratch import scratch
 from bench.methods import FullFineTuning, LoRA
 from bench.models import HuggingFace, Timm
 from bench.tasks import Images, Text
@@ -13,7 +15,7 @@ from bench.training.memory_forecast import forecast
 from bench.training.method_checks import VIT
 from bench.training.recipe import Training
 from bench.training.run import Run
-from tests.support.profiled_memory import measured
+from tests.support.profiled_memory import measured, within
 
 BERT = HuggingFace("test-bert", weights="random", max_length=24)
 DIGITS, NAMES = Images("digits"), Text("unicode-names")
@@ -39,6 +41,20 @@ def test_the_estimate_is_what_torchs_profiler_sees(model: Any, method: Any, batc
     run = Run(task, model, method, Training(batch_size=batch, precision="fp32"), seed=0)
     found = forecast(run)
     assert found.peak == pytest.approx(measured(run), rel=within)
+
+
+@pytest.mark.parametrize("wanted", [(True, False), (False, True), (True, True)], ids=repr)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("wide", "groups"), [(1, 1), (3, 1), (5, 1), (3, 24), (5, 24), (15, 24)])
+def test_the_gradient_of_a_convolution_takes_what_torchs_profiler_sees(
+    wanted: tuple[bool, bool], wide: int, stride: int, groups: int
+) -> None:
+    x, weight = torch.randn(8, 24, 14, 14), torch.randn(24, 24 // groups, wide, wide)
+    how = [stride, stride], [wide // 2] * 2, [1, 1], False, [0, 0], groups
+    gradient = torch.randn_like(torch.ops.aten.convolution(x, weight, None, *how))
+    args = gradient, x, weight, None, *how, [*wanted, False]
+    operation = torch.ops.aten.convolution_backward.default
+    assert scratch(operation, args, None) == pytest.approx(within(operation, *args), abs=0.3 * x.nbytes)
 
 
 def test_scratch_space_is_named_on_a_cpu_and_is_none_of_cudas() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -22,6 +24,7 @@ from bench.deploy.merged import merged
 from bench.errors import BadInput
 from bench.sites import CONV
 from bench.tasks import ImageFolder
+from bench.tracking import uri
 from bench.training.method_checks import CNN
 from tests.deploy.conftest import BERT, VIT, kept_run
 
@@ -130,16 +133,26 @@ def test_an_onnx_graph_of_texts_takes_any_batch_and_length(own, tmp_path) -> Non
 
 
 @pytest.mark.slow
-def test_mlflow_predicts_the_same(own, tmp_path) -> None:
+@pytest.mark.xdist_group("mlflow")
+def test_an_mlflow_export_is_logged_under_its_run(own, tmp_path, monkeypatch) -> None:
     mlflow = pytest.importorskip("mlflow")
-    trained = loaded(own, "text")
-    found = export(trained, "mlflow", tmp_path / "served")
-    texts = ["lovely great number 1", "awful dull number 2"]
-    model = mlflow.pyfunc.load_model(str(found.folder))
+    results = shutil.copytree(own[0] / "results", tmp_path / "results")
+    asked = ["export", own[1]["images"], "--to", "mlflow", "--log", "--out", str(tmp_path / "m")]
+    done = CliRunner().invoke(app, [*asked, "--results", str(results)])
+    assert done.exit_code == 0, done.stdout
+    address = re.search(r"models:/m-\w+", done.stdout)[0]
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri(results))
+    try:
+        model, info = mlflow.pyfunc.load_model(address), mlflow.get_logged_model(address.removeprefix("models:/"))
+        assert mlflow.get_run(info.source_run_id).data.tags["run_id"] == own[1]["images"]
+    finally:
+        mlflow.set_tracking_uri(before)
     assert model.metadata.signature is not None and model.input_example is not None
-    made = model.predict(pd.DataFrame({"text": texts}))
-    assert made.equals(trained.predict(texts))
-    assert not list(found.folder.rglob("*.pkl")), "no pickled code"
+    assert not list((tmp_path / "m").rglob("*.pkl")), "no pickled code"
+    picture = str(own[0] / "tones" / "dark" / "0.png")
+    wanted = loaded(own, "images").predict([picture])
+    assert model.predict(pd.DataFrame({"picture": [picture]})).equals(wanted)
 
 
 def test_what_goes_wrong_leaves_nothing(own, tmp_path, monkeypatch) -> None:

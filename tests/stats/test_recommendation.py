@@ -20,6 +20,7 @@ def test_the_cheapest_that_is_not_below_the_best():
     assert rule([0.87, 0.913, 0.917], half=0.005) == Choice(2, 1, (0,), ()), "within .9 of a point: decided"
     assert rule([0.87, 0.90, 0.917], half=0.005).recommended == 2, "a cheaper one that is significantly worse"
     assert rule([0.87, 0.907, 0.917]).recommended == 2, "not significantly worse, but a whole point in the mean"
+    assert rule([0.87, 0.914, 0.917], half=0.025).recommended == 2, "more than one to three that it is a point worse"
     assert rule([0.9, 0.9, 0.9], costs=[3, 1, 2]) == Choice(1, 1, (), (0, 2))
     assert rule([0.8]) == Choice(0, 0, (), ()) and rule([0.8]).decided
 
@@ -34,6 +35,7 @@ def test_in_simulation_it_is_right_or_says_that_it_cannot_decide():
     anything = tally(None, seeds=5, samples=4_000, draws=60)
     assert anything.within >= 0.95 and anything.misled <= 0.02
     few = tally([0.835] * 4 + [0.85], seeds=3, samples=200, draws=100)
+    assert few.within >= few.ceiling - 0.01, "few data: the best mean, than which nothing is better"
     assert few.within < 0.6 and few.undecided >= 0.9 and few.misled <= 0.03, "what few data cannot tell"
     clear = tally([0.80, 0.84, 0.84, 0.85, 0.90], seeds=5, samples=1_000, draws=40)
     assert (clear.within, clear.undecided) == (1.0, 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._pytree import tree_leaves
 
 from bench.models import Backbone
 from bench.training.memory_forecast import part_of_batch, resolved_precision
@@ -33,6 +34,20 @@ def measured(run: Run) -> int:
         _mark()
         step.over(_parts(run, backbone, before))
         _mark()
+    return _peak(profiled)
+
+
+def within(operation: Any, *args: Any) -> int:
+    """Bytes at the peak within one operation, beyond those of what it returns."""
+    operation(*args)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        _mark()
+        out = operation(*args)
+        _mark()
+    return _peak(profiled) - sum(each.untyped_storage().nbytes() for each in tree_leaves(out) if each is not None)
+
+
+def _peak(profiled: Any) -> int:
     events = (event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]")
     live = peak = 0
     counting = False

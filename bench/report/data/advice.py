@@ -76,8 +76,8 @@ def _certainty(found: Recommendation) -> Iterator[str]:
         named = _some([f"{c.label}{_by(found, c)}" for c in rest])
         yield (
             f"Cannot decide: by these data {named} may be better than {one.label} by more than "
-            f"{margin}. Of what is not significantly worse than the best and within half of {margin} of it, the "
-            f"cheapest is recommended{_cheapest(found)}."
+            f"{margin}. The cheapest is recommended of what is not significantly worse than the best and by three to "
+            f"one within {margin} of it{_cheapest(found)}."
         )
         yield _enough(found, rest[0])
 
