@@ -69,7 +69,8 @@ Checkpointing = Annotated[
     bool,
     typer.Option(
         "--checkpointing",
-        help="Activation checkpointing: keep only what enters each block, and compute the rest again.",
+        help="Activation checkpointing: keep only what enters each block, and compute the rest again. In a study: "
+        "Training(activation_checkpointing=True).",
     ),
 ]
 Base = Annotated[
@@ -89,8 +90,14 @@ Loss = Annotated[
     ),
 ]
 Optimizer = Annotated[str, typer.Option(help="adamw, sgd, 'adamw 8-bit', 'adamw paged' or adafactor.")]
-Every = Annotated[int, typer.Option(help="With --checkpointing: every so manyth block only.")]
-Parts = Annotated[int, typer.Option(help="Parts in which a batch passes the network before its step.")]
+Every = Annotated[
+    int,
+    typer.Option(help="With --checkpointing: every so manyth block only. In a study: Training(checkpoint_every=2)."),
+]
+Parts = Annotated[
+    int,
+    typer.Option(help="Parts in which a batch passes the network before its step. In a study: Training(accumulate=4)."),
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")
 ]

@@ -15,7 +15,8 @@ from bench.errors import BadInput, unknown
 Study = Annotated[
     str,
     typer.Argument(
-        help="Name of a study, e.g. rank-sweep; bench studies lists them.",
+        help="Name of a study, e.g. rank-sweep; bench studies lists them. How it trains stands in its file: "
+        "Training(batch_size=32, accumulate=4, activation_checkpointing=True).",
         show_default=False,
         autocompletion=complete_study,
     ),

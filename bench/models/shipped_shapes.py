@@ -193,6 +193,7 @@ DECODERS: Shapes = {
         _decoder(3072, 32, 24, 8192, 200064, 131072, kv=8, tied=True, partial_rotary_factor=0.75),
     ),
     "microsoft/phi-4": ("phi3", _decoder(5120, 40, 40, 17920, 100352, 16384, kv=10)),
+    # PowerLM as in arXiv:2408.13359, table 4; Granite as config.json of granite-3.0-2b-instruct and 3.2-8b-instruct.
     "ibm/PowerLM-3b": ("granite", _decoder(2304, 40, 36, 9216, 49152, 4096, tied=True)),
     "ibm-granite/granite-3.0-2b-base": ("granite", _decoder(2048, 40, 32, 8192, 49155, 4096, kv=8, tied=True)),
     "ibm-granite/granite-3.1-8b-base": ("granite", _decoder(4096, 40, 32, 12800, 49155, 131072, kv=8, tied=True)),

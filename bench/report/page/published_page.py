@@ -28,6 +28,13 @@ TITLE = "Memory: ours against published figures"
 FORMATS = ("png", "svg", "pdf")
 COLUMNS = ("figure", "measured", "not told, or why", "published", "ours", "error")
 """Of `lines`."""
+ABOUT = {
+    "reserved": "Ours is CUDA's caching allocator replayed over two steps of one batch. What batches of other lengths, "
+    "cuDNN's workspaces and the loading of weights have left reserved is told by no source and not in it.",
+    "nvidia-smi": "Ours is that of reserved, and a constant for CUDA's context and kernels: 500 MiB, or what the "
+    "source itself measured.",
+}
+"""Why estimates of a kind differ as a whole."""
 
 
 def redraw_published(folder: Path) -> list[Path]:
@@ -106,7 +113,8 @@ def _cells(near: Spread) -> tuple[object, ...]:
 
 def _kind(measured: str, some: Sequence[Row]) -> str:
     head = ("figure", "setting", "published", "ours", "error", "not told, or why")
-    return f"## {MEASURED[measured].capitalize()}\n\n" + table(head, map(_line, some))
+    about = f"{ABOUT[measured]}\n\n" if measured in ABOUT else ""
+    return f"## {MEASURED[measured].capitalize()}\n\n{about}" + table(head, map(_line, some))
 
 
 def _line(row: Row) -> tuple[str, ...]:
@@ -128,7 +136,14 @@ def _compared(row: Row) -> tuple[str, ...]:
 
 def setting(of: Mapping[str, Any]) -> str:
     """A figure's settings in a line."""
-    size = f"{of['length']:,} tokens" if "length" in of else f"{of['size']} px"
+    side = f"{of['shorter']} × {of['size']:,}" if "shorter" in of else of.get("size")
+    size = f"{of['length']:,} tokens" if "length" in of else f"{side} px"
+    held = ", keys and values held through the forward pass" if of.get("cache") else ""
+    norms = (
+        f", batch norms {of['norms']}, {of['stages']} stages train, {of['boxes']} boxes a picture"
+        if "norms" in of
+        else ""
+    )
     several = f", accumulated {of['accumulation']} times" if of["accumulation"] > 1 else ""
     weights = "" if of["base"] == of["precision"] else f", weights in {of['base']}"
     checkpointing = "" if of["checkpointing"] == "none" else f", checkpointing of {of['checkpointing']}"
@@ -138,7 +153,8 @@ def setting(of: Mapping[str, Any]) -> str:
     upto = "up to " if of["padding"] == "up to" else ""
     return (
         f"{of['model']}, `{of['method']}`, {of['batch']} × {upto}{size}, {of['precision']}{weights}, {of['optimizer']} "
-        f"({of['update']}){several}{checkpointing}{attention}{dropout}, loss {of['loss']}{gpus}; code of {of['code']}"
+        f"({of['update']}){several}{checkpointing}{attention}{held}{norms}{dropout}, loss "
+        f"{of['loss']}{gpus}; code of {of['code']}"
     )
 
 
