@@ -29,13 +29,20 @@ def methods(
     peft: Annotated[
         bool, typer.Option("--peft", help="Check every tuner of the installed peft, in minutes, and print the table.")
     ] = False,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Try every method on a network of each class, in a minute, and print that.")
+    ] = False,
 ) -> None:
     """List the methods: what each does, its default configuration, and its search space.
 
     The text in the first column is how a method is written everywhere: here, in a study's file, in a record.
 
-    Examples: `bench methods`, `bench methods --peft`
+    Examples: `bench methods`, `bench methods --matrix`, `bench methods --peft`
     """
+    if matrix:
+        from bench.models import method_matrix
+
+        return print(method_matrix.markdown())
     if peft:
         from bench.training.peft_table import markdown
 

@@ -149,6 +149,9 @@ def _refusal(host: nn.Module, names: list[str]) -> str:
     if (plain and len(others) == 1) or not isinstance(weight, Tensor) or weight.is_meta:
         return ""
     if not plain and not _folds_exactly(host, names[:1], without=[name for name in others if name != names[0]]):
+        act = getattr(host, "act", None)  # of timm's normalisations with an activation
+        if isinstance(act, nn.Module) and not isinstance(act, nn.Identity):
+            return f"ends with an activation, {type(act).__name__}: a branch behind it cannot be merged"
         return "changes its weight before use: a branch there cannot be merged"
     if len(others) > 1 and not _commutes(host, names, others):
         return f"has the branches {', '.join(others)}: give the one that merges first"

@@ -77,7 +77,7 @@ class FacT(Method):
             if isinstance(layer, nn.Linear):  # others are refused by name later
                 own = (layer.in_features, *(stop - start for start, stop in whole(layer, rows, self.at)))
                 sides += [(side, path) for side in own]
-        width = min((side for side, _ in sides), default=1)
+        width = min((side for side, _ in sides), default=self.rank)
         if odd := next(((side, path) for side, path in sides if side % width), None):
             raise BadInput(
                 f"FacT shares factors of one width: {odd[1]} has a side of {odd[0]}, no multiple of {width}; "

@@ -3,6 +3,7 @@
 - backbone: what `build` returns, and how a method is put on it. architectures: which layer of a block plays which role;
   to add a class of block, an entry there. roles: the sites of a network by these tables. trace: which modules run.
 - coverage: how much of a network a method reaches. matrix: which kind of method works on which network.
+  method_matrix: every method on a network of each class.
 - timm_models: pictures. huggingface, text_network: texts. torchvision_models: detectors. feature_maps: maps.
 - language_models: texts with the head over the vocabulary; language_loss: their loss without all logits at once.
 - weights, text_weights, hub: where weights come from. text_files: which files determine a text model.

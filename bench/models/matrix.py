@@ -106,10 +106,11 @@ def matrix(models: dict[str, Any], kinds: Sequence[str] = tuple(KINDS)) -> Itera
     """
     for name, model in models.items():
         for kind in kinds:
-            yield name, kind, _verdict(model.untrained(), KINDS[kind])
+            yield name, kind, verdict(model.untrained(), KINDS[kind])
 
 
-def _verdict(model: Any, method: Method) -> str:
+def verdict(model: Any, method: Method) -> str:
+    """What becomes of a method on a model, in the words of `matrix`."""
     try:
         backbone = model.build(device="meta")
         base = {name for name, _ in backbone.module.named_parameters()}

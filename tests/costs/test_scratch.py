@@ -57,6 +57,13 @@ def test_the_gradient_of_a_convolution_takes_what_torchs_profiler_sees(
     assert scratch(operation, args, None) == pytest.approx(within(operation, *args), abs=0.3 * x.nbytes)
 
 
+def test_a_sum_of_two_precisions_takes_a_copy_of_the_narrower() -> None:
+    narrow, wide = torch.randn(64, 64).bfloat16(), torch.randn(64, 64)
+    for args, expected in (((narrow, wide), 4 * 64 * 64), ((wide, narrow), 4 * 64 * 64), ((wide, wide), 0)):
+        add = torch.ops.aten.add.Tensor
+        assert scratch(add, args, add(*args)) == within(add, *args) == expected
+
+
 def test_scratch_space_is_named_on_a_cpu_and_is_none_of_cudas() -> None:
     model = Timm("resnet18", weights="random", image_size=64)
     run = Run(DIGITS, model, CONV, Training(batch_size=4, precision="fp32"), seed=0)

@@ -102,7 +102,7 @@ def test_count_of_conv_adapters():
             Timm("aimv2_large_patch14_224"),
             "fc1_g has a side of 2816, no multiple of 1024; leave its role out of at",
         ),
-        (FacT(rank=1, at=("conv",)), CNN, "FacT cannot adapt .* Conv2d is no Linear"),
+        (FacT(at=("conv",)), CNN, "FacT cannot adapt .* Conv2d is no Linear"),
         (ConvAdapter(), BERT, "no site matches"),
         (ConvAdapter(at=("q",)), VIT, "ConvAdapter cannot adapt .* Linear is no ungrouped Conv2d"),
     ],

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
-from timm.layers import Conv2dSame, ScaledStdConv2d, StdConv2d, StdConv2dSame
+from timm.layers import BatchNormAct2d, Conv2dSame, ScaledStdConv2d, StdConv2d, StdConv2dSame
 from torch import nn
 
 from bench.errors import BadInput
-from bench.methods import LoRA, merge
+from bench.methods import SSF, LoRA, merge
 from bench.sites import Site
 from bench.training.method_checks import perturb
 
@@ -53,3 +53,19 @@ def test_what_is_folded_computes_the_same(host, exact):
         with pytest.raises(BadInput, match=r"0 is a .* changes its weight before use"):
             merge(network, method)
         assert torch.equal(network(x), before) and set(network.state_dict()) == keys, "nothing was folded"
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_behind_an_activation_nothing_folds(active):
+    """timm's normalisations with an activation inside: the reason is the activation, and without one SSF merges."""
+    network = nn.Sequential(BatchNormAct2d(4, apply_act=active)).double().eval()
+    SSF().apply(network, ())
+    perturb(network)
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    before = network(x)
+    if active:
+        with pytest.raises(BadInput, match="0 is a BatchNormAct2d, which ends with an activation, ReLU"):
+            merge(network, SSF())
+    else:
+        merge(network, SSF())
+    assert torch.allclose(network(x), before, atol=1e-12)
