@@ -154,7 +154,7 @@ def fitting(
     """
     model.build(device="meta")  # whether there is such a model, and takes as many tokens
     refused: dict[Method, BadInput] = {}
-    for method, base, again in cells(methods, bases=bases, checkpointing=checkpointing):
+    for method, base, again in _asked(methods, bases, checkpointing):
         told(f"{method!r}, {base}{', checkpointing' if again else ''}")
         if method in refused:
             continue
@@ -167,6 +167,17 @@ def fitting(
             refused[method] = error
     if len(refused) == len(methods):
         raise next(iter(refused.values()))
+
+
+def _asked(
+    methods: tuple[Method, ...], bases: tuple[str, ...], checkpointing: tuple[bool, ...]
+) -> list[tuple[Method, str, bool]]:
+    """The rows; a method that was asked for has one."""
+    rows = cells(methods, bases=bases, checkpointing=checkpointing)
+    left = [method for method in methods if method not in {row[0] for row in rows}]
+    if left and methods is not CANDIDATES:
+        raise BadInput(f"{left[0]!r} trains what {bases[0]} would pack: say --base bf16, or take LoRA")
+    return rows
 
 
 def _task(method: Method, task: Task) -> Task:
