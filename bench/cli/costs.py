@@ -81,22 +81,28 @@ Base = Annotated[
         show_default=False,
     ),
 ]
-Attention = Annotated[str | None, typer.Option(help="sdpa, flash or eager; by default sdpa.", show_default=False)]
+Attention = Annotated[
+    str | None,
+    typer.Option(
+        help="How attention is computed: sdpa, flash or eager, which keeps all its probabilities; by default sdpa.",
+        show_default=False,
+    ),
+]
 Loss = Annotated[
     str | None,
     typer.Option(
-        help="Of the next token: float32 as transformers, 'chunked 1024', 'recomputed 1024' or fused (Liger).",
+        help="Loss of a language model: float32 as transformers, 'chunked 1024', 'recomputed 1024' or fused (Liger).",
         show_default=False,
     ),
 ]
 Optimizer = Annotated[str, typer.Option(help="adamw, sgd, 'adamw 8-bit', 'adamw paged' or adafactor.")]
 Every = Annotated[
     int,
-    typer.Option(help="With --checkpointing: every so manyth block only. In a study: Training(checkpoint_every=2)."),
+    typer.Option(help="With --checkpointing: only every k-th block. In a study: Training(checkpoint_every=2)."),
 ]
 Parts = Annotated[
     int,
-    typer.Option(help="Parts in which a batch passes the network before its step. In a study: Training(accumulate=4)."),
+    typer.Option(help="Gradient accumulation: a batch in so many parts. In a study: Training(accumulate=4)."),
 ]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show too which layers' operations hold the activations, the top ten.")

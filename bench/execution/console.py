@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +24,16 @@ from bench.study.simulation import Schedule, simulate, up_to
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | None = None) -> None:
-    """Prints rows under a head; columns from `right` on are numbers. Piped output is as wide as it needs to be."""
+    """Prints rows under a head; columns from `right` on are numbers. Piped output is as wide as it needs to be.
+
+    Where a narrow terminal leaves too little room for names before the numbers, each stands on a line of its own.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
+    elif right == 1 and _cramped(head, rows, console.width):
+        _stacked(head, rows, console.width)
+        return
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
         numeric = right is not None and i >= right
@@ -34,6 +41,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: int | No
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     console.print(drawn)
+
+
+NAME = 24
+"""Columns of a terminal that a name needs at least, where it has so many."""
+
+
+def _cramped(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return width - sum(each + 2 for each in widths[1:]) < min(NAME, widths[0])
+
+
+def _stacked(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """Each row's name, and below it its numbers: under a head where they fit, else each behind its own."""
+    widths = [max(map(len, column)) for column in zip(head[1:], *(row[1:] for row in rows), strict=True)]
+    fits = sum(each + 2 for each in widths) <= width
+
+    def aligned(cells: Sequence[str]) -> str:
+        return "".join(f"  {cell:>{size}}" for cell, size in zip(cells, widths, strict=True))
+
+    if fits:
+        print(f"{head[0]}\n{aligned(head[1:])}")
+    for name, *cells in rows:
+        pairs = (f"{title} {cell}".replace(" ", "\xa0") for title, cell in zip(head[1:], cells, strict=True) if cell)
+        said = ", ".join(pairs)
+        indented = textwrap.fill(said, width, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
+        print(f"{textwrap.fill(name, width)}\n{aligned(cells) if fits else indented}".replace("\xa0", " "))
 
 
 def plan(study: Study, scale: str, rows: Sequence[Row], *, device: str, jobs: int = 1) -> None:
