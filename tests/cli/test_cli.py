@@ -96,6 +96,8 @@ def test_memory_prints_json_in_bytes(here):
     assert one["peak"] == sum(one["breakdown"].values()) == one["phases"][one["phase"]]
     assert set(one["breakdown"]) == {"weights", "gradients", "optimizer", "activations", "scratch", "other"}
     assert (one["batch"], one["device"], one["kind"]) == (4, "cuda", "foretold")
+    own = one["cuda"]
+    assert one["peak"] + own["workspaces"] + own["fragmentation"] + own["context"] == one["nvidia_smi"]
     both = json.loads(here("memory", "LoRA(rank=2)", "FullFineTuning", *options, "--json").stdout)
     assert [each["method"] for each in both] == ["LoRA(rank=2, at=('q', 'v'))", "FullFineTuning()"]
     assert both[0] == one and both[1]["breakdown"]["optimizer"] > one["breakdown"]["optimizer"]

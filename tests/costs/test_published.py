@@ -11,6 +11,8 @@ import pytest
 
 from bench.costs import published
 from bench.costs.published import MARGIN, MEASURED, figures
+from bench.errors import BadInput
+from bench.execution.published_memory import keep, merged
 
 FIGURES = figures()
 RECORD = json.loads((Path(__file__).parents[2] / "results/costs/published/estimates.json").read_text(encoding="utf-8"))
@@ -57,6 +59,16 @@ def test_errors_are_within_the_goal() -> None:
 
 def test_the_margin_is_the_records_lowest_error() -> None:
     assert math.ceil(-100 * min(ERRORS[name] for name in TOLD)) / 100 == MARGIN == RECORD["margin"]
+
+
+def test_some_figures_are_made_anew_and_the_others_stay(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="leave the names out"):
+        merged(RECORD, tmp_path)
+    keep(RECORD, tmp_path)
+    anew = {**RECORD["figures"][3], "estimate": 1, "git_sha": "new"}
+    found = merged({**RECORD, "figures": [anew]}, tmp_path)["figures"]
+    assert [row["id"] for row in found] == [figure.id for figure in FIGURES]
+    assert [row["id"] for row in found if row["git_sha"] == "new"] == [anew["id"]] == [found[3]["id"]]
 
 
 @pytest.mark.parametrize("wrong", [{"measured": "felt"}, {"unit": "GBit"}, {"colour": "red"}, {"size": 224}])
