@@ -34,7 +34,7 @@ help: ## Say what there is (this text)
 	@echo
 	@echo 'SCALE is the size of a study:'
 	@echo '  smoke      seconds; a tiny random network, nothing fetched; for tests'
-	@echo '  laptop     the default: real data and real pretrained weights, some 15 to 30 minutes a family on two CPU cores'
+	@echo '  laptop     the default: real data and real pretrained weights, cut to what two CPU cores can bear (bench plan says how long)'
 	@echo '  overnight  two CPU cores, some nights: more tasks, seeds and epochs, in fp32, so that any CPU may add to it'
 	@echo '  full       one GPU; the figures one would publish'
 	@echo
@@ -73,10 +73,10 @@ lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figures: $(INSTALLED) ## Redraw every figure from the records in results/, in seconds
+figures: $(INSTALLED) ## Redraw every figure from the records in results/ that has changed
 	$(BIN)/bench figures --results $(RESULTS)
 
-claims: $(INSTALLED) ## Hold what others published against the records: confirmed, refuted or inconclusive
+claims: $(INSTALLED) ## Hold what others published against the records: confirmed, refuted, no better or inconclusive
 	@$(BIN)/bench claims --scale $(SCALE) --results $(RESULTS) --figure $(RESULTS)/claims/$(SCALE)
 
 mlflow-ui: $(INSTALLED) ## Browse all runs in MLflow on 127.0.0.1: results/ is synced first, a link printed for each study

@@ -34,7 +34,7 @@ LORA, FULL = Pick("LoRA"), Pick("FullFineTuning")
 def refitted(configuration: Configuration) -> Mapping[int, float]:
     """By seed, accuracy on the old task under a head that is fitted again to the trained network: what it still knows.
 
-    Not under the head of the untouched network: what falls there is drift of the features, which forgets nothing.
+    Not under the head of the untouched network: a fall there shows that the features drifted, and may forget nothing.
     """
     return configuration.on_old_task("refitted")
 

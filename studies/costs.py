@@ -5,9 +5,9 @@ Weights and inputs are random and nothing is learned: what a step takes depends 
 batches of 1 to 128) is estimated by counting the step's tensors; time and latency are of the device at hand.
 
 `laptop`: memory estimated, **not measured on a GPU**; time on an AMD EPYC with two cores, both for one run at a time,
-in batches of 2 (records in results/costs/laptop; one record a cell). Pictures of 224 px, texts of 128 tokens, boxes at
-320 px; LoRA with r = 8 on q and v where nothing else is said. Every number below is a query on the records
-(studies/statements.py).
+in batches of 2 (protocol 1; records in results/costs/laptop; one record a cell). Pictures of 224 px, texts of 128
+tokens, boxes at 320 px; LoRA with r = 8 on q and v where nothing else is said. Every number below is a query on the
+records (studies/statements.py).
 
 - In batches of 32 LoRA takes 67, 63, 60 and 60 % of full fine-tuning's memory on ViT-S, B, L and H, 57 and 56 % on
   BERT-base and large; on ViT-H 40 % at one sample and 68 % at 128.

@@ -1,14 +1,14 @@
 """Does LoRA forget less of an old task than full fine-tuning, when both are trained on a new one?
 
 What is measured (`bench.training.retention`): the old task's test part after training on the new one, under the linear
-head that was fitted before (what falls is drift of the features), under that head with mean and scale of the features
-fitted again without labels, and under a head that is fitted again (what falls is knowledge that a linear head can
-read); at every rate of the grid, to be read at the same score on the new task; and what training did to the weights
+head that was fitted before (a fall shows that the features drifted), under that head with mean and scale of the
+features fitted again without labels, and under a head that is fitted again (what falls is knowledge that a linear head
+can read); at every rate of the grid, to be read at the same score on the new task; and what training did to the weights
 (`bench.training.update`).
 
-`laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/forgetting/laptop). Four rates a
-method on a grid, one tuning seed; three fresh seeds: means of accuracy on test. Every number below is a query on the
-records (studies/statements.py).
+`laptop`, measured on an AMD EPYC with two cores, a thread a run (protocol 1; records in results/forgetting/laptop).
+Four rates a method on a grid, one tuning seed; three fresh seeds: means of accuracy on test. Every number below is a
+query on the records (studies/statements.py).
 
 **What these records hold is drift alone, not forgetting**: they were made before the other two ways were there. Under
 the old head, after training at the chosen rate:

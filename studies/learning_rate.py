@@ -5,9 +5,9 @@ With the scaling alpha/rank one hopes to tune LoRA at one rank and keep the rate
 Thinking Machines Lab 2025, "LoRA Without Regret"). Here every rank is tuned by itself, on a grid of half a decade, on
 three families; alpha is 16 throughout, nothing is pruned, so that the whole basin is seen.
 
-`laptop`, AMD EPYC with two cores, two runs at once, a thread each (records in results/learning-rate/laptop). Rates by
-mean validation score over two tuning seeds, in steps of half a decade; then three fresh seeds. Every number below is a
-query on the records (studies/statements.py).
+`laptop`, AMD EPYC with two cores, two runs at once, a thread each (protocol 1; records in
+results/learning-rate/laptop). Rates by mean validation score over two tuning seeds, in steps of half a decade; then
+three fresh seeds. Every number below is a query on the records (studies/statements.py).
 
 - Chosen on pictures (ELPV, 200 photos, DINOv2-S/14, 56 px, four epochs): LoRA r=1 0.0031, LoRA r=8 0.0031, LoRA r=64
   0.0031, full fine-tuning 3.1e-05.

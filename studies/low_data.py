@@ -1,9 +1,9 @@
 """Which method is best with ten labelled samples a class, and does it stay the best with all of them?
 
-`laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/low-data/laptop): pictures alone.
-DINOv2-S/14 at 56 px, 88 steps of 16 for every method and size, three rates a decade apart, one tuning seed; means over
-three fresh seeds on test (the linear probe with 20 photos: two; the third diverged). Every number below is a query on
-the records (studies/statements.py).
+`laptop`, measured on an AMD EPYC with two cores, a thread a run (protocol 1; records in results/low-data/laptop):
+pictures alone. DINOv2-S/14 at 56 px, 88 steps of 16 for every method and size, three rates a decade apart, one tuning
+seed; means over three fresh seeds on test (the linear probe with 20 photos: two; the third diverged). Every number
+below is a query on the records (studies/statements.py).
 
 - MNIST-5k, 100 digits: LoRA r=8 .732, full fine-tuning .710, LayerNorm tuning .704, BitFit .697, Houlsby adapter .682,
   AdaptFormer .675, linear probe .655, Pfeiffer adapter .604, feature LoRA r=8 .602. Significantly above full

@@ -1,9 +1,9 @@
 """Where in the network should LoRA go, if every placement may train equally many parameters?
 
-`laptop`, measured on an AMD EPYC with two cores, a thread a run (records in results/placement/laptop). Four rates a
-placement on a grid, one tuning seed; three fresh seeds: means on test. 332 thousand trainable parameters in ViT-S of 12
-blocks, 166 thousand in MiniLM of 6, at every placement (MLP slightly fewer); on pictures three placements with a
-quarter of that too (r = 1 and 2, and q+v at r = 5). Every number below is a query on the records
+`laptop`, measured on an AMD EPYC with two cores, a thread a run (protocol 1; records in results/placement/laptop). Four
+rates a placement on a grid, one tuning seed; three fresh seeds: means on test. 332 thousand trainable parameters in
+ViT-S of 12 blocks, 166 thousand in MiniLM of 6, at every placement (MLP slightly fewer); on pictures three placements
+with a quarter of that too (r = 1 and 2, and q+v at r = 5). Every number below is a query on the records
 (studies/statements.py).
 
 - Pictures (ELPV, 400 training photos of 56 px, DINOv2-S/14), accuracy: LoRA r=16 all linear last 3 blocks .826, LoRA

@@ -1,4 +1,4 @@
-"""Which method is robust: what is left where data shift, and can its probabilities be trusted?
+"""Which method is robust: what accuracy is retained where data shift, and can its probabilities be trusted?
 
 After tuning, as in any study, the test part is measured again (`bench.training.robustness`): under corruptions at five
 severities, pictures with noise, blur, less contrast, JPEG and pixels (`bench.tasks.images.corruptions`), texts with
@@ -23,7 +23,7 @@ from bench.training import Training
 from bench.training.shifts import Shifts
 
 NAME = "robustness"
-QUESTION = "Which method is robust: what is left where data shift, and can its probabilities be trusted?"
+QUESTION = "Which method is robust: what accuracy is retained where data shift, and can its probabilities be trusted?"
 METHODS: tuple[Method, ...] = (
     LinearProbe(),
     FullFineTuning(),

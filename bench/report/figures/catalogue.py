@@ -164,14 +164,14 @@ OF_STUDY = (
     StudyKind(
         "old_task_by_rate",
         old_task.by_rate,
-        "What is left of the old task along each method's learning rates: how far the features drift, and what a head "
-        "that is fitted again can still read.",
+        "Retained accuracy on the old task along each method's learning rates: under its old head, which drift of the "
+        "features brings down, and, where measured, under one that is fitted again.",
         retention.has_rates,
     ),
     StudyKind(
         "accuracy_vs_severity",
         robustness.against_severity,
-        "What is left as data shift: the mean over corruptions at each severity.",
+        "Retained accuracy as data shift: the mean over corruptions at each severity.",
         shifted.has_shifts,
     ),
     StudyKind(

@@ -53,7 +53,7 @@ def learning_vs_forgetting(groups: Sequence[Group]) -> Canvas:
         ax.set_axis_off()
     canvas.finish([
         wording.seeds(shown[0]) + " Upwards: accuracy on the old task's test part under a linear head that was "
-        "fitted to the pretrained network only. What falls is drift, not knowledge lost. Dotted: the pretrained "
+        "fitted to the pretrained network only. A fall shows drift, not knowledge lost. Dotted: the pretrained "
         "network. Nothing is chosen by it.",
         _cut(shown),
         *_notes(shown), wording.tunings(shown), differences.left_out(groups), shown[0].device + ".",

@@ -33,7 +33,8 @@ def by_rate(groups: Sequence[Group]) -> Canvas:
     names = list(dict.fromkeys(c.label for group in shown for c in group.configurations))
     across = max(1, int(width / _ACROSS))
     inches = 0.2 * (ceil(len(names) / across) + 2) + 0.1
-    canvas = Canvas(width, 3.1 * len(shown) + inches + 1.2, "What is left of an old task, along learning rates", "")
+    title = "Retained accuracy on an old task, along learning rates"
+    canvas = Canvas(width, 3.1 * len(shown) + inches + 1.2, title, "")
     panels, below = canvas.panels(len(shown), len(ways), below=inches / 3.1)
     for at, group in enumerate(shown):
         own = panels[at * len(ways) : (at + 1) * len(ways)]

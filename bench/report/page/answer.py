@@ -133,17 +133,17 @@ def _retained(group: Group) -> str:
     if not base.on_old_task("refitted"):
         said = (
             f"{base.old_task} under the head of the untouched network, never fitted again: {before:.3f} before "
-            f"training, {drifted:.3f} after full fine-tuning. What falls is drift of the features, not what they still "
-            "tell."
+            f"training, {drifted:.3f} after full fine-tuning. A fall shows that the features drifted; what they still "
+            "tell was not measured."
         )
         return " ".join([said, *_kept(group, base, "retained", more="less drift", less="more drift", of="drift")])
     after = mean(base.on_old_task("refitted").values())
     said = (
         f"{base.old_task} with its head fitted again: {before:.3f} before training, {after:.3f} after full fine-tuning "
-        f"({drifted:.3f} under the old head: drift, not knowledge lost)."
+        f"({drifted:.3f} under the old head, where drift of the features counts too)."
     )
     return " ".join(
-        [said, *_kept(group, base, "refitted", more="more is left", less="less is left", of="what is left")]
+        [said, *_kept(group, base, "refitted", more="more retained", less="less retained", of="retained accuracy")]
     )
 
 
