@@ -3,8 +3,9 @@
 One factor at a time is changed in LoRA of rank 8 on q and v with alpha = 16, and every change is read as a difference
 from that, with its interval:
 
-- The start: A from N(0, 1/r) in place of Kaiming uniform; A at zero and B random (Hayou et al. 2024, arXiv:2406.08447);
-  PiSSA, which begins at the largest singular values of the weight (Meng et al. 2024, arXiv:2404.02948).
+- The start: A from N(0, 1/r²), peft's "gaussian", in place of Kaiming uniform; A at zero and B random (Hayou et al.
+  2024, arXiv:2406.08447); PiSSA, which begins at the largest singular values of the weight (Meng et al. 2024,
+  arXiv:2404.02948).
 - The rank: 1 and 64 at the rate chosen for 8, under alpha/r, and 64 under alpha/√r at the rate chosen for 8 under
   alpha/√r (Kalajdzievski 2023, arXiv:2312.03732): a scaling is as good as the rate that it carries from rank to rank.
 - Dropout of 0.1 on what enters A.

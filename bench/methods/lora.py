@@ -49,7 +49,7 @@ class LoRA(Method):
         rank_stabilised: scale by alpha/√rank instead of alpha/rank. Kalajdzievski 2023 (arXiv:2312.03732).
         at: roles to adapt (`bench.sites`): q k v o qkv up down conv proj patch.
         blocks: all (None), the first n, the last n (-n), or a range (start, stop).
-        start: "uniform": A is Kaiming uniform, as the authors have it; "normal": A is from N(0, 1/rank); "B": A is
+        start: "uniform": A is Kaiming uniform, as the authors have it; "normal": A is from N(0, 1/rank²); "B": A is
             zero and B Kaiming uniform (Hayou et al. 2024, arXiv:2406.08447).
     """
 
@@ -106,7 +106,7 @@ class LoRA(Method):
 def begin(A: Tensor, B: Tensor, method: LoRA) -> None:
     """Where another start is asked for than that of B at zero and A Kaiming uniform, which stand already."""
     if method.start == "normal":
-        nn.init.normal_(A, std=1 / math.sqrt(method.rank))
+        nn.init.normal_(A, std=1 / method.rank)  # peft's "gaussian"
     elif method.start == "B":
         nn.init.zeros_(A)
         nn.init.kaiming_uniform_(B, a=math.sqrt(5))

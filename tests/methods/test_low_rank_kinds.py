@@ -298,7 +298,7 @@ def test_a_method_built_on_lora_has_its_own_name_in_messages():
     assert repr(LoRAPlus()) == "LoRAPlus(rank=8, at=('q', 'v'), ratio=16.0)" and isinstance(LoRAPlus(), LoRA)
 
 
-@pytest.mark.parametrize(("start", "spread"), [("uniform", 1024**-0.5 / 3**0.5), ("normal", 8**-0.5), ("B", 0.0)])
+@pytest.mark.parametrize(("start", "spread"), [("uniform", 1024**-0.5 / 3**0.5), ("normal", 1 / 8), ("B", 0.0)])
 def test_where_a_pair_starts(start, spread):
     """A's standard deviation; of "B" that of B, uniform on ±1/√rank. One of the two is zero, or the base would move."""
     torch.manual_seed(0)
