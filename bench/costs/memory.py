@@ -264,7 +264,7 @@ def _pass(
     tracker.see((tensors_of(x), tensors_of(targets)), part="other")
     if prefix is not None:
         with tracker.during("prefix", "activations"):
-            x = prefix(x)
+            x = held[0] = prefix(x)  # what goes in is not there any more: training reads what comes out
     with tracker.during("forward", "activations"):
         loss = step.forward(x, targets)
     with tracker.during("backward", "other"):

@@ -69,4 +69,6 @@ def _parts(run: Run, backbone: Backbone, before: Callable[[Any], Any] | None) ->
         x: Any = part_of_batch(run, backbone)
         targets = run.task.stand_ins(x)
         _mark()
-        yield before(x) if before else x, targets, 1 / run.training.accumulate
+        if before:
+            x = before(x)  # what went in is not there any more: training reads what came out
+        yield x, targets, 1 / run.training.accumulate

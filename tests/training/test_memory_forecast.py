@@ -91,6 +91,8 @@ def test_every_byte_of_a_small_step_is_where_it_was_computed_by_hand():
     }  # fmt: skip
     in_two = track(two_layers(fused=True), lambda: (torch.randn(batch, 8), None), passes=2)
     assert in_two.phases["forward"].breakdown["other"] == given, "a part of a batch takes the place of the one before"
+    behind = track(two_layers(fused=True), lambda: (torch.randn(batch, 8), None), prefix=torch.clone)
+    assert behind.phases["forward"].breakdown["other"] == 0, "training reads what the prefix made, and no inputs"
     assert outputs < hidden and memory.peak.total == max(moment.total for moment in memory.phases.values())
 
 
