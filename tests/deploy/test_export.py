@@ -78,10 +78,14 @@ def test_a_detector_on_timm_keeps_its_adapter_and_says_why_it_is_not_merged(own,
     trained = loaded(own, "detection")
     with pytest.raises(BadInput, match="no network of timm or torchvision"):
         export(trained, "merged", tmp_path / "m")
-    with pytest.raises(BadInput, match="depends on what it finds"):
-        export(trained, "onnx", tmp_path / "o")
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
     assert export(trained, "adapter", tmp_path / "a").difference <= 1e-5
+
+
+def test_an_onnx_graph_of_a_detector_finds_the_same_boxes(own, tmp_path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = export(loaded(own, "detection"), "onnx", tmp_path / "o")
+    assert found.difference <= 1e-4 and found.samples > 1 and "one picture at a time" in found.said
 
 
 METHODS = [
