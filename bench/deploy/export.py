@@ -98,6 +98,8 @@ def _written(trained: Trained, to: str, folder: Path) -> tuple[str, float | None
     elif to == "onnx":
         inputs = samples(trained)
         run = write_onnx(trained, _part(inputs, 0, 2), folder / "model.onnx")
+        if trained.family == "text":
+            trained.backbone.inputs.tokenizer.save_pretrained(folder)
         said, lines = "an ONNX graph with a free batch", card.ONNX_LINES
         compared = [compare(trained, run, _part(inputs, start, stop), ONNX) for start, stop in ((0, 1), (0, MOST))]
         difference, count = max(compared), _length(inputs)

@@ -61,6 +61,18 @@ def test_a_merged_network_is_loaded_by_its_library_alone(own, family, tmp_path) 
     assert compare(trained, lambda _: outputs, inputs, 1e-5) <= 1e-5
 
 
+def predicted_in_the_cards_words(folder, picture) -> float:
+    """The likeliest class's probability, by the lines of a model card alone."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S))
+    scope: dict = {}
+    exec(
+        code.replace("'new.png'", repr(str(picture))).replace("'model.safetensors'", f"'{folder}/model.safetensors'"),
+        scope,
+    )
+    with torch.no_grad():
+        return float(scope["model"](scope["inputs"]).softmax(-1).max())
+
+
 def test_merged_and_adapter_give_the_same_outputs(own, tmp_path) -> None:
     for family in ("images", "text"):
         trained = loaded(own, family)
@@ -70,6 +82,9 @@ def test_merged_and_adapter_give_the_same_outputs(own, tmp_path) -> None:
             card = (found.folder / "README.md").read_text()
             assert "## Licences" in card and found.lines[-1] in card and trained.about["run_id"] in card
             assert "| top1 |" in card and " to " in card
+    assert predicted_in_the_cards_words(tmp_path / "images" / "merged", own[0] / "tones" / "dark" / "3.png") == (
+        pytest.approx(loaded(own, "images").predict([own[0] / "tones" / "dark" / "3.png"])["probability"][0], abs=1e-6)
+    )
     adapter = load_file(tmp_path / "images" / "adapter" / "adapter_model.safetensors")
     assert any(name.endswith("attn.qkv.lora_A.weight") for name in adapter) and any("head" in name for name in adapter)
 
