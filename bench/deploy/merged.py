@@ -133,8 +133,7 @@ def _transformers(trained: Trained, network: Network, folder: Path) -> Plain:
         library = type(body)(copy.deepcopy(config))
     turned = {f"{path}.weight" for path, module in library.named_modules() if isinstance(module, Conv1D)}
     state = {key: t.t() if key in turned else t for key, t in body.state_dict().items()}
-    own = plain_class(config.model_type, pool, network.head, state)
-    if own is None:
+    if (own := plain_class(config.model_type, pool, network.head, state)) is None:
         kind, classes = type(body).__name__, type(config).__name__
         config.bench_pool, config.bench_head = pool, "mlp" if isinstance(network.head, nn.Sequential) else "linear"
         config.auto_map = {"AutoModelForSequenceClassification": "modeling_pooled.PooledForSequenceClassification"}
