@@ -209,7 +209,8 @@ def retune(
 ) -> None:
     """Train a kept run on with new data, and say what it scores on the old test part before and after.
 
-    The result is kept as a run of study "retuned", for predict, export and evaluate.
+    Of its epochs the one is kept that is best on the new data's validation part, as always. The result is a run of
+    study "retuned", for predict, export and evaluate.
 
     Examples: `bench retune 3f9a --data new-pictures/`, `bench retune 3f9a --data new.csv --no-replay --epochs 2`
     """

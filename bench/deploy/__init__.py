@@ -4,7 +4,7 @@
 - prediction: classes with probabilities, boxes; as a frame. pictures: boxes drawn, and as COCO's JSON.
 - output: predictions as they are printed and written.
 - export: a run in another tool's format, checked. adapter: PEFT's. merged, text_class: timm's, transformers',
-  torchvision's. onnx_graph: ONNX. served: an MLflow model. card: the model card.
+  torchvision's. onnx_graph, onnx_boxes: ONNX. served: an MLflow model. card: the model card, with preparation.
 - evaluation: on new labelled data, with sample_intervals and calibration. retuning: training that goes on.
   same_classes: new data with a run's classes.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.assets import ASSETS
 from bench.costs.units import readable
+from bench.deploy import preparation
 from bench.deploy.loading import Trained
 from bench.deploy.sample_intervals import between
 from bench.records import Records
@@ -45,6 +46,7 @@ def text(trained: Trained, to: str, lines: Sequence[str], difference: float | No
         f"`{about['task']}`; {_sizes(record)}sha256 of the data `{str(about['data_sha256'])[:16]}`. "
         + (f"Classes: {', '.join(trained.classes)}." if trained.classes else "A number is predicted."),
         f"Inputs: {_inputs(about['preprocessing'], trained.family)}.",
+        *_prepared(trained, to),
         "## Scores",
         _scores(record or dict(about), task.metric),
         "## Costs",
@@ -67,6 +69,14 @@ def _loading(trained: Trained, to: str, lines: Sequence[str], difference: float 
     if difference is not None:
         checked = f"Checked on validation samples: outputs differ by {difference:.1g} of the largest at most."
     return [f"```python\n{code}\n```", checked]
+
+
+def _prepared(trained: Trained, to: str) -> list[str]:
+    """How an input is made without this package, where the export needs none."""
+    if to not in ("merged", "onnx", "adapter"):
+        return []
+    how = preparation.lines(trained.family, trained.about["preprocessing"], task=trained.run.task, arrays=to == "onnx")
+    return ["```python\n" + "\n".join(how) + "\n```"]
 
 
 def _sizes(record: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.deploy import card
+from bench.deploy import card, onnx_boxes
 from bench.deploy.adapter import write_adapter
 from bench.deploy.loading import Trained
 from bench.deploy.merged import Plain, merged, write_merged
@@ -92,9 +92,14 @@ def _written(trained: Trained, to: str, folder: Path) -> tuple[str, float | None
         if found is not None:
             lines = found.lines
             difference, count = _checked(trained, found, EXACT)
+    elif to == "onnx" and trained.family == "detection":
+        said, lines = "an ONNX graph of one picture at a time", onnx_boxes.LINES
+        difference, count = onnx_boxes.write_boxes(trained, samples(trained), folder / "model.onnx", ONNX)
     elif to == "onnx":
         inputs = samples(trained)
         run = write_onnx(trained, _part(inputs, 0, 2), folder / "model.onnx")
+        if trained.family == "text":
+            trained.backbone.inputs.tokenizer.save_pretrained(folder)
         said, lines = "an ONNX graph with a free batch", card.ONNX_LINES
         compared = [compare(trained, run, _part(inputs, start, stop), ONNX) for start, stop in ((0, 1), (0, MOST))]
         difference, count = max(compared), _length(inputs)

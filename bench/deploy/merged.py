@@ -84,8 +84,8 @@ def write_merged(trained: Trained, network: Network, folder: Path) -> Plain:
         return _torchvision(trained, model, network, folder)
     if trained.family == "detection":
         raise BadInput(
-            f"{model!r} under a detector is no network of timm or torchvision: --to adapter keeps it for "
-            "bench predict; of Torchvision's detectors merged works"
+            f"{model!r} under a detector is no network of timm or torchvision: --to onnx takes it elsewhere, --to "
+            "adapter keeps it for bench predict; of Torchvision's detectors merged works"
         )
     if isinstance(model, Timm):
         return _timm(trained, model, network, folder)
@@ -122,6 +122,7 @@ def classifier_of(plain: Any) -> str:
 def _transformers(trained: Trained, network: Network, folder: Path) -> Plain:
     from transformers import AutoModelForSequenceClassification
     from transformers.pytorch_utils import Conv1D
+    from transformers.utils import logging
 
     body: Any = network.backbone.body
     config, pool = copy.deepcopy(body.config), str(network.backbone.pool)
@@ -132,8 +133,7 @@ def _transformers(trained: Trained, network: Network, folder: Path) -> Plain:
         library = type(body)(copy.deepcopy(config))
     turned = {f"{path}.weight" for path, module in library.named_modules() if isinstance(module, Conv1D)}
     state = {key: t.t() if key in turned else t for key, t in body.state_dict().items()}
-    own = plain_class(config.model_type, pool, network.head, state)
-    if own is None:
+    if (own := plain_class(config.model_type, pool, network.head, state)) is None:
         kind, classes = type(body).__name__, type(config).__name__
         config.bench_pool, config.bench_head = pool, "mlp" if isinstance(network.head, nn.Sequential) else "linear"
         config.auto_map = {"AutoModelForSequenceClassification": "modeling_pooled.PooledForSequenceClassification"}
@@ -146,14 +146,14 @@ def _transformers(trained: Trained, network: Network, folder: Path) -> Plain:
     config.save_pretrained(folder)
     trained.backbone.inputs.tokenizer.save_pretrained(folder)
     write_atomically(folder / "model.safetensors", packed(state))
-    trust: dict[str, Any] = {} if own else {"trust_remote_code": True}
-    more = ", trust_remote_code=True" if trust else ""
+    more, trust = ("", {}) if own else (", trust_remote_code=True", {"trust_remote_code": True})
     lines = (
         "from transformers import AutoModelForSequenceClassification",
         f"model = AutoModelForSequenceClassification.from_pretrained('.'{more}).eval()",
     )
 
     def load() -> Callable[[Any], Any]:
+        logging.disable_progress_bar()
         loaded = AutoModelForSequenceClassification.from_pretrained(str(folder.absolute()), **trust).eval()
         return lambda inputs: loaded(**inputs).logits
 
@@ -169,15 +169,19 @@ def _torchvision(trained: Trained, model: Torchvision, network: Network, folder:
     state = {f"backbone.body.{key}": t for key, t in body.state_dict().items()}
     state |= {f"backbone.fpn.{key}": t for key, t in head.pyramid.fpn.state_dict().items()}
     state |= dict(head.detector.state_dict())
-    options: dict[str, Any] = {"weights": None, "weights_backbone": None, "num_classes": classes}
+    size = int(trained.backbone.inputs.size)  # the longer side, as both together say
+    options: dict[str, Any] = {
+        **{"weights": None, "weights_backbone": None, "num_classes": classes, "min_size": size, "max_size": size}
+    }
     plain: Any = get_model(model.name, **options)
     state = {key: t for key, t in state.items() if key in plain.state_dict()}
     plain.load_state_dict(state)
     path = write_atomically(folder / "model.safetensors", packed(state))
+    said = ", ".join(f"{key}={value!r}" for key, value in options.items())
     lines = (
         "from safetensors.torch import load_file",
         "from torchvision.models import get_model",
-        f"model = get_model({model.name!r}, weights=None, weights_backbone=None, num_classes={classes}).eval()",
+        f"model = get_model({model.name!r}, {said}).eval()",
         f"model.load_state_dict(load_file('{path.name}'))",
     )
 

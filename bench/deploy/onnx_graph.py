@@ -61,15 +61,10 @@ def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Ten
         Inputs → logits, by onnxruntime.
 
     Raises:
-        BadInput: packages that are not installed, a detector, or a network that cannot be exported.
+        BadInput: packages that are not installed, or a network that cannot be exported.
     """
-    if trained.family == "detection":
-        raise BadInput(
-            "a detector's graph depends on what it finds, which torch.onnx cannot follow for a batch: export it "
-            "merged, or as adapter"
-        )
     needs()
-    network = _plainest(trained)
+    network = plainest(trained)
     names, given = _given(inputs)
     module: nn.Module = OfTokens(network, names) if names else network
     shape = {0: torch.export.Dim.DYNAMIC, **({1: torch.export.Dim.DYNAMIC} if names else {})}
@@ -81,7 +76,7 @@ def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Ten
 
 def _graph(trained: Trained, module: nn.Module, given: Any, shapes: Any, names: tuple[str, ...], path: Path) -> None:
     """Exports, in silence."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), quiet():
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -97,7 +92,7 @@ def _graph(trained: Trained, module: nn.Module, given: Any, shapes: Any, names: 
             ) from None
 
 
-def _plainest(trained: Trained) -> Network:
+def plainest(trained: Trained) -> Network:
     """The merged network, or where that is not to be had the network as it is."""
     try:
         return merged(trained)
@@ -113,7 +108,7 @@ def _given(inputs: Any) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def quiet() -> Any:
     """Without the exporter's notes on operators of versions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

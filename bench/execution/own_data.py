@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -77,6 +78,18 @@ class Wanted:
     jobs: int | None = None
     mlflow: bool = False
 
+    @property
+    def command(self) -> str:
+        """What asks for it again, whatever the budget."""
+        text = self.text if self.text is None or isinstance(self.text, str) else ",".join(self.text)
+        given = {
+            **{"text": text, "label": self.label, "metric": self.metric, "model": self.model, "name": self.name},
+            **{"memory": self.memory and f"{self.memory / 2**20:.0f}MiB"},
+            **{"results": None if self.results == Path("results") else str(self.results)},
+        }
+        said = [part for key, value in given.items() if value for part in (f"--{key}", str(value))]
+        return shlex.join(["bench", "try", self.path, *said])
+
 
 def try_data(wanted: Wanted) -> Tried:
     """Recognises the data, plans within the budget, runs what is not recorded, and writes the page.
@@ -106,6 +119,7 @@ def try_data(wanted: Wanted) -> Tried:
             **{"path": wanted.path, "scale": SCALE, "metric": wanted.metric, "limits": {"memory": wanted.memory}},
             **{"classes": list(task.understood().classes), "summary": summary},
             **{"said": [f"{found.said}.", f"backbone: `{model!r}`, {why}.", *notes]},
+            **{"command": wanted.command, "results": str(wanted.results)},
         }
         data = gathered(folder, SCALE, about)
         if time.monotonic() - begun < wanted.budget:

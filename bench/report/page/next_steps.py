@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
@@ -20,14 +21,16 @@ def next_steps(
     found: Recommendation, curve: Sequence[Point], classes: Sequence[ClassScore], about: Mapping[str, Any]
 ) -> Iterator[str]:
     """A line each."""
-    run, form = best_run(found.recommended), "merged" if _merges(found.recommended) else "adapter"
-    yield f"Use it: `bench predict {run} FILES`; take it elsewhere: `bench export {run} --to {form}`."
+    run, where = best_run(found.recommended), str(about.get("results") or "results")
+    at = "" if where == "results" else f" --results {shlex.quote(where)}"
+    form = _form(found.recommended)
+    yield f"Use it: `bench predict {run} FILES{at}`; take it elsewhere: `bench export {run} --to {form}{at}`."
     yield from _more_labels(curve, found.metric)
     yield from _classes(classes)
     if not found.choice.decided and len(found.candidates) > 1:
         yield (
             "Not every difference between methods is decided. A larger budget brings more seeds and longer training "
-            f"(`bench try {about.get('path', 'DATA')} --budget 2h`), more test samples narrower intervals."
+            f"(`{about.get('command') or 'bench try DATA'} --budget 2h`), more test samples narrower intervals."
         )
     late = [c.label for c, each in convergence(found.group).items() if each.improving]
     if late:
@@ -47,10 +50,15 @@ def best_run(of: Configuration) -> str:
     return str(max(of.runs, key=on_validation)["run_id"])
 
 
-def _merges(of: Configuration) -> bool:
-    """Whether nothing of the method is left in the network once it is merged, as its latency was measured."""
+def _form(of: Configuration) -> str:
+    """What a run is exported to: merged, where nothing of the method is left in the network then, as its latency was
+    measured, and a library has such a network."""
+    run = of.runs[0]
+    if run["task"].get("family") == "detection" and not str(run["model"].get("spec")).startswith("Torchvision"):
+        return "onnx"
     known = [(run.get("inference") or {}).get("latency") or {} for run in of.runs]
-    return of.name in ("FullFineTuning", "LinearProbe") or any("merged" in each for each in known)
+    merges = of.name in ("FullFineTuning", "LinearProbe") or any("merged" in each for each in known)
+    return "merged" if merges else "adapter"
 
 
 def _more_labels(curve: Sequence[Point], metric: str) -> Iterator[str]:
