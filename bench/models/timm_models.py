@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import timm
@@ -120,6 +121,11 @@ class Timm(Spec):
         """
         if output not in ("pooled", "maps"):
             raise unknown("output", output, ("pooled", "maps"))
+        if device == "meta" and self.base == "fp32":
+            return copy.deepcopy(_shapes(self, output, kernels))
+        return self._built(device, seed, output, kernels)
+
+    def _built(self, device: str, seed: int, output: str, kernels: str) -> Backbone:
         meta = device == "meta"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -228,9 +234,12 @@ class Timm(Spec):
     def _provenance(self, meta: bool) -> dict[str, str | None]:
         if meta or self.weights == "random":
             return {"weights": "random", "weights_sha256": None}
-        if self.asset:
-            return asset_weights.provenance(self.asset)
-        return asset_weights.from_hub(self.name)
+        return asset_weights.provenance(self.asset) if self.asset else asset_weights.from_hub(self.name)
+
+
+@lru_cache(maxsize=8)  # plans and estimates ask for the same network for every method
+def _shapes(model: Timm, output: str, kernels: str) -> Backbone:
+    return model._built("meta", 0, output, kernels)
 
 
 class PooledNetwork(nn.Module):

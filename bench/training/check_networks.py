@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count as count_from
 from typing import Any
 
@@ -56,6 +57,19 @@ def build(method: Method | None, model: Any) -> Backbone:
     Its scales are drawn around one, as a trained network's are: timm starts the last normalisation of a residual
     branch at zero, behind which nothing would have a gradient.
     """
+    backbone = _copy(_base(model))
+    if method is not None:
+        adapt(backbone, method)
+    return backbone
+
+
+def _copy(backbone: Backbone) -> Backbone:
+    """A network of its own; the inputs, which have a tokenizer, are shared."""
+    return copy.deepcopy(backbone, {id(backbone.inputs): backbone.inputs})
+
+
+@lru_cache(maxsize=1)  # ten checks of a method on a model follow one another, and each begins with it
+def _base(model: Any) -> Backbone:
     backbone: Backbone = model.build(seed=0)
     backbone.module.double().eval()
     torch.manual_seed(0)
@@ -66,8 +80,6 @@ def build(method: Method | None, model: Any) -> Backbone:
         for module in backbone.module.modules():
             if isinstance(module, nn.BatchNorm2d) and not module.weight.any():
                 module.weight.uniform_(0.5, 1.5)
-    if method is not None:
-        adapt(backbone, method)
     return backbone
 
 

@@ -125,16 +125,16 @@ GONE = {
 }
 
 
-@pytest.mark.parametrize("paths", GONE.values(), ids=GONE.keys())
-def test_what_some_records_lack_breaks_no_page(paths: tuple[tuple[str, ...], ...], tmp_path: Path) -> None:
-    """Older records have fewer fields."""
-    known = [record(case, seed) for case in (PROBE, FULL, LORAS[3]) for seed in (0, 1)]
-    for number, one in enumerate(known):
-        for path in paths if number % 2 else ():
-            part: Any = one
-            for key in path[:-1]:
-                part = part.get(key) or {}
-            part.pop(path[-1], None)
-        Records(tmp_path).write(one)
+def test_what_some_records_lack_breaks_no_page(tmp_path: Path) -> None:
+    """Older records have fewer fields: here each of a method's seeds lacks others."""
+    for case in (PROBE, FULL, LORAS[3]):
+        for seed, paths in enumerate(((), *GONE.values())):
+            known = record(case, seed)
+            for path in paths:
+                part: Any = known
+                for key in path[:-1]:
+                    part = part.get(key) or {}
+                part.pop(path[-1], None)
+            Records(tmp_path).write(known)
     redraw(tmp_path)
     assert (tmp_path / "report.html").stat().st_size > 0

@@ -12,14 +12,16 @@ from bench.training.method_checks import BERT, CHECKS, CNN, CNN_MAPS, MODELS, VI
 from bench.training.recipe import Training
 
 TRANSFORMERS = (VIT, BERT, VIT_MAPS)
+POOLED = (VIT, CNN, BERT)
+"""On maps the same methods hang on the same modules: one of each way to hang is tried there too."""
 ROWS = [
     (m.FullFineTuning(), MODELS),
     (m.LinearProbe(), MODELS),
-    (m.BitFit(), MODELS),
+    (m.BitFit(), POOLED),
     (m.LayerNormTuning(), TRANSFORMERS),
     (m.LoRA(rank=4, at=("q", "v")), TRANSFORMERS),
-    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), TRANSFORMERS),
-    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT, VIT_MAPS)),
+    (m.LoRA(rank=2, at=ALL, rank_stabilised=True, blocks=-1), (VIT, BERT)),
+    (m.LoRA(rank=4, at=("qkv", "o"), alpha=4), (VIT,)),
     (m.LoRA(rank=4, at=CONV), (CNN, CNN_MAPS)),
     (m.LoRAPlus(rank=4), (VIT, BERT)),
     (m.LoRAPlus(rank=2, at=CONV), (CNN,)),
@@ -50,9 +52,9 @@ ROWS = [
     (m.PromptTuning(prompts=3), (BERT,)),
     (m.PrefixTuning(prefixes=3), (BERT,)),
     (m.Houlsby(width=8), MODELS),
-    (m.Pfeiffer(width=8), MODELS),
+    (m.Pfeiffer(width=8), POOLED),
     (m.AdaptFormer(width=8), MODELS),
-    (m.FeatureLoRA(rank=4, depth=2), MODELS),
+    (m.FeatureLoRA(rank=4, depth=2), POOLED),
     (m.FeatureLoRA(rank=4, depth=1, tune_last=1), MODELS),
     (m.Together(m.LoRA(rank=4), m.LoRA(rank=2, at=("up",), rank_stabilised=True), m.BitFit()), (VIT, BERT)),
     (m.Peft("OFT", oft_block_size=16), (VIT, BERT)),
