@@ -113,8 +113,11 @@ class Asked:
         Raises:
             BadInput: a named method does not fit, or none does.
         """
+        from tqdm import tqdm
+
         found, refused = [], []
-        for run in self.part() if part else self.runs():
+        runs = self.part() if part else self.runs()
+        for run in tqdm(runs, unit="method", leave=False, disable=len(runs) == 1 or None, delay=2):
             try:
                 found.append((run, work(run)))
             except BadInput as error:
