@@ -22,10 +22,10 @@ from bench.deploy import load_model
 from bench.deploy.export import compare, export, samples
 from bench.deploy.merged import merged
 from bench.errors import BadInput
+from bench.models import Timm
 from bench.sites import CONV
 from bench.tasks import ImageFolder
 from bench.tracking import uri
-from bench.training.method_checks import CNN
 from tests.deploy.conftest import BERT, VIT, kept_run
 
 
@@ -103,6 +103,7 @@ def test_an_onnx_graph_of_a_detector_finds_the_same_boxes(own, tmp_path) -> None
     assert found.difference <= 1e-4 and found.samples > 1 and "one picture at a time" in found.said
 
 
+CNN = Timm("test_efficientnet", weights="random", image_size=32)  # a ResNet's blocks begin as nothing, merged or not
 METHODS = [
     m.FullFineTuning(), m.LinearProbe(), m.BitFit(), m.LayerNormTuning(), m.LoRA(rank=2, at=("q", "v", "up")),
     m.LoRAPlus(rank=2), m.LoRAFA(rank=2), m.PiSSA(rank=2), m.DoRA(rank=2), m.VeRA(rank=4), m.LoHa(rank=2),
