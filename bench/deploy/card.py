@@ -17,7 +17,8 @@ ONNX_LINES = (
     "import onnxruntime",
     "session = onnxruntime.InferenceSession('model.onnx')",
     "names = [each.name for each in session.get_inputs()]",
-    "(logits,) = session.run(None, dict(zip(names, inputs)))  # arrays, a batch of any size",
+    "given = inputs if hasattr(inputs, 'keys') else {names[0]: inputs}  # arrays, a batch of any size",
+    "(logits,) = session.run(None, {name: given[name] for name in names})",
 )
 MLFLOW_LINES = (
     "import mlflow",

@@ -22,8 +22,8 @@ OPSET = 17
 LINES = (
     "import onnxruntime",
     "session = onnxruntime.InferenceSession('model.onnx')",
-    "# a picture (1, 3, size, size); boxes in its pixels (x1, y1, x2, y2), labels as places in the classes",
-    "boxes, labels, scores = session.run(None, {'picture': picture})",
+    "# inputs (1, 3, size, size), one picture; boxes in its pixels (x1, y1, x2, y2), labels as places in the classes",
+    "boxes, labels, scores = session.run(None, {'picture': inputs})",
 )
 
 

@@ -53,8 +53,9 @@ def _square(size: int, mean: tuple[float, ...]) -> tuple[str, ...]:
 def _padded(size: int, mean: tuple[float, ...]) -> tuple[str, ...]:
     fill = tuple(round(255 * value) for value in mean)
     return (
-        f"ratio = {size} / max(picture.size)  # boxes are in pixels of the picture times this",
-        "picture = picture.resize([max(1, round(side * ratio)) for side in picture.size], Image.Resampling.BICUBIC)",
+        f"sides = [max(1, round(side * {size} / max(picture.size))) for side in picture.size]",
+        "across, down = (a / b for a, b in zip(picture.size, sides))  # boxes times these are in the picture's pixels",
+        "picture = picture.resize(sides, Image.Resampling.BICUBIC)",
         f"square = Image.new('RGB', ({size}, {size}), {fill!r})",
         "square.paste(picture)",
         "picture = square",
