@@ -58,6 +58,7 @@ def build(method: Method | None, model: Any) -> Backbone:
     branch at zero, behind which nothing would have a gradient.
     """
     backbone = _copy(_base(model))
+    torch.manual_seed(0)  # what a method draws is the same whenever it is put there
     if method is not None:
         adapt(backbone, method)
     return backbone
