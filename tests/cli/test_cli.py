@@ -243,7 +243,7 @@ def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=120)
-    assert running.returncode == 130
+    assert running.returncode == 130, said
     assert (
         said.strip().splitlines()[-1]
         == "bench: interrupted; what is recorded stays, the same command goes on from there"
