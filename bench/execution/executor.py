@@ -106,6 +106,8 @@ def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
     try:
         return work(outcome)
     except Exception as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
         where = traceback.extract_tb(error.__traceback__)[-1]
         first = scrubbed((str(error).splitlines() or [type(error).__name__])[0])
         full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first
@@ -117,6 +119,13 @@ def guarded(work: Callable[[Outcome], Outcome], *, device: str) -> Outcome:
     outcome.metrics, outcome.outcomes, outcome.weights = {}, {}, b""
     outcome.time["total"] = time.perf_counter() - start
     return outcome
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: some C code that it ends answers with its own error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class InProcess:

@@ -19,6 +19,7 @@ from safetensors.torch import save
 import bench.execution.executor
 import bench.execution.parallelism
 from bench.errors import BadInput
+from bench.execution.executor import guarded
 from bench.execution.keeping import Keeping
 from bench.execution.launch import alone
 from bench.execution.parallelism import Workers, share_out
@@ -262,3 +263,14 @@ def test_weights_of_workers_are_kept(records, monkeypatch):
     best = next(record for record in finals if record["seed"] == 1)
     assert read(path).about["run_id"] == path.stem == best["run_id"]
     assert path.stat().st_size > 2**20 and read(path).about["metrics"] == best["metrics"]
+
+
+def test_ctrl_c_behind_another_error_is_no_failed_run():
+    def work(outcome):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("a C function returned a result with an exception set") from interrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        guarded(work, device="cpu")
