@@ -239,7 +239,7 @@ def track(
 @contextlib.contextmanager
 def _watched(step: Steps, tracker: Tracker) -> Iterator[None]:
     """Within, the tracker knows what is weight, gradient and state of the optimiser."""
-    _begin(step.rule)
+    begin(step.rule)
     tracker.see([*step.network.parameters(), *step.network.buffers()], part="weights")
     tracker.see(list(step.rule.state.values()), part="optimizer")
     trainable = [p for group in step.rule.param_groups for p in group["params"]]
@@ -272,7 +272,7 @@ def _pass(
         del loss
 
 
-def _begin(rule: torch.optim.Optimizer) -> None:
+def begin(rule: torch.optim.Optimizer) -> None:
     """Makes the optimiser's state, as the first step of a training does."""
     for group in rule.param_groups:
         for p in group["params"]:

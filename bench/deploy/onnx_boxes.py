@@ -3,9 +3,6 @@ any size can be traced. Held against onnxruntime."""
 
 from __future__ import annotations
 
-import io
-import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +58,7 @@ def write_boxes(trained: Trained, pictures: Tensor, path: Path, most: float) -> 
     """
     needs()
     module, pictures = Found(plainest(trained)).eval(), pictures.cpu()
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), quiet():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             torch.onnx.export(
                 module, (pictures[:1],), str(path), dynamo=False, opset_version=OPSET, input_names=["picture"],

@@ -76,8 +76,7 @@ def write_onnx(trained: Trained, inputs: Any, path: Path) -> Callable[[Any], Ten
 
 def _graph(trained: Trained, module: nn.Module, given: Any, shapes: Any, names: tuple[str, ...], path: Path) -> None:
     """Exports, in silence."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), quiet():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             torch.onnx.export(
                 module, given, str(path), dynamo=True, dynamic_shapes=shapes, external_data=False,
@@ -109,13 +108,15 @@ def _given(inputs: Any) -> tuple[tuple[str, ...], tuple[Tensor, ...]]:
 
 @contextlib.contextmanager
 def quiet() -> Any:
-    """Without the exporter's notes on operators of versions."""
+    """Without what an exporter warns of, prints and logs."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 def runner(path: Path) -> Callable[[Any], Tensor]:

@@ -18,6 +18,7 @@ from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from bench.costs.memory import begin
 from bench.errors import unknown
 from bench.methods import FullFineTuning
 from bench.models import Backbone
@@ -75,9 +76,7 @@ def estimate(detector: Detector, setup: Setup) -> Estimate:
         network: Any = _Whole(_made(detector))
         trainable = [p for p in network.parameters() if p.requires_grad]
         rule = optimizers.make(setup.optimizer, setup.update, trainable)
-        for p in trainable:
-            p.grad = torch.zeros_like(p)
-        rule.step()
+        begin(rule)
         rule.zero_grad(set_to_none=setup.gradients != "zeroed")
         task: Any = _Boxes(detector)
         run = Run(task, None, FullFineTuning(), Training(batch_size=detector.pictures), seed=0)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench.costs.cuda_share import CONTEXT
 from bench.costs.quantised import KINDS
 from bench.errors import BadInput, unknown
+from bench.methods import Method
 from bench.methods.branch import Branch
 from bench.models import Backbone, checkpoint
 from bench.models.reduced import ReducedLinear, pack_frozen
@@ -73,6 +74,11 @@ class Setup:
     def dtype(self) -> torch.dtype:
         """Of the weights that are not packed."""
         return DTYPES.get(self.base, torch.bfloat16)
+
+
+def would_pack(method: Method, base: str) -> BadInput:
+    """The refusal of a method that trains the layers that a base packs."""
+    return BadInput(f"{method!r} trains what {base} would pack: say --base bf16, or take LoRA")
 
 
 def carry_out(backbone: Backbone, network: Network, setup: Setup) -> None:

@@ -22,7 +22,7 @@ from bench.errors import BadInput
 from bench.models import Backbone, NeedsValues
 from bench.models.reduced import reducible
 from bench.training import optimizers
-from bench.training.gpu_setup import Setup, cached, carry_out, packed
+from bench.training.gpu_setup import Setup, cached, carry_out, packed, would_pack
 from bench.training.memory_forecast import UNTRACEABLE, give_bytes
 from bench.training.recipe import MIDWAY, penalised, set_mode
 from bench.training.run import Network, Run, assemble
@@ -87,7 +87,7 @@ def _untraceable(run: Run, why: str) -> BadInput:
 
 def _unpacked(run: Run, backbone: Backbone, setup: Setup) -> BadInput:
     if reducible(backbone.module):
-        return BadInput(f"{run.method!r} trains what {setup.base} would pack: say --base bf16, or take LoRA")
+        return would_pack(run.method, setup.base)
     return BadInput(f"{run.model!r} has no Linear layers, and {setup.base} packs no others: say --base bf16")
 
 

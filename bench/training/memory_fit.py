@@ -20,7 +20,8 @@ from bench.sites import ALL, CONV
 from bench.tasks import LanguageModelling, Task
 from bench.tasks import resolve as task_of
 from bench.training import optimizers
-from bench.training.gpu_step import Setup, followed, prepared
+from bench.training.gpu_setup import Setup, would_pack
+from bench.training.gpu_step import followed, prepared
 from bench.training.memory_forecast import Forecast, forecast
 from bench.training.recipe import Training
 from bench.training.run import Run
@@ -176,7 +177,7 @@ def _asked(
     rows = cells(methods, bases=bases, checkpointing=checkpointing)
     left = [method for method in methods if method not in {row[0] for row in rows}]
     if left and methods is not CANDIDATES:
-        raise BadInput(f"{left[0]!r} trains what {bases[0]} would pack: say --base bf16, or take LoRA")
+        raise would_pack(left[0], bases[0])
     return rows
 
 

@@ -180,8 +180,7 @@ def _forecast(run: Run, kind: str, *, traced: bool) -> Forecast:
 
 def _say_attention(network: nn.Module) -> None:
     """Warns of timm's switch, which a run here obeys too."""
-    parts = [each for each in network.modules() if hasattr(each, "fused_attn")]
-    if parts and not use_fused_attn():
+    if not use_fused_attn() and any(hasattr(each, "fused_attn") for each in network.modules()):
         say_once(
             "TIMM_FUSED_ATTN=0: timm computes attention step by step here and keeps its probabilities, as a run would, "
             "and so the estimate has them; unset it for fused attention"

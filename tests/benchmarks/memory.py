@@ -32,7 +32,7 @@ SIZES = {
 """Networks of timm, each with the pixels of a picture's side."""
 LENGTHS = {"test-bert": 24, "minilm-l6": 64, "test-llama": 24, "test-gpt2": 24}
 """Networks of texts, each with the tokens of a text."""
-TRANSFORMERS = ("vit", "deit", "bert", "minilm", "llama", "gpt2", "t5", "clip")
+TRANSFORMERS = ("vit", "deit", "bert", "minilm", "llama", "gpt2")
 WAYS: tuple[dict[str, Any], ...] = (
     {"batch_size": 2}, {"batch_size": 8}, {"batch_size": 8, "activation_checkpointing": True},
     {"batch_size": 8, "accumulate": 2},

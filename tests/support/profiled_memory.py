@@ -10,6 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
+from bench.costs.memory import begin
 from bench.models import Backbone
 from bench.training.memory_forecast import part_of_batch, resolved_precision
 from bench.training.recipe import Part, set_mode
@@ -25,9 +26,7 @@ def measured(run: Run) -> int:
         backbone, network = assemble(run, device="cpu")
         set_mode(network)
         step = step_of(run, network, device="cpu", precision=resolved_precision(run, backbone, "cpu"))
-        for p in network.parameters():
-            p.grad = torch.zeros_like(p) if p.requires_grad else None
-        step.rule.step()
+        begin(step.rule)
         step.rule.zero_grad(set_to_none=True)
         before = behind_prefix(backbone, network, step)
         gc.collect()

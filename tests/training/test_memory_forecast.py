@@ -1,4 +1,4 @@
-"""Memory: exact on small networks, the same foretold and tracked, and what others reported of it."""
+"""Memory: exact on small networks, the same estimated and tracked, and what others reported of it."""
 
 from __future__ import annotations
 
@@ -149,25 +149,25 @@ def test_tracking_leaves_no_hook_behind():
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("places", [((BERT, NAMES), (VIT, DIGITS)), ((CNN, DIGITS),)], ids=["transformer", "cnn"])
-def test_foretold_is_tracked_for_every_method(name: str, places: Any):
+def test_the_estimate_is_tracked_for_every_method(name: str, places: Any):
     """Of transformers on that of texts, or where the method does not fit it on that of pictures, which takes longer."""
     for model, task in places:
         try:
             run = a_run(METHODS[name](), model, task)
-            foretold = parts(run, traced=True)
+            estimate = parts(run, traced=True)
             break
         except BadInput:
             continue
     else:
         pytest.skip(f"{name}() fits none of them")
     tracked = parts(run, traced=False)
-    assert list(foretold) == list(tracked) and "evaluation" in foretold
+    assert list(estimate) == list(tracked) and "evaluation" in estimate
     for phase, breakdown in tracked.items():
         whole = sum(breakdown.values())
-        assert sum(foretold[phase].values()) == pytest.approx(whole, rel=0.005), phase
+        assert sum(estimate[phase].values()) == pytest.approx(whole, rel=0.005), phase
         # FacT's factors are shared: two moments of its backward pass are as high, and either may be the peak.
-        for part in PARTS if foretold[phase]["gradients"] == breakdown["gradients"] or name != "FacT" else ():
-            assert foretold[phase][part] == pytest.approx(breakdown[part], abs=0.01 * whole), (phase, part)
+        for part in PARTS if estimate[phase]["gradients"] == breakdown["gradients"] or name != "FacT" else ():
+            assert estimate[phase][part] == pytest.approx(breakdown[part], abs=0.01 * whole), (phase, part)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_foretold_is_tracked_for_every_method(name: str, places: Any):
     ids=repr,
 )
 @pytest.mark.parametrize("method", [FullFineTuning(), LoRA(rank=2), LinearProbe()], ids=repr)
-def test_foretold_is_tracked_however_it_trains(method: Method, changes: dict[str, Any]):
+def test_the_estimate_is_tracked_however_it_trains(method: Method, changes: dict[str, Any]):
     for model, task in ((VIT, DIGITS), (BERT, NAMES)):
         run = a_run(method, model, task, **changes)
-        foretold, tracked = parts(run, traced=True), parts(run, traced=False)
+        estimate, tracked = parts(run, traced=True), parts(run, traced=False)
         for phase in tracked:
-            assert sum(foretold[phase].values()) == pytest.approx(sum(tracked[phase].values()), rel=0.01), phase
+            assert sum(estimate[phase].values()) == pytest.approx(sum(tracked[phase].values()), rel=0.01), phase
 
 
 def test_a_batch_in_parts_holds_the_activations_of_a_part_and_gradients_beside_them():
@@ -297,7 +297,7 @@ def test_attention_with_dropout_keeps_no_probabilities_on_cuda():
     assert peaks["cpu", 0.1] > 1.5 * peaks["cpu", 0.0]
 
 
-def test_a_record_has_what_was_measured_and_what_was_foretold():
+def test_a_record_has_what_was_measured_and_what_was_estimated():
     run = a_run(LoRA(rank=2))
     peak = forecast(run).peak
     here = memory(run, {}, device="cpu")
@@ -372,9 +372,9 @@ def test_a_device_without_memory_is_refused(device: str):
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", [FullFineTuning(), LoRA(), LinearProbe(), BitFit()], ids=repr)
 @pytest.mark.parametrize("model", [BASE, Timm("vit_small_patch16_224", weights="random")], ids=repr)
-def test_cuda_allocates_what_was_foretold(method: Method, model: Timm):
+def test_cuda_allocates_what_was_estimated(method: Method, model: Timm):
     run = Run(DIGITS, model, method, Training(batch_size=64), seed=0)
-    foretold = forecast(run, device="cuda").memory.phases
+    estimate = forecast(run, device="cuda").memory.phases
     gc.collect()
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
@@ -384,7 +384,7 @@ def test_cuda_allocates_what_was_foretold(method: Method, model: Timm):
     backbone, network = assemble(run, device="cuda")
     _tracked(run, backbone, network, "bf16", Followed("cuda"))
     allocated = torch.cuda.max_memory_allocated() - before
-    assert max(moment.total for moment in foretold.values()) == pytest.approx(allocated, rel=0.08)
+    assert max(moment.total for moment in estimate.values()) == pytest.approx(allocated, rel=0.08)
 
 
 def test_a_plan_foretells_memory_and_says_what_does_not_fit(capsys: pytest.CaptureFixture[str]):

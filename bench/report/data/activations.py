@@ -12,7 +12,7 @@ from bench.report.style import look, short
 RECORD = "activations.json"
 """The record's name, in results/costs/activations."""
 MOST = 10
-"""Operations that are told apart; the rest is one row."""
+"""Operations with a row of their own; the rest is one row."""
 WORDS = {
     "addmm": "matrix product", "mm": "matrix product", "bmm": "matrix product", "matmul": "matrix product",
     "add": "sum", "mul": "product", "gelu": "GELU", "relu": "ReLU", "silu": "SiLU", "_softmax": "softmax",
