@@ -71,7 +71,7 @@ def images(scale: str) -> Study:
         case "laptop":
             task = Images("mnist-5k", train=200, val=100, test=1000)
             model = Timm("vit_small_patch14_dinov2", image_size=42)
-            training = Training(epochs=4, epoch_steps=25, precision="fp32")
+            training = Training(epochs=4, epoch_steps=25, batch_size=16, precision="fp32")
             return part(scale, task, model=model, training=training, methods=changed(12))
         case _:
             tasks = Images("elpv"), Images("mnist-5k"), Images("orl-faces")
@@ -88,7 +88,7 @@ def text(scale: str) -> Study:
         case "laptop":
             task = Text("rotten-tomatoes", train=400, val=100, test=1000)
             model = HuggingFace("minilm-l6", max_length=32, dropout=0.0)
-            training = Training(epochs=4, epoch_steps=25, precision="fp32")
+            training = Training(epochs=4, epoch_steps=25, batch_size=8, precision="fp32")
             return part(scale, task, model=model, training=training, methods=changed(6))
         case _:
             tasks = Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"), Text("tweets")

@@ -39,7 +39,7 @@ def images(scale: str) -> Study:
                 Images("mnist-5k", train=200, val=100, test=1000),
                 Timm("vit_small_patch14_dinov2", image_size=42),
             )
-            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, precision="fp32"))
+            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, batch_size=16, precision="fp32"))
         case _:
             task, model = Images("elpv", train=1400, val=200), Timm("vit_small_patch14_dinov2", image_size=224)
             return part(scale, task, model=model, training=Training(epochs=20))
@@ -56,7 +56,7 @@ def text(scale: str) -> Study:
                 Text("rotten-tomatoes", train=400, val=100, test=1000),
                 HuggingFace("minilm-l6", max_length=32, dropout=0.0),
             )
-            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, precision="fp32"))
+            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, batch_size=8, precision="fp32"))
         case _:
             task, model = (
                 Text("rotten-tomatoes", train=7000, val=400),
