@@ -35,11 +35,10 @@ def images(scale: str) -> Study:
             task, model = Images("digits", train=40, val=20, test=40), Timm("test_vit", weights="random", image_size=32)
             return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
         case "laptop":
-            task, model = (
-                Images("mnist-5k", train=200, val=100, test=1000),
-                Timm("vit_small_patch14_dinov2", image_size=42),
-            )
-            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, batch_size=16, precision="fp32"))
+            task = Images("mnist-5k", train=200, val=100, test=1000)
+            model = Timm("vit_small_patch14_dinov2", image_size=42)
+            training = Training(epochs=4, epoch_steps=25, batch_size=16, precision="fp32")
+            return part(scale, task, model=model, training=training)
         case _:
             task, model = Images("elpv", train=1400, val=200), Timm("vit_small_patch14_dinov2", image_size=224)
             return part(scale, task, model=model, training=Training(epochs=20))
@@ -52,16 +51,13 @@ def text(scale: str) -> Study:
             task, model = Text("unicode-names", train=40, val=20, test=40), HuggingFace("test-bert", weights="random")
             return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3))
         case "laptop":
-            task, model = (
-                Text("rotten-tomatoes", train=400, val=100, test=1000),
-                HuggingFace("minilm-l6", max_length=32, dropout=0.0),
-            )
-            return part(scale, task, model=model, training=Training(epochs=4, epoch_steps=25, batch_size=8, precision="fp32"))
+            task = Text("rotten-tomatoes", train=400, val=100, test=1000)
+            model = HuggingFace("minilm-l6", max_length=32, dropout=0.0)
+            training = Training(epochs=4, epoch_steps=25, batch_size=8, precision="fp32")
+            return part(scale, task, model=model, training=training)
         case _:
-            task, model = (
-                Text("rotten-tomatoes", train=7000, val=400),
-                HuggingFace("minilm-l6", max_length=256, dropout=0.0),
-            )
+            task = Text("rotten-tomatoes", train=7000, val=400)
+            model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
             return part(scale, task, model=model, training=Training(epochs=10))
 
 
