@@ -72,7 +72,8 @@ def smaller_still(
         budget = max(left, 1.0)
         found = bought(task, slowed, found, sizes=sizes, budget=budget, jobs=jobs, timed_at=size.image_size).size
     made = study(part.name, task, part.models[0], part.methods, found)
-    note = f"runs took {pace:.1f} times as long as foreseen: planned again for the {hours_minutes(left)} that were left"
+    rest = f"for the {hours_minutes(left)} that were left" if left > 0 else "as small as it can be: the budget is over"
+    note = f"runs took {pace:.1f} times as long as foreseen: planned again {rest}"
     print(f"\n{note}", flush=True)
     write_atomically(plan, json.dumps(known | {"size": vars(found), "notes": [*known["notes"], note]}, indent=1))
     scale = (found.image_size / size.image_size) ** 2 if found.image_size and size.image_size else 1.0

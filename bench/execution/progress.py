@@ -77,7 +77,8 @@ class Progress:
     def finished(self, run: Run, record: Record, fresh: bool) -> None:
         """One line for a run that was done now; a step of the bar for every one."""
         if fresh:
-            self.spent += (record.get("time") or {}).get("total") or 0.0
+            took = record.get("time") or {}
+            self.spent += (took.get("total") or 0.0) - (took.get("data") or 0.0)  # data are read once by each worker
             self.expected += self.expects(run)
             tail = "" if self.terminal else f"  ({self.left()})"
             self.say_line(line(run, record) + tail)
