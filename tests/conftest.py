@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ if os.environ.get("CI"):
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# By default a twelfth of the suite is spent in looking for garbage among a million objects of libraries.
+gc.set_threshold(50_000, 20, 100)
 # A test must not log to the server, nor into the database, of the person who runs it.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
