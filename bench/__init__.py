@@ -64,7 +64,7 @@ def load(study: str, *, scale: str = "laptop", results: str | Path = "results") 
 
 def try_(
     data: str | Path, *, text: str | tuple[str, str] | None = None, label: str | None = None, metric: str = "",
-    budget: str | float = "30m", memory: str | float | None = None, model: object = None, name: str = "",
+    budget: str | float = "20m", memory: str | float | None = None, model: object = None, name: str = "",
     results: str | Path = "results", device: str | None = None, jobs: int | None = None,
 ) -> Tried:  # fmt: skip
     """What `bench try` does, for notebooks: `bench.try_("pictures/")` recommends a method for data of one's own.
@@ -72,7 +72,7 @@ def try_(
     Args:
         data: a folder of pictures or boxes, or a table of texts.
         text, label: columns of a table; found where nothing is said.
-        budget: seconds, or as "30m".
+        budget: seconds, or as "20m".
         memory: bytes that training may take, or as "8GiB"; what is free where nothing is said.
         metric: what is to be good, such as "macro_f1"; the task's own without.
         model: a specification (`bench.models`), or its text; the best whose weights are here without.

@@ -40,7 +40,7 @@ def try_(
     data: Data,
     text: Text = None,
     label: Label = None,
-    budget: Budget = "30m",
+    budget: Budget = "20m",
     memory: Memory = None,
     metric: Metric = None,
     model: Model = None,
