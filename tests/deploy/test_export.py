@@ -175,6 +175,19 @@ def test_an_mlflow_export_is_logged_under_its_run(own, tmp_path, monkeypatch) ->
     assert model.predict(pd.DataFrame({"picture": [picture]})).equals(wanted)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("mlflow")
+def test_an_mlflow_export_of_texts_and_boxes_predicts_the_same(own, tmp_path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    text = "a fine thing, " * 40  # no picture in base64, for all its length
+    boxes = next((own[0] / "boxes").rglob("*.png"))
+    for family, column, sample in (("text", "text", text), ("detection", "picture", str(boxes))):
+        trained = loaded(own, family)
+        found = export(trained, "mlflow", tmp_path / family)
+        model = mlflow.pyfunc.load_model(str(found.folder))
+        assert model.predict(pd.DataFrame({column: [sample]})).equals(trained.predict([sample]))
+
+
 def test_what_goes_wrong_leaves_nothing(own, tmp_path, monkeypatch) -> None:
     trained = loaded(own, "images")
     with pytest.raises(BadInput, match="did you mean 'merged'"):
