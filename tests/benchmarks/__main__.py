@@ -11,7 +11,7 @@ from bench.errors import unknown
 from bench.execution import console
 from bench.training.device import environment
 
-NAMES = ("lora_step", "lora_plus", "probe", "sweep", "overhead", "coverage", "recommendation", "workers")
+NAMES = ("lora_step", "lora_plus", "probe", "sweep", "overhead", "coverage", "recommendation", "workers", "exports")
 
 
 def main() -> None:
