@@ -1,71 +1,21 @@
-"""A trained adapter in PEFT's own format, where what the method computes is a LoRA there; else as it is kept.
-
-A fused query-key-value layer with an A and a B for q and for v is one LoRA of twice the rank in PEFT: the A's are
-stacked, and B is block-diagonal. So every layer's rank and scaling stand in `rank_pattern` and `alpha_pattern`.
-"""
+"""A trained adapter in PEFT's own format, where the method has a form there (`peft_forms`); else as it is kept."""
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from bench.deploy.loading import Trained
 from bench.deploy.merged import Plain, classifier_of, packed
+from bench.deploy.peft_forms import Form, filled, form
 from bench.errors import BadInput
-from bench.methods.branch import Branch
-from bench.methods.dora import Directions, KernelDirections
-from bench.methods.lora import ConvBranch, LinearBranch
 from bench.models import HuggingFace, Timm, Torchvision
 from bench.records import write_atomically
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A layer's LoRA as PEFT writes it: y + (alpha/rank)·B·A·x.
-
-    Args:
-        A, B: (rank, in) and (out, rank), or kernels.
-        scale: alpha/rank.
-    """
-
-    A: Tensor
-    B: Tensor
-    scale: float
-
-    @property
-    def rank(self) -> int:
-        """Of this layer."""
-        return len(self.A)
-
-
-def pairs(backbone: nn.Module, method: object) -> dict[str, Pair]:
-    """The LoRA of every adapted layer by its path.
-
-    Raises:
-        BadInput: the method has something that is no LoRA.
-    """
-    found: dict[str, Pair] = {}
-    for path, module in backbone.named_modules():
-        if not isinstance(module, Branch):
-            continue
-        host = path.rpartition(".")[0]
-        plain = not isinstance(module, Directions | KernelDirections)
-        if plain and (isinstance(module, LinearBranch) or (isinstance(module, ConvBranch) and not module.pads)):
-            up, down = module.pair()
-            found[host] = Pair(down, up, module.scale)
-        else:
-            raise BadInput(f"{method!r} has no form in PEFT that this writes ({type(module).__name__} on {host})")
-    trained = [name for name, p in backbone.named_parameters() if p.requires_grad and ".lora." not in name]
-    if trained or not found:
-        raise BadInput(f"{method!r} has no form in PEFT that this writes: it trains the network's own weights")
-    return found
 
 
 def write_adapter(trained: Trained, folder: Path) -> tuple[Plain | None, str]:
@@ -78,69 +28,56 @@ def write_adapter(trained: Trained, folder: Path) -> tuple[Plain | None, str]:
     Returns:
         How it is loaded with PEFT alone (None where PEFT has no such method) and what was written, in words.
     """
+    timm_class = isinstance(trained.run.model, Timm) and trained.family == "images"
     try:
-        found = pairs(trained.backbone.module, trained.run.method)
+        found = form(trained.backbone.module, trained.run.method).below("" if timm_class else "body.")
+        return _on_timm(trained, found, folder) if timm_class else _on_body(trained, found, folder)
     except BadInput as error:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            path.unlink() if path.is_file() else shutil.rmtree(path)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(trained.path, folder / trained.path.name)
         return None, f"{error}; written as kept, for bench.load_model('{trained.path.name}')"
-    timm_class = isinstance(trained.run.model, Timm) and trained.family == "images"
-    prefix = "" if timm_class else "body."
-    if not all(path.startswith(prefix) for path in found):
-        raise BadInput(f"{trained.run.model!r}: its layers have no names of its library's own")
-    found = {path.removeprefix(prefix): pair for path, pair in found.items()}
-    state = {}
-    for path, pair in found.items():
-        state[f"base_model.model.{path}.lora_A.weight"] = pair.A
-        state[f"base_model.model.{path}.lora_B.weight"] = pair.B
-    if timm_class:
-        return _on_timm(trained, found, state, folder)
-    write_atomically(folder / "head.safetensors", packed(trained.network.head.state_dict()))
-    _write(trained, found, state, folder, saved=[])
-    return _on_body(trained, folder), "the adapter in PEFT's format; head.safetensors beside it"
 
 
-def _write(
-    trained: Trained, found: dict[str, Pair], state: dict[str, Tensor], folder: Path, *, saved: list[str]
-) -> None:
-    from peft import LoraConfig
+def _write(trained: Trained, found: Form, base: nn.Module, folder: Path, *, place: str = "") -> None:
+    """PEFT's files, by PEFT itself.
 
-    ranks = {path: pair.rank for path, pair in found.items()}
-    common = max(set(ranks.values()), key=list(ranks.values()).count)
-    scale = next(iter(found.values())).scale
-    alpha: Any = scale * common  # PEFT's hint says int, its files hold fractions
-    config: Any = LoraConfig(
-        r=common, lora_alpha=alpha, target_modules=_all_of(found), inference_mode=True,
-        rank_pattern={f"^{re.escape(path)}$": rank for path, rank in ranks.items() if rank != common},
-        alpha_pattern={f"^{re.escape(p)}$": each.scale * each.rank for p, each in found.items() if each.rank != common},
-        modules_to_save=saved or None, base_model_name_or_path=trained.run.model.name,
-    )  # fmt: skip
-    about = config.to_dict()
-    text = json.dumps({k: sorted(v) if isinstance(v, set) else v for k, v in about.items()}, indent=1, default=str)
-    write_atomically(folder / "adapter_config.json", text)
-    write_atomically(folder / "adapter_model.safetensors", packed(state))
+    Args:
+        trained: the run.
+        found: its method's form.
+        base: the network that PEFT is to wrap, with its weights as they were before.
+        folder: where to.
+        place: of the head in it, which is written too.
+    """
+    about = {"base_model_name_or_path": trained.run.model.name, "modules_to_save": [place] if place else None}
+    configuration = found.configuration(**about)
+    import peft
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of starts, which are overwritten
+        wrapped: Any = peft.get_peft_model(base, configuration)  # type: ignore[arg-type]
+    filled(wrapped, found)
+    if place:
+        head: Any = wrapped.get_submodule(f"base_model.model.{place}")
+        head.modules_to_save["default"].load_state_dict(trained.network.head.state_dict())
+    wrapped.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # the card is ours
 
 
-def _all_of(found: dict[str, Pair]) -> str:
-    """A pattern that just these layers match: PEFT takes ends of names otherwise."""
-    return "|".join(re.escape(path) for path in sorted(found))
-
-
-def _on_timm(trained: Trained, found: dict[str, Pair], state: dict[str, Tensor], folder: Path) -> tuple[Plain, str]:
+def _on_timm(trained: Trained, found: Form, folder: Path) -> tuple[Plain, str]:
     import timm
 
     model: Any = trained.run.model
     options: dict[str, Any] = {"num_classes": max(1, len(trained.classes))}
     options |= {"img_size": model.image_size} if model.image_size and _fixed(model.name) else {}
     place = classifier_of(timm.create_model(model.name.partition(".")[0], **options, device="meta"))
-    head = trained.network.head.state_dict()
-    state |= {f"base_model.model.{place}.{key}": tensor for key, tensor in head.items()}
-    _write(trained, found, state, folder, saved=[place])
+    _write(trained, found, _base(trained, options, place), folder, place=place)
     said = ", ".join(f"{key}={value!r}" for key, value in options.items())
     name, source = model.name, "pretrained=True"
     if _is_own(model):
-        own = _base(trained, options, place).state_dict() | {f"{place}.{key}": tensor for key, tensor in head.items()}
-        write_atomically(folder / "base.safetensors", packed(own))
+        head = {f"{place}.{key}": tensor for key, tensor in trained.network.head.state_dict().items()}
+        write_atomically(folder / "base.safetensors", packed(_base(trained, options, place).state_dict() | head))
         name, source = model.name.partition(".")[0], "checkpoint_path='base.safetensors'"
     lines = (
         "import peft, timm",
@@ -179,8 +116,10 @@ def _with_peft(base: nn.Module, folder: Path) -> Callable[[Any], Any]:
     return loaded  # type: ignore[no-any-return]
 
 
-def _on_body(trained: Trained, folder: Path) -> Plain:
+def _on_body(trained: Trained, found: Form, folder: Path) -> tuple[Plain, str]:
     run = trained.run
+    _write(trained, found, run.model.build(seed=run.seed, output=run.task.output).module.body, folder)
+    write_atomically(folder / "head.safetensors", packed(trained.network.head.state_dict()))
 
     def load() -> Callable[[Any], Any]:
         fresh = run.model.build(seed=run.seed, output=run.task.output).module
@@ -196,7 +135,8 @@ def _on_body(trained: Trained, folder: Path) -> Plain:
     elif isinstance(run.model, HuggingFace):
         lines = ("import peft, transformers",)
         base = f"transformers.AutoModel.from_pretrained({_of_text(trained, folder)!r})"
-    return Plain((*lines, f"model = peft.PeftModel.from_pretrained({base}, '.').eval()"), load)
+    plain = Plain((*lines, f"model = peft.PeftModel.from_pretrained({base}, '.').eval()"), load)
+    return plain, "the adapter in PEFT's format; head.safetensors beside it"
 
 
 def _is_own(model: Any) -> bool:

@@ -128,10 +128,10 @@ class Peft(Method):
                 raise unknown(f"option of peft's {self.tuner}", name, takes - SET_HERE.keys())
             if not isinstance(value, bool | int | float | str | tuple | None):
                 raise BadInput(f"{name}={value!r}: give a plain value")
-        self._configuration({"x": "down"})
+        self.configuration({"x": "down"})
 
-    def _configuration(self, roles: Mapping[str, str]) -> Any:
-        """peft's configuration for layers by their role."""
+    def configuration(self, roles: Mapping[str, str], **about: Any) -> Any:
+        """peft's configuration for layers by their role; `about` is added to it."""
         kind, options = _classes(self.tuner)[0], dict(self.options)
         takes = {field.name for field in fields(kind)}
         if "total_step" in takes:
@@ -139,7 +139,7 @@ class Peft(Method):
         if "feedforward_modules" in takes:
             options["feedforward_modules"] = [path for path, role in roles.items() if role == "down"]
         with _told(self.tuner):
-            return kind(target_modules=list(roles), **options)
+            return kind(**{"target_modules": list(roles), **options, **about})
 
     def apply(self, model: nn.Module, sites: Sequence[Site]) -> None:
         """Freezes the backbone and hangs the tuner's layers on every layer selected.
@@ -179,7 +179,7 @@ class Peft(Method):
         stand, given = nn.Module(), {path: copied(host, site.rows) for path, (site, host) in parts.items()}
         for path, layer in given.items():
             put(stand, path, copy.deepcopy(layer))
-        configuration = self._configuration({path: site.role for path, (site, _) in parts.items()})
+        configuration = self.configuration({path: site.role for path, (site, _) in parts.items()})
         with _told(self.tuner):
             return _classes(self.tuner)[1](stand, {ADAPTER: configuration}, ADAPTER), stand, given
 

@@ -110,14 +110,18 @@ METHODS = [
     m.LoKr(rank=2), m.IA3(), m.SSF(), m.Houlsby(width=4), m.AdaptFormer(width=4), m.FeatureLoRA(rank=2),
 ]  # fmt: skip
 MERGE = {"FullFineTuning", "LinearProbe", "BitFit", "LayerNormTuning", "LoRA", "LoRAPlus", "LoRAFA", "PiSSA", "DoRA",
-         "VeRA", "LoHa", "LoKr", "IA3", "SSF"}  # fmt: skip
+         "VeRA", "LoHa", "LoKr", "IA3", "SSF", "OFT", "AdaLoRA", "Peft"}  # fmt: skip
+IN_PEFT = {"vit": {"LoRA", "LoRAPlus", "LoRAFA", "PiSSA"}, "cnn": {"LoRA"}}
+IN_PEFT["bert"] = IN_PEFT["vit"] | {"DoRA", "VeRA", "LoHa", "LoKr", "IA3", "OFT", "AdaLoRA", "Peft"}
+OF_TEXTS = (m.OFT(block_size=8), m.AdaLoRA(rank=2, start_rank=3), m.Peft("BOFT", boft_block_size=4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "method"),
     [("bert" if at % 2 else "vit", each) for at, each in enumerate(METHODS)]
-    + [("cnn", each) for each in (m.FullFineTuning(), m.LoRA(rank=2))],
+    + [("cnn", each) for each in (m.FullFineTuning(), m.LoRA(rank=2))]
+    + [("bert", each) for each in (*OF_TEXTS, m.DoRA(rank=2), m.LoHa(rank=2), m.IA3())],
     ids=str,
 )
 def test_every_method_that_merges_is_exported_to_1e_5(own, tmp_path, family, method) -> None:
@@ -137,7 +141,11 @@ def test_every_method_that_merges_is_exported_to_1e_5(own, tmp_path, family, met
     else:
         with pytest.raises(BadInput, match=r"cannot be merged: .* --to adapter"):
             merged(trained)
-    assert export(trained, "adapter", tmp_path / "a").folder.is_dir()
+    found = export(trained, "adapter", tmp_path / "a")
+    if type(method).__name__ in IN_PEFT[family]:
+        assert found.difference is not None and found.difference <= 1e-5, found.said
+    else:
+        assert "written as kept" in found.said
 
 
 def test_an_onnx_graph_takes_any_batch(own, tmp_path) -> None:
