@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import fmean
 
 from bench.report.data.differences import BETTER, WORSE
-from bench.report.queries import FULL, Facts, of, ordered, short
+from bench.report.queries import FULL, Facts, listed, of, ordered, points, short
 from bench.report.statements import Statement
 
 
@@ -19,6 +20,46 @@ def against_full(where: str, study: str, task: str, lead: str) -> Statement:
             "order": ordered(facts, task),
             "above": of(facts, task, BETTER, FULL),
             "below": of(facts, task, WORSE, FULL),
+        },
+    )
+
+
+def changes(where: str, study: str, task: str, lead: str, than: str) -> Statement:
+    """What each other configuration has more than one, in points with its interval, the most first."""
+
+    def said(facts: Facts) -> str:
+        others = [c.label for c in facts.group(task).configurations if c.label != than]
+        found = sorted(((facts.difference(task, label, than), label) for label in others), key=lambda one: -one[0].mean)
+        return ", ".join(f"{label} {points(difference)}" for difference, label in found)
+
+    return Statement(
+        where,
+        study,
+        lead + ": {mean}; more than that, in points: {changes}. Significantly above it: {above}; below: {below}.",
+        lambda facts: {
+            "mean": f"{than} {short(facts.mean(task, than))}",
+            "changes": said(facts),
+            "above": of(facts, task, BETTER, than),
+            "below": of(facts, task, WORSE, than),
+        },
+    )
+
+
+def scatter(where: str, study: str, families: Mapping[str, str]) -> Statement:
+    """How far seeds scatter, and how many runs had not converged.
+
+    Args:
+        where, study: as of a `Statement`.
+        families: how each task is called in the sentence → its name.
+    """
+    runs = "In {last} runs the last epoch was the best: speed is compared as much as reach."
+    return Statement(
+        where,
+        study,
+        "Seeds scatter by {noise} within a configuration. " + runs,
+        lambda facts: {
+            "noise": listed(f"{short(facts.noise(task))} on {name}" for name, task in families.items()),
+            "last": listed("{} of {}".format(*facts.last(task)) for task in families.values()),
         },
     )
 

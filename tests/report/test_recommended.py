@@ -14,7 +14,7 @@ from bench.records import Records
 from bench.records.outcomes import collected, encode
 from bench.report.data.advice import advice
 from bench.report.data.groups import groups
-from bench.report.data.recommended import Limits, latency, recommend, stored
+from bench.report.data.recommended import Limits, recommend, stored
 from bench.report.tables.recommended import frame
 from tests.support.report_records import record, reference
 
@@ -102,7 +102,7 @@ def test_limits_cut_off_and_are_said():
     ):
         of(made(), limits=Limits(memory=2**20))
     unknown = of(made(), limits=Limits(latency=1.0))
-    assert not unknown.dropped and latency(unknown.best) == 0.02 and stored(unknown.best) == 86_000_000
+    assert not unknown.dropped and unknown.latencies[unknown.best.label] == 0.02 and stored(unknown.best) == 86_000_000
 
 
 def test_by_another_metric_and_another_cost():
@@ -141,3 +141,9 @@ def test_on_the_command_line(tmp_path):
                         (["--memory", "much"], "no size"), (["--latency", "soon"], "no time")):  # fmt: skip
         with pytest.raises(BadInput, match=said):
             CliRunner().invoke(app, ["recommend", *wrong, *there], catch_exceptions=False)
+
+
+def test_a_busy_minute_makes_no_method_slow():
+    quiet, busy = made((LORA,)), made((FULL,), inference={"latency": {"base": 0.1, "unmerged": 0.1}})
+    found = of([*quiet, *busy]).latencies
+    assert found["LoRA r=8"] == pytest.approx(0.01) and found["full fine-tuning"] == pytest.approx(0.01)

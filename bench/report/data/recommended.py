@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import BadInput, unknown
@@ -13,13 +13,26 @@ from bench.report.data.measured import Configuration
 from bench.report.data.paired_outcomes import of_difference
 from bench.stats.recommendation import MARGIN, Choice, Needed, choose, needed
 
+Latencies = Mapping[str, float]
+"""A configuration's label → seconds for one sample; without those of which none was measured."""
 
-def latency(of: Configuration) -> float | None:
-    """Seconds for one sample, merged where the method can be; None where it was not measured."""
+
+def latencies(those: Sequence[Configuration]) -> Latencies:
+    """Seconds for one sample, merged where the method can be.
+
+    A machine is not equally fast in every minute. So each is taken as a multiple of the untouched network's latency,
+    which was measured beside it, and the least of these stands for all.
+    """
+    known = {c.label: found for c in those if (found := _latency(c))}
+    bases = [found["base"] for found in known.values() if found.get("base")]
+    pace = {label: min(bases) / found["base"] if found.get("base") else 1.0 for label, found in known.items()}
+    values = {label: found.get("merged", found.get("unmerged")) for label, found in known.items()}
+    return {label: pace[label] * float(value) for label, value in values.items() if value is not None}
+
+
+def _latency(of: Configuration) -> Mapping[str, float]:
     known = [(run.get("inference") or {}).get("latency") or {} for run in of.runs]
-    found = next((each for each in known if each), {})
-    value = found.get("merged", found.get("unmerged"))
-    return None if value is None else float(value)
+    return next((each for each in known if each), {})
 
 
 def stored(of: Configuration) -> int | None:
@@ -37,11 +50,11 @@ def _seconds(of: Configuration) -> float | None:
     return of.seconds.mean if of.seconds else None
 
 
-COSTS: Mapping[str, Callable[[Configuration], float | None]] = {
-    "parameters": lambda c: c.backbone,
-    "memory": lambda c: c.memory,
-    "time": _seconds,
-    "latency": latency,
+COSTS: Mapping[str, Callable[[Configuration, Latencies], float | None]] = {
+    "parameters": lambda c, _: c.backbone,
+    "memory": lambda c, _: c.memory,
+    "time": lambda c, _: _seconds(c),
+    "latency": lambda c, known: known.get(c.label),
 }
 """What "cheapest" may mean: trainable parameters of the backbone, peak memory of training, its seconds, and those of
 one sample once it is trained."""
@@ -61,12 +74,12 @@ class Limits:
     parameters: float | None = None
     latency: float | None = None
 
-    def breach(self, of: Configuration) -> str:
+    def breach(self, of: Configuration, known: Latencies) -> str:
         """By which a configuration is too much, "2.1 GiB of memory"; "" where it is within all limits."""
         for what, limit, value, shown in (
             ("training memory", self.memory, of.memory, style.size),
             ("backbone parameters", self.parameters, of.backbone, style.count),
-            ("latency", self.latency, latency(of), milliseconds),
+            ("latency", self.latency, known.get(of.label), milliseconds),
         ):
             if limit is not None and value is None:
                 return f"its {what} is not known"
@@ -86,6 +99,7 @@ class Recommendation:
         dropped: what is beyond the limits, and why.
         choice: places in `candidates`.
         by: what "cheapest" means, of `COSTS`.
+        latencies: of all.
     """
 
     group: Group
@@ -94,6 +108,7 @@ class Recommendation:
     dropped: tuple[tuple[Configuration, str], ...]
     choice: Choice
     by: str
+    latencies: Latencies
 
     @property
     def recommended(self) -> Configuration:
@@ -138,13 +153,14 @@ def recommend(
     named = [replace(c, metric=metric) for c in differences.whole(group.configurations) if _has(c, metric)]
     if not named:
         raise unknown(f"metric of {group.subject}", metric, _metrics(group.configurations))
-    kept = [c for c in named if not limits.breach(c)]
-    dropped = tuple((c, limits.breach(c)) for c in named if c not in kept)
+    known = latencies(named)
+    kept = [c for c in named if not limits.breach(c, known)]
+    dropped = tuple((c, limits.breach(c, known)) for c in named if c not in kept)
     if not kept:
-        least = min(dropped, key=lambda pair: COSTS["memory"](pair[0]) or pair[0].backbone)
+        least = min(dropped, key=lambda pair: pair[0].memory or pair[0].backbone)
         raise BadInput(f"{group.subject}: nothing recorded is within these limits; {least[0].label}: {least[1]}")
     order = dict.fromkeys((by, "parameters", "memory", "time"))
-    kept.sort(key=lambda c: tuple(_last(COSTS[each](c)) for each in order))
+    kept.sort(key=lambda c: tuple(_last(COSTS[each](c, known)) for each in order))
     sign = differences.sign(metric)
 
     def less(i: int, j: int) -> tuple[float, float] | None:
@@ -152,7 +168,7 @@ def recommend(
         return found.interval if found and found.decided else None
 
     choice = choose([sign * c.score.mean for c in kept], less, range(len(kept)), margin=margin)
-    return Recommendation(group, metric, tuple(kept), dropped, choice, by)
+    return Recommendation(group, metric, tuple(kept), dropped, choice, by, known)
 
 
 def _last(value: float | None) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report.data import differences
 from bench.report.data.measured import Configuration
-from bench.report.data.recommended import Recommendation, latency, stored
+from bench.report.data.recommended import Recommendation, stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,5 +36,5 @@ def _row(found: Recommendation, c: Configuration) -> dict[str, Any]:
         **{"difference_low": ends[0], "difference_high": ends[1]},
         **{"verdict": "best mean" if c is found.best else differences.verdict(less)},
         **{"memory": c.memory, "backbone_parameters": c.backbone, "stored": stored(c)},
-        **{"seconds": c.seconds.mean if c.seconds else None, "latency": latency(c)},
+        **{"seconds": c.seconds.mean if c.seconds else None, "latency": found.latencies.get(c.label)},
     }
