@@ -168,7 +168,7 @@ def _ended(data: OwnData, task: Any, folder: Path, about: dict[str, Any]) -> Tri
     page = write_page(data)
     said = advice(data.found)
     print("\n" + "\n".join(f"{'' if at == 0 else '  '}{line}" for at, line in enumerate(said)))
-    print(f"\nread {page}")
+    print(f"\nread {page}, or in a browser {page.with_name('report.html')}")
     return Tried.of(data, said, page)
 
 

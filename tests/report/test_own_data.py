@@ -16,6 +16,7 @@ from bench.report.data.measured import Estimate
 from bench.report.figures import own_data as figures
 from bench.report.page import own_data as page
 from bench.report.page.next_steps import best_run, next_steps
+from bench.report.page.own_html import write_own_html
 from tests.report.test_recommended import FULL, LORA, PROBE, made
 from tests.support.report_records import overlaps
 
@@ -100,6 +101,21 @@ def test_the_page_of_records_whose_answer_is_known(folder):
     assert "[a.png](<../a.png>)" in text and "![Confusion matrix](figures/confusion.png)" in text
     assert "More labels would help: from 200 to 400 training samples it gained +6.5 points" in text
     assert "## How far" not in text, "these records keep no confidences"
+
+
+def test_the_page_for_a_browser_holds_its_pictures_and_obeys_no_text(tmp_path):
+    for place in ("figures/confusion.png", "pictures/ab12.jpg"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_bytes(b"bytes")
+    text = (
+        "# mine\n\n![Confusion matrix](figures/confusion.png)\n\n| sample |\n| --- |\n"
+        '| <img src="pictures/ab12.jpg" width="96"><br>[a.png](<../a.png>) |\n'
+        "| <script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) |\n"
+    )
+    written = write_own_html(tmp_path, "<mine>", text).read_text()
+    assert written.count("data:image/png;base64,Ynl0ZXM=") == written.count("data:image/jpeg;base64,Ynl0ZXM=") == 1
+    assert "<script" not in written and "<img src=x" not in written and 'href="javascript' not in written
+    assert "<title>&lt;mine&gt;</title>" in written and 'href="../a.png"' in written
 
 
 def test_what_to_do_next_depends_on_what_was_found(folder):

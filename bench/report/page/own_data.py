@@ -18,6 +18,7 @@ from bench.report.data.own_data import ClassScore, Missed, Mistake, Point, Relia
 from bench.report.data.recommended import Limits, Recommendation, milliseconds, recommend
 from bench.report.figures import own_data as figures
 from bench.report.page.next_steps import next_steps
+from bench.report.page.own_html import write_own_html
 from bench.report.tables.markdown import cell, table
 from bench.report.tables.recommended import frame
 
@@ -108,13 +109,15 @@ def redrawn(folder: Path) -> Path | None:
 
 
 def write_page(data: OwnData) -> Path:
-    """Writes README.md and its figures. Returns the page."""
+    """Writes README.md, its figures, and report.html, which is the same for a browser. Returns the first."""
     group = data.found.group
     with style.looks(methods([group])), style.drawing():
         drawn = {name: canvas.save(data.folder / "figures", name) for name, canvas in _figures(data)}
     blocks = [f"# {cell(group.task)}", *_first(data), *_table(data), *_classes(data, drawn), *_mistakes(data)]
     blocks += [*_trust(data, drawn), *_labels(data, drawn), *_about(data)]
-    return write_atomically(data.folder / "README.md", "\n\n".join(block for block in blocks if block) + "\n")
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    write_own_html(data.folder, group.task, text)
+    return write_atomically(data.folder / "README.md", text)
 
 
 def _figures(data: OwnData) -> Iterator[tuple[str, Canvas]]:
