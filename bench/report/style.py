@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -59,6 +60,16 @@ _KNOWN = {
     "AdaptFormer": Look("AdaptFormer", "#CC79A7", "X", (0, (5, 1, 1, 1, 1, 1))),
     "FeatureLoRA": Look("feature LoRA", "#56B4E9", "D", (0, (3, 1, 1, 1))),
 }
+_SPELLED = {
+    "ConvAdapter": "conv adapter",
+    "IA3": "(IA)³",
+    "LastBlocks": "last blocks",
+    "LoRAFA": "LoRA-FA",
+    "LoRAPlus": "LoRA+",
+    "PrefixTuning": "prefix tuning",
+    "PromptTuning": "prompt tuning",
+}
+"""Methods without a look of their own, as their papers write them."""
 _SETS: dict[tuple[Any, ...], str] = {
     ("q", "k", "v", "o"): "attention",
     ("up", "down"): "MLP",
@@ -123,7 +134,19 @@ def _free(number: int, method: str) -> Look:
     turn, colour = divmod(number, len(_MORE_COLOURS))
     marker = _MORE_MARKERS[(colour + turn) % len(_MORE_MARKERS)]
     dash = _MORE_DASHES[(number + turn // len(_MORE_MARKERS)) % len(_MORE_DASHES)]
-    return Look(method, _MORE_COLOURS[colour], marker, dash)
+    return Look(_SPELLED.get(method, method), _MORE_COLOURS[colour], marker, dash)
+
+
+def label(method: str, spec: str, detail: str) -> str:
+    """What readers see of a configuration: "LoRA r=8"; of several methods together, "LoRA + BitFit".
+
+    Args:
+        method: class name.
+        spec: the specification.
+        detail: what tells it from others of the same method.
+    """
+    together = re.findall(r"(\w+)\(", spec)[1:] if method == "Together" else ()
+    return f"{' + '.join(look(part).name for part in together) or look(method).name} {detail}".strip()
 
 
 def baseline_look(number: int) -> Look:

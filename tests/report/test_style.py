@@ -76,3 +76,9 @@ def test_chance_is_one_in_as_many_classes_as_a_baseline_says() -> None:
         reference(0, 0.5, **named | {"metrics": score, "method": majority, "provenance": {"classes": 2}}),
     ])  # fmt: skip
     assert group.baselines and chance(group) is None, "of F1, guessing is not 1/k"
+
+
+def test_methods_are_called_as_their_papers_call_them() -> None:
+    assert style.label("LoRAPlus", "LoRAPlus(rank=8)", "r=8") == "LoRA+ r=8"
+    assert style.label("Together", "Together(LoRA(rank=8, at=('q', 'v')), BitFit())", "") == "LoRA + BitFit"
+    assert style.label("Mine", "Mine(3)", "") == "Mine"

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.records.environment import machine
 from bench.report.data.paired_outcomes import of_one
-from bench.report.style import extent, look
+from bench.report.style import extent, label
 from bench.stats import Mean, clipped, mean_interval
 
 Record = Mapping[str, Any]
@@ -64,7 +64,7 @@ class Configuration:
     @property
     def label(self) -> str:
         """What readers see: "LoRA r=8"."""
-        return f"{look(self.name).name} {self.detail}".strip()
+        return label(self.name, str(self.runs[0]["method"]["spec"]), self.detail)
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.records import STATUSES
 from bench.report.data.groups import Group
 from bench.report.data.measured import Record
-from bench.report.style import LOWER_IS_BETTER, look, short
+from bench.report.style import LOWER_IS_BETTER, label, short
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Search:
     @property
     def label(self) -> str:
         """What readers see: "LoRA r=8"."""
-        return f"{look(self.method).name} {self.detail}".strip()
+        return label(self.method, str(self.trail["method"]), self.detail)
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:

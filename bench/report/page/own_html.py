@@ -1,4 +1,4 @@
-"""The page of one's own data as one file for a browser, which needs no network: its Markdown with the pictures in it."""
+"""The page of one's own data as one file for a browser, without network: its Markdown with the pictures in it."""
 
 from __future__ import annotations
 
