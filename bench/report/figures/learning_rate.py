@@ -159,7 +159,7 @@ def _panel(ax: Axes, own: Sequence[Search], others: Sequence[Search], scale: _Sc
 
     ax.tick_params(axis="x", labelsize=8.5)
     ax.set_ylim(*scale.limits)
-    above = Rectangle((0, scale.floor), 1, 10 * (scale.top - scale.floor), transform=ax.get_yaxis_transform())
+    above = Rectangle((0, scale.floor), 1, scale.limits[1] - scale.floor, transform=ax.get_yaxis_transform())
     ticks = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(scale.floor, scale.top)
     ax.set_yticks([tick for tick in ticks if scale.floor - 1e-9 <= tick <= scale.limits[1]])
     if scale.strip is not None:
