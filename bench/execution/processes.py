@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from bench.errors import SAID, speak_in_lines
 from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
@@ -169,6 +170,7 @@ def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, st
     speak_in_lines(said)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system's, which a worker that is killed leaves
     importlib.import_module(SLOW)
     for name, path in studies.items():
         again(name, Path(path))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from bench.report.data.differences import BETTER, WORSE
+from bench.report.data.measured import Configuration
 from bench.report.queries import FULL, Facts, listed, of, ordered, points, short
 from bench.report.statements import Statement
 
@@ -62,6 +63,37 @@ def scatter(where: str, study: str, families: Mapping[str, str]) -> Statement:
             "last": listed("{} of {}".format(*facts.last(task)) for task in families.values()),
         },
     )
+
+
+def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> Statement:
+    """For how many configurations the chosen value lay at an end of its search space, and where for one of them.
+
+    Args:
+        where, study, families: as of `scatter`.
+        about: the label of the one.
+    """
+
+    def counted(facts: Facts, task: str) -> str:
+        known = facts.group(task).configurations
+        return f"{sum(map(_at_end, known))} of {len(known)}"
+
+    def of_one(facts: Facts) -> str:
+        return listed(name for name, task in families.items() if _at_end(facts.one(task, about)))
+
+    return Statement(
+        where,
+        study,
+        "The chosen rate lay at an end of its grid for {counts}, for " + about + " on {one}: better ones may lie "
+        "outside.",
+        lambda facts: {
+            "counts": listed(f"{counted(facts, task)} configurations on {name}" for name, task in families.items()),
+            "one": of_one(facts),
+        },
+    )
+
+
+def _at_end(of: Configuration) -> bool:
+    return bool((of.runs[0].get("tuning") or {}).get("edge"))
 
 
 def minutes(study: str, question: str) -> Statement:
