@@ -86,7 +86,7 @@ def text(scale: str) -> Study:
             task, model = Text("unicode-names", train=40, val=20, test=40), HuggingFace("test-bert", weights="random")
             return part(scale, task, model=model, training=Training(epochs=1, epoch_steps=3), methods=FEW)
         case "laptop":
-            task = Text("rotten-tomatoes", train=400, val=100, test=1000)
+            task = Text("rotten-tomatoes", train=400, val=200, test=1000)
             model = HuggingFace("minilm-l6", max_length=32, dropout=0.0)
             training = Training(epochs=4, epoch_steps=25, batch_size=8, precision="fp32")
             return part(scale, task, model=model, training=training, methods=changed(6))
