@@ -3,7 +3,7 @@
 Not a study: nothing is run. A sentence stands here with `{name}` where a number or a list belongs, and in its document
 as it is rendered; `tests/test_statements.py` fails where the two differ, prints what the document should say, and finds
 numbers in these documents that no sentence here holds. To add one: an entry of `STATEMENTS`. Those on costs stand in
-cost_statements.py.
+cost_statements.py, those of three studies of methods in method_statements.py.
 """
 
 from __future__ import annotations
@@ -89,6 +89,9 @@ QUESTIONS = (
     ("placement", "Where should LoRA go, if every placement trains equally many parameters?"),
     ("low-data", "Which method is best with ten samples a class, and with all?"),
     ("forgetting", "Does LoRA forget less of an old task than full fine-tuning?"),
+    ("methods", "Which method is best, when all are tuned alike, and what does each of them cost?"),
+    ("initialisation", "What of LoRA matters: start, scale, rank, dropout, place, biases?"),
+    ("quantised", "What does LoRA lose on a base in bf16, int8 or nf4?"),
     ("costs", "What does a method cost: memory, time of a step, latency?"),
 )
 WORDS = (  # without numbers, but false if records change
@@ -203,6 +206,7 @@ STATEMENTS = (
         lambda f: float(macro(f).split()[-1]) < 0.2,
     ),
     *loaded("studies.cost_statements", Path(__file__).with_name("cost_statements.py")).COSTS,
+    *loaded("studies.method_statements", Path(__file__).with_name("method_statements.py")).OF_METHODS,
     *(minutes(*each) for each in QUESTIONS),
     *WORDS,
     Statement(

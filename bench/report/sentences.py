@@ -83,7 +83,7 @@ def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> 
     return Statement(
         where,
         study,
-        "The chosen rate lay at an end of its grid for {counts}, for " + about + " on {one}: better ones may lie "
+        "The chosen rate lay at an end of its grid for {counts} (that of " + about + " on {one}): better ones may lie "
         "outside.",
         lambda facts: {
             "counts": listed(f"{counted(facts, task)} configurations on {name}" for name, task in families.items()),
