@@ -197,7 +197,7 @@ def short(field: str, value: Any) -> str:
         return f"r={value}"
     if field == "blocks" and isinstance(value, int):
         return f"{'last' if value < 0 else 'first'} {abs(value)} block{'s' * (abs(value) != 1)}"
-    return f"{field.replace('_', ' ')} {value}"
+    return field.replace("_", " ") + f" {value}" * (value is not True)
 
 
 def signed(number: float, digits: int = 1) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from bench.report import style
 from bench.report.data.chance import chance
+from bench.report.data.details import told
 from bench.report.data.groups import groups, methods
 from tests.support.report_records import PROBE, STUDY, other_task, record, reference
 
@@ -82,3 +83,13 @@ def test_methods_are_called_as_their_papers_call_them() -> None:
     assert style.label("LoRAPlus", "LoRAPlus(rank=8)", "r=8") == "LoRA+ r=8"
     assert style.label("Together", "Together(LoRA(rank=8, at=('q', 'v')), BitFit())", "") == "LoRA + BitFit"
     assert style.label("Mine", "Mine(3)", "") == "Mine"
+
+
+def test_of_one_factor_at_a_time_a_label_says_the_factor() -> None:
+    reference = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "at": ["q", "v"], "rank_stabilised": False, "blocks": None}
+    changed = ({"dropout": 0.1}, {"rank": 64, "rank_stabilised": True}, {"at": ["k"]}, {"blocks": -2})
+    alike = [reference, *(reference | change for change in changed)]
+    assert [told(one, alike) for one in alike] == [
+        "r=8 q+v", "r=8 dropout 0.1 q+v", "r=64 q+v rank stabilised", "r=8 k", "r=8 q+v last 2 blocks",
+    ]  # fmt: skip
+    assert [told(one, [{"x": 1}, {"x": 2}]) for one in ({"x": 1}, {"x": 2})] == ["x 1", "x 2"]

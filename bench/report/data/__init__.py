@@ -1,6 +1,6 @@
 """What tables, figures and pages say, computed from the records.
 
-- groups, measured, names: what may stand in one figure, means over seeds, and what they are called.
+- groups, measured, names, details: what may stand in one figure, means over seeds, and what they are called.
 - differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
 - recommended: which to use, within limits. advice: that in sentences.
 - own_data: of data of one's own, what is confused, wrong and trusted, and whether more labels would help.

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.records.environment import portable
+from bench.report.data.details import told
 from bench.report.data.display import displayed
 from bench.report.data.measured import Baseline, Configuration, Record, label_of, samples, searched
-from bench.report.style import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,10 +290,4 @@ def _details(runs: Sequence[Record]) -> list[str]:
 
 
 def _told(names: Sequence[str], fields: Sequence[Mapping[str, Any]], at: int) -> str:
-    """The rank of one, and the fields in which it differs from others of its name."""
-    alike = [other for other, name in zip(fields, names, strict=True) if name == names[at]]
-    told = [
-        key for key, value in fields[at].items()
-        if value is not None and (key == "rank" or any(other.get(key) != value for other in alike))
-    ]  # fmt: skip
-    return " ".join(short(key, fields[at][key]) for key in told)
+    return told(fields[at], [other for other, name in zip(fields, names, strict=True) if name == names[at]])

@@ -11,9 +11,10 @@ from statistics import mean
 from typing import Any
 
 from bench.records import STATUSES
+from bench.report.data.details import told
 from bench.report.data.groups import Group
 from bench.report.data.measured import Record
-from bench.report.style import LOWER_IS_BETTER, label, short
+from bench.report.style import LOWER_IS_BETTER, label
 
 
 @dataclass(frozen=True)
@@ -196,12 +197,8 @@ def _fields(spec: str) -> dict[str, Any]:
 
 
 def _detail(key: str, names: Mapping[str, str], specs: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rank, and the fields in which a search's method differs from others of its name."""
+    """The rank, and the fields in which a search's method differs from others of its name (`told`)."""
     alike = [other for other in names if names[other] == names[key]]
-    told = [
-        field for field, value in specs[key].items()
-        if value is not None and (field == "rank" or any(specs[other].get(field) != value for other in alike))
-    ]  # fmt: skip
-    text = " ".join(short(field, specs[key][field]) for field in told)
+    text = told(specs[key], [specs[other] for other in alike])
     clear = Counter(repr(specs[other]) for other in alike)[repr(specs[key])] == 1
     return text if clear else f"{text} [{key.split()[-1]}]".strip()
