@@ -75,10 +75,10 @@ def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> 
 
     def counted(facts: Facts, task: str) -> str:
         known = facts.group(task).configurations
-        return f"{sum(map(_at_end, known))} of {len(known)}"
+        return f"{sum(map(chosen_at_end, known))} of {len(known)}"
 
     def of_one(facts: Facts) -> str:
-        return listed(name for name, task in families.items() if _at_end(facts.one(task, about)))
+        return listed(name for name, task in families.items() if chosen_at_end(facts.one(task, about)))
 
     return Statement(
         where,
@@ -92,7 +92,8 @@ def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> 
     )
 
 
-def _at_end(of: Configuration) -> bool:
+def chosen_at_end(of: Configuration) -> bool:
+    """Whether a better value may lie outside the search space."""
     return bool((of.runs[0].get("tuning") or {}).get("edge"))
 
 
