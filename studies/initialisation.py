@@ -17,28 +17,27 @@ results/initialisation/laptop): three rates a decade apart on one tuning seed, s
 pictures or 8 texts, three fresh seeds, 1,000 test samples. Every number below is a query on the records
 (studies/statements.py); differences are means over seeds with 95 % intervals.
 
-- Pictures (MNIST-5k, 200 digits of 42 px, DINOv2-S/14), top-1: LoRA r=8 q+v .836; more than that, in points: LoRA
-  r=64 rank stabilised q+v +4.4 (+0.6 to +8.2), LoRA r=8 all linear +3.4 (−0.4 to +7.2), LoRA r=8 MLP +2.7 (−5.2 to
-  +10.7), LoRA r=8 q+v start normal +2.6 (+1.4 to +3.7), LoRA r=8 attention +2.2 (−0.7 to +5.2), LoRA r=8 q+v start B
-  +1.3 (+0.5 to +2.1), LoRA r=8 rank stabilised q+v +1.0 (−6.9 to +8.9), LoRA + BitFit +0.9 (−2.7 to +4.5), LoRA r=64
-  q+v +0.8 (−0.4 to +1.9), LoRA r=8 dropout 0.1 q+v +0.0 (−1.7 to +1.7), PiSSA r=8 −0.4 (−3.8 to +3.1), LoRA r=8 q+v
-  last 6 blocks −1.8 (−3.8 to +0.1), LoRA r=1 q+v −3.1 (−6.2 to −0.0). Significantly above it: LoRA r=8 q+v start B,
-  LoRA r=8 q+v start normal and LoRA r=64 rank stabilised q+v; below: LoRA r=1 q+v.
+- Pictures (MNIST-5k, 200 digits of 42 px, DINOv2-S/14), top-1: LoRA r=8 q+v .836; more than that, in points: LoRA r=64
+  rank stabilised q+v +4.4 (+0.6 to +8.2), LoRA r=8 all linear +3.4 (−0.4 to +7.2), LoRA r=8 MLP +2.7 (−5.2 to +10.7),
+  LoRA r=8 q+v start normal +2.6 (+1.4 to +3.7), LoRA r=8 attention +2.2 (−0.7 to +5.2), LoRA r=8 q+v start B +1.3 (+0.5
+  to +2.1), LoRA r=8 rank stabilised q+v +1.0 (−6.9 to +8.9), LoRA + BitFit +0.9 (−2.7 to +4.5), LoRA r=64 q+v +0.8
+  (−0.4 to +1.9), LoRA r=8 dropout 0.1 q+v +0.0 (−1.7 to +1.7), PiSSA r=8 −0.4 (−3.8 to +3.1), LoRA r=8 q+v last 6
+  blocks −1.8 (−3.8 to +0.1), LoRA r=1 q+v −3.1 (−6.2 to −0.0). Significantly above it: LoRA r=8 q+v start B, LoRA r=8
+  q+v start normal and LoRA r=64 rank stabilised q+v; below: LoRA r=1 q+v.
 - Texts (Rotten Tomatoes, 400 snippets, MiniLM-L6), top-1: LoRA r=8 q+v .690; more than that, in points: LoRA r=8 all
-  linear +4.9 (−11.3 to +21.2), LoRA r=8 MLP +4.4 (−9.8 to +18.6), LoRA r=64 rank stabilised q+v +4.3 (−10.4 to
-  +18.9), LoRA r=8 q+v start B +3.4 (−12.5 to +19.2), LoRA r=8 attention +3.4 (−5.5 to +12.3), LoRA r=8 rank
-  stabilised q+v +3.4 (−7.4 to +14.1), LoRA r=8 q+v start normal +2.0 (−9.9 to +13.8), LoRA + BitFit +1.3 (−5.6 to
-  +8.2), LoRA r=64 q+v −0.7 (−3.3 to +1.9), LoRA r=8 dropout 0.1 q+v −0.9 (−3.2 to +1.5), LoRA r=1 q+v −2.0 (−4.6 to
-  +0.6), PiSSA r=8 −3.1 (−7.4 to +1.2), LoRA r=8 q+v last 3 blocks −4.6 (−10.3 to +1.2). Significantly above it: none;
-  below: none.
+  linear +4.9 (−11.3 to +21.2), LoRA r=8 MLP +4.4 (−9.8 to +18.6), LoRA r=64 rank stabilised q+v +4.3 (−10.4 to +18.9),
+  LoRA r=8 q+v start B +3.4 (−12.5 to +19.2), LoRA r=8 attention +3.4 (−5.5 to +12.3), LoRA r=8 rank stabilised q+v +3.4
+  (−7.4 to +14.1), LoRA r=8 q+v start normal +2.0 (−9.9 to +13.8), LoRA + BitFit +1.3 (−5.6 to +8.2), LoRA r=64 q+v −0.7
+  (−3.3 to +1.9), LoRA r=8 dropout 0.1 q+v −0.9 (−3.2 to +1.5), LoRA r=1 q+v −2.0 (−4.6 to +0.6), PiSSA r=8 −3.1 (−7.4
+  to +1.2), LoRA r=8 q+v last 3 blocks −4.6 (−10.3 to +1.2). Significantly above it: none; below: none.
 - Seeds scatter by .017 on pictures and .048 on texts within a configuration. In 33 of 42 and 28 of 42 runs the last
   epoch was the best: speed is compared as much as reach.
 - No chosen rate lies at an end of its grid.
 
 So on pictures r = 64 under alpha/√r is better than the reference, under alpha/r that is not shown; a rank of one costs;
-and both other starts of A and B were somewhat better than the usual one. On texts, where seeds scatter almost three
-times as far, nothing is shown either way. Of so many intervals one in twenty leaves 0 out by chance, three seeds are
-few, and places differ in parameters too.
+and both other starts of A and B were somewhat better than the usual one. On texts, where seeds scatter farther, nothing
+is shown either way. Of so many intervals one in twenty leaves 0 out by chance, three seeds are few, and places differ
+in parameters too.
 """
 
 from __future__ import annotations

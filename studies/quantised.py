@@ -12,8 +12,8 @@ records (studies/statements.py); differences are means over seeds with 95 % inte
 
 - Pictures, top-1: .836 on fp32; more than that, in points: bf16 −1.1 (−4.6 to +2.4), int8 −0.3 (−0.6 to +0.1) and nf4
   +0.4 (−2.6 to +3.5). Memory of training, of the 116 MiB on fp32: bf16 67 %, int8 49 % and nf4 41 %.
-- Texts, top-1: .701 on fp32; more than that, in points: bf16 +0.0 (−0.1 to +0.1), int8 +0.1 (−0.1 to +0.2) and nf4
-  −1.7 (−3.5 to +0.1). Memory of training, of the 115 MiB on fp32: bf16 63 %, int8 75 % and nf4 71 %.
+- Texts, top-1: .701 on fp32; more than that, in points: bf16 +0.0 (−0.1 to +0.1), int8 +0.1 (−0.1 to +0.2) and nf4 −1.7
+  (−3.5 to +0.1). Memory of training, of the 115 MiB on fp32: bf16 63 %, int8 75 % and nf4 71 %.
 
 On texts int8 and nf4 take more than bf16, as only the layers' matrices are packed and MiniLM's embeddings, half of its
 weights, stay in fp32. No base is significantly worse than fp32 here; where an interval reaches beyond a point of loss,
@@ -80,7 +80,7 @@ def part(scale: str, task: Task, *, model: Any, training: Training, seeds: tuple
     """One family of the study: what both share is said here.
 
     At `laptop` texts have two tuning `seeds` and 400 samples to choose by: with one and 100, a thousandth of the loss
-    decided on another rate for int8 and nf4 than for fp32 and bf16, and so on ten points of accuracy.
+    decided on another rate for int8 and nf4 than for fp32 and bf16, which accuracy on test followed.
     """
     return Study(
         name=NAME,
