@@ -21,12 +21,13 @@ def on_bases(network: str, lead: str) -> Statement:
     def said(facts: Facts) -> dict[str, object]:
         (plain,) = facts.group(network).configurations
         others = {base: facts.group(f"{network} in {base}").configurations[0] for base in BASES}
+        whole = plain.memory or 0
         apart = {base: differences.difference(one, plain) for base, one in others.items()}
         return {
             "plain": short(plain.score.mean),
             "apart": listed(f"{base} {points(one)}" for base, one in apart.items() if one is not None),
-            "memory": listed(f"{base} {100 * one.memory / plain.memory:.0f} %" for base, one in others.items()),
-            "whole": f"{plain.memory / 2**20:.0f}",
+            "memory": listed(f"{base} {100 * (one.memory or 0) / whole:.0f} %" for base, one in others.items()),
+            "whole": f"{whole / 2**20:.0f}",
         }
 
     return Statement(
