@@ -1,7 +1,8 @@
 """What tables, figures and pages say, computed from the records.
 
 - groups, measured, names, details: what may stand in one figure, means over seeds, and what they are called.
-- differences: paired by seed. ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
+- bases: groups that differ in the frozen base alone. differences: paired by seed.
+- ranks: curves over rank, and the smallest that suffices. tradeoffs: score against cost.
 - recommended: which to use, within limits. advice: that in sentences.
 - own_data: of data of one's own, what is confused, wrong and trusted, and whether more labels would help.
 - flags: what to know before believing. wording: sentences that figures and pages share.

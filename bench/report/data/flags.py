@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.records.environment import machine
 from bench.records.protocol import PROTOCOL, changed
+from bench.report.data.bases import alike
 from bench.report.data.chance import one_class
 from bench.report.data.convergence import Convergence, convergence, floor
 from bench.report.data.differences import FULL, key, whole
@@ -40,7 +41,7 @@ def of_study(records: Sequence[Record], groups: Sequence[Group]) -> Iterator[str
     if taught and not shown:
         yield "No final run has a score: nothing can be concluded."
     for group, name in zip(shown, headings(shown), strict=True):
-        yield from (f"{name}: {text}" for text in _of_group(group))
+        yield from (f"{name}: {text}" for text in _of_group(group, alone=len(alike(group, shown)) == 1))
     yield from _machines(records)
     yield from _protocols(records, groups)
     yield from _waited(records)
@@ -107,7 +108,7 @@ def _waited(records: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _of_group(group: Group) -> Iterator[str]:
+def _of_group(group: Group, *, alone: bool) -> Iterator[str]:
     edges = [c.label for c in group.configurations if any(flag.startswith("edge") for flag in of_configuration(c, {}))]
     if edges:
         few = len(edges) < len(group.configurations) or len(edges) == 1
@@ -122,7 +123,7 @@ def _of_group(group: Group) -> Iterator[str]:
     if fewer:
         yield f"fewer seeds than the others ({len(full[0].runs)}), so never called the best: {', '.join(fewer)}."
     if len(group.configurations) == 1:
-        yield "one configuration alone, with nothing to compare it with."
+        yield from ["one configuration alone, with nothing to compare it with."] * alone
     elif not group.of(FULL):
         yield "no full fine-tuning to compare with."
     yield from _unfinished(group)

@@ -79,9 +79,12 @@ class Group:
     @property
     def model(self) -> str:
         """The model's name, and how its base is stored where that is not fp32."""
-        model = self.records[0]["model"]
-        _, _, base = str(model.get("spec")).partition(", base='")
-        return f"{model['name']}{base and ' in ' + base.partition(chr(39))[0]}"
+        return f"{self.records[0]['model']['name']}{self.base and ' in ' + self.base}"
+
+    @property
+    def base(self) -> str:
+        """How the frozen base is stored; "" for fp32."""
+        return str(self.records[0]["model"].get("spec")).partition(", base='")[2].partition("'")[0]
 
     @property
     def samples(self) -> int | None:

@@ -8,6 +8,7 @@ from statistics import mean
 
 from bench.report import style
 from bench.report.data import differences
+from bench.report.data.bases import in_fp32
 from bench.report.data.differences import BETTER, SAME, UNDECIDED, WORSE, Comparison
 from bench.report.data.groups import Group
 from bench.report.data.measured import Configuration
@@ -30,7 +31,8 @@ def answer(groups: Sequence[Group]) -> list[str]:
         groups: with configurations; of several devices those that most have.
     """
     kept = differences.by_protocol(groups)
-    return [f"{name}: {' '.join(_of_task(group))}" for group, name in zip(kept, headings(kept), strict=True)]
+    named = zip(kept, headings(kept), strict=True)
+    return [f"{name}: {' '.join(_of_task(group, in_fp32(group, kept)))}" for group, name in named]
 
 
 def in_brief(groups: Sequence[Group]) -> list[str]:
@@ -57,11 +59,27 @@ def of_costs(groups: Sequence[Group]) -> str:
     return f"{text}; full fine-tuning takes {style.size(peaks[whole])} ({peaks[whole] / peaks[least]:.2g} times)."
 
 
-def _of_task(group: Group) -> Iterator[str]:
+def _of_task(group: Group, plain: Group | None) -> Iterator[str]:
     yield _leader(group)
+    yield from _from_plain(group, plain) if plain else ()
     if len(group.configurations) > 1:
         yield from _from_full(group)
         yield _retained(group) or _enough(group) or _cheapest(group)
+
+
+def _from_plain(group: Group, plain: Group) -> Iterator[str]:
+    """What a base that is stored in less costs in score and saves in memory, for each configuration on both."""
+    known = {c.label: c for c in plain.configurations}
+    for c in group.configurations:
+        other = known.get(c.label)
+        found = differences.difference(c, other) if other else None
+        if other is None or found is None:
+            continue
+        low, high = (style.signed(100 * end) for end in found.interval or (0.0, 0.0))
+        ends = f" ({low} to {high})" if found.interval else ""
+        text = f"On this base {c.label} has {style.signed(100 * found.mean)} points{ends} against fp32"
+        saved = f", and takes {c.memory / other.memory:.0%} of its memory" if c.memory and other.memory else ""
+        yield f"{text}: {differences.verdict(found)}{saved}."
 
 
 def _leader(group: Group) -> str:
