@@ -169,13 +169,12 @@ def test_an_mlflow_export_is_logged_under_its_run(own, tmp_path, monkeypatch) ->
     done = CliRunner().invoke(app, [*asked, "--results", str(results)])
     assert done.exit_code == 0, done.stdout
     address = re.search(r"models:/m-\w+", done.stdout)[0]
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri(results))
     try:
         model, info = mlflow.pyfunc.load_model(address), mlflow.get_logged_model(address.removeprefix("models:/"))
         assert mlflow.get_run(info.source_run_id).data.tags["run_id"] == own[1]["images"]
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri("")  # it stands in the environment else, for all tests behind this
     assert model.metadata.signature is not None and model.input_example is not None
     assert not list((tmp_path / "m").rglob("*.pkl")), "no pickled code"
     picture = str(own[0] / "tones" / "dark" / "0.png")
