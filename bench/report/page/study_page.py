@@ -15,6 +15,7 @@ from bench.report.figures.catalogue import OF_TUNING
 from bench.report.figures.drawn import Drawn
 from bench.report.page.content import Content, Table
 from bench.report.page.old_task import old_task_section
+from bench.report.page.priced import priced_section
 from bench.report.page.robustness import robustness_section
 from bench.report.page.summary import reading, summary
 from bench.report.page.tuning import tuning_section
@@ -117,6 +118,7 @@ def _section(group: Group, found: Content) -> Iterator[str]:
     yield "### Summary"
     yield summary(group)
     yield reading(group)
+    yield from priced_section(group)
     yield from old_task_section(group)
     yield from robustness_section(group)
     order = sorted((figure for figure in drawn if figure.name in OF_TUNING), key=lambda f: OF_TUNING.index(f.name))
