@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.data import differences
 from bench.report.queries import FULL, Facts, listed, points, short
-from bench.report.sentences import against_full, at_ends, changes, chosen_at_end, scatter
+from bench.report.sentences import against_full, at_ends, changes, scatter
 from bench.report.statements import Statement
 
 METHODS, INITIALISATION, QUANTISED = "studies/methods.py", "studies/initialisation.py", "studies/quantised.py"
@@ -54,7 +54,7 @@ OF_METHODS = (
         INITIALISATION,
         "initialisation",
         "No chosen rate lies at an end of its grid.",
-        holds=lambda facts: not any(map(chosen_at_end, (c for group in facts.groups for c in group.configurations))),
+        holds=lambda facts: not any(c.at_edge for group in facts.groups for c in group.configurations),
     ),
     *(on_bases(network, f"{name}, top-1") for network, name in NETWORKS.items()),
 )  # fmt: skip

@@ -72,13 +72,13 @@ def _on_timm(trained: Trained, found: Form, folder: Path) -> tuple[Plain, str]:
     options: dict[str, Any] = {"num_classes": max(1, len(trained.classes))}
     options |= {"img_size": model.image_size} if model.image_size and _fixed(model.name) else {}
     place = classifier_of(timm.create_model(model.name.partition(".")[0], **options, device="meta"))
-    _write(trained, found, _base(trained, options, place), folder, place=place)
     said = ", ".join(f"{key}={value!r}" for key, value in options.items())
-    name, source = model.name, "pretrained=True"
+    name, source, base = model.name, "pretrained=True", _base(trained, options, place)
     if _is_own(model):
         head = {f"{place}.{key}": tensor for key, tensor in trained.network.head.state_dict().items()}
-        write_atomically(folder / "base.safetensors", packed(_base(trained, options, place).state_dict() | head))
+        write_atomically(folder / "base.safetensors", packed(base.state_dict() | head))
         name, source = model.name.partition(".")[0], "checkpoint_path='base.safetensors'"
+    _write(trained, found, base, folder, place=place)  # from here on the base is PEFT's
     lines = (
         "import peft, timm",
         f"base = timm.create_model({name!r}, {source}, {said})",

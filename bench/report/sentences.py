@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from bench.report.data.differences import BETTER, WORSE
-from bench.report.data.measured import Configuration
 from bench.report.queries import FULL, Facts, listed, of, ordered, points, short
 from bench.report.statements import Statement
 
@@ -75,10 +74,10 @@ def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> 
 
     def counted(facts: Facts, task: str) -> str:
         known = facts.group(task).configurations
-        return f"{sum(map(chosen_at_end, known))} of {len(known)}"
+        return f"{sum(c.at_edge for c in known)} of {len(known)}"
 
     def of_one(facts: Facts) -> str:
-        return listed(name for name, task in families.items() if chosen_at_end(facts.one(task, about)))
+        return listed(name for name, task in families.items() if facts.one(task, about).at_edge)
 
     return Statement(
         where,
@@ -90,11 +89,6 @@ def at_ends(where: str, study: str, families: Mapping[str, str], about: str) -> 
             "one": of_one(facts),
         },
     )
-
-
-def chosen_at_end(of: Configuration) -> bool:
-    """Whether a better value may lie outside the search space."""
-    return bool((of.runs[0].get("tuning") or {}).get("edge"))
 
 
 def minutes(study: str, question: str) -> Statement:

@@ -17,7 +17,7 @@ def on(model, score, **changes):
 
 
 def test_a_base_in_nf4_is_compared_with_fp32_and_is_not_alone() -> None:
-    less = {"memory": {"peak": 80 * 2**20, "kind": "foretold"}}
+    less = {"memory": {"peak": 80 * 2**20, "kind": "tracked"}}
     records = [*on(WHOLE, 0.9), *on(PACKED, 0.8, **less)]
     whole, packed = groups(records)
     assert (whole.base, packed.base, packed.model) == ("", "nf4", "minilm-l6 in nf4")

@@ -67,6 +67,11 @@ class Configuration:
         return label(self.name, str(self.runs[0]["method"]["spec"]), self.detail)
 
     @property
+    def at_edge(self) -> bool:
+        """Whether a chosen value lies at the edge of its search space: a better one may lie outside."""
+        return bool((self.runs[0].get("tuning") or {}).get("edge"))
+
+    @property
     def config(self) -> Mapping[str, Any]:
         """The method's fields."""
         return self.runs[0]["method"].get("config") or {}

@@ -35,7 +35,7 @@ def next_steps(
     late = [c.label for c, each in convergence(found.group).items() if each.improving]
     if late:
         yield f"Still improving when training stopped: {', '.join(late)}. A larger budget trains longer."
-    edges = [c.label for c in found.candidates if (c.runs[0].get("tuning") or {}).get("edge")]
+    edges = [c.label for c in found.candidates if c.at_edge]
     if edges:
         yield f"The best learning rate lay at the edge of what was tried for {', '.join(edges)}."
 
