@@ -13,7 +13,7 @@ from bench.errors import BadInput
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder of pictures (<class>/…), of boxes in COCO's or Pascal VOC's format, or a CSV, TSV, JSON lines "
+        help="A folder of pictures (`<class>/…`), of boxes in COCO's or Pascal VOC's format, or a CSV, TSV, JSON lines "
         "or Parquet file of texts.",
         show_default=False,
     ),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 RunName = Annotated[
     str,
     typer.Argument(
-        help="A run: its id or the first digits of it (the names in results/<study>/<scale>/runs/), or the path of its "
-        "record or of its kept weights.",
+        help="A run: its id or the first digits of it (the names in `results/<study>/<scale>/runs/`), or the path of "
+        "its record or of its kept weights.",
         show_default=False,
         metavar="RUN",
     ),
@@ -111,7 +111,7 @@ def export(
     run: RunName,
     to: To,
     out: Annotated[
-        Path | None, typer.Option(help="A new folder; exports/<run>-<format> without.", show_default=False)
+        Path | None, typer.Option(help="A new folder; `exports/<run>-<format>` without.", show_default=False)
     ] = None,
     log: Log = None,
     results: Results = RESULTS,

@@ -25,9 +25,10 @@ from bench.execution.watcher import Watcher
 from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
-from bench.study.plan import Row, Speed, first_line, trainable
+from bench.study.plan import Row, first_line, trainable
 from bench.study.plugins import fingerprint, refuse_failing
 from bench.study.recording import DONE, Record, keep, made, memory, retire_older
+from bench.study.speed import Speed
 from bench.training import inference
 from bench.training.device import environment
 from bench.training.loop import Outcome, describe

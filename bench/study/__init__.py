@@ -4,7 +4,7 @@
 - scales: the seeds and the tuning of each scale.
 - tune: how hyper-parameters are chosen: budget, sampler, pruner, search spaces. `bench.execution.search` does it.
 - trials: the trials of a search, and which of them is chosen. choice: how sure that is.
-- plan: what a study would run, with exact counts and estimated times.
+- plan: what a study would run, with exact counts and estimated times. speed: those of a run, from a few timed steps.
 - own_data: what to try on data of one's own, and how much of it a budget buys.
 - plugins: methods, tasks and models from outside.
 - simulation: a study on any number of workers, on paper. schedule: what it simulates, from records and plan.

@@ -13,7 +13,8 @@ from bench.errors import BadInput
 from bench.methods import AdaptFormer, BitFit, FullFineTuning, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm, resolve
 from bench.sites import ALL, CONV
-from bench.study.plan import Row, Speed, hours_minutes, trainable
+from bench.study.plan import Row, hours_minutes, trainable
+from bench.study.speed import Speed
 from bench.study.study import Cell, Study
 from bench.study.tune import Tune
 from bench.tasks import Task

@@ -6,28 +6,20 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from itertools import cycle
 from typing import Any
 
-import torch
-
-from bench.costs.time import median_seconds
 from bench.errors import BadInput, say_once
 from bench.methods import Method
 from bench.models import NeedsValues
-from bench.models.prefix import frozen_prefix
 from bench.records import Records
 from bench.study.plugins import refuse_failing
 from bench.study.recording import identity, usable
+from bench.study.speed import Speed
 from bench.study.study import Cell, Study
 from bench.study.trials import of_cells
-from bench.tasks import Corruptible
 from bench.training.memory_forecast import Forecast, forecast_once
-from bench.training.recipe import Training, set_mode
-from bench.training.run import Run, assemble, counted, ready
-
-OVERHEAD = 2.0
-"""Seconds of a run that are neither steps nor evaluation: building the network, loading the data."""
+from bench.training.recipe import Training
+from bench.training.run import Run, assemble, counted
 
 
 @dataclass(frozen=True)
@@ -223,72 +215,6 @@ def recorded(records: Records, run: Run, device: str) -> bool:
     """Whether the run need not be done again."""
     record = records.read(identity(run))
     return record is not None and usable(record, run, device)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Estimated seconds of a cell's runs.
-
-    Args:
-        step: a training step, for a whole batch.
-        forward: a forward pass without gradient, for a whole batch.
-        cached: whether the whole backbone's features are computed once.
-        sizes: of train, validation and test, in what goes through the network.
-        views: versions of each training sample.
-        training: epochs and batch size.
-        examined: samples that go through a tested network once more: an old task's, shifted ones.
-    """
-
-    step: float
-    forward: float
-    cached: bool
-    sizes: tuple[int, ...]
-    views: int
-    training: Training
-    examined: int = 0
-
-    @staticmethod
-    def measure(study: Study, cell: Cell, *, device: str) -> Speed:
-        """Times a few steps with random weights on real batches: those of one task may be longer than another's."""
-        run = Run(cell.task, cell.model.untrained(), cell.method, study.training, seed=study.seeds[0])
-        parts = ready(run, device=device)
-        network, step = parts.network, parts.step
-        data = cell.task.data(parts.backbone.inputs, seed=run.seed)
-        split, sizes = data.train, tuple(len(part) for part in (data.train, data.val, data.test))
-        batches = split.batches(run.training.batch_size, torch.Generator().manual_seed(0))
-        each = cycle([(split.inputs(index).to(device), split.targets(index).to(device)) for index in batches[:3]])
-
-        @torch.no_grad()
-        def forward() -> None:
-            x, targets = next(each)
-            with step.autocast():
-                cell.task.keep(network(x), targets)
-
-        set_mode(network)
-        step_time = median_seconds(lambda: step(*next(each)), device=device, repeats=3)
-        network.eval()
-        forward_time = median_seconds(forward, device=device, repeats=3)
-        prefix = frozen_prefix(parts.backbone)
-        cached = prefix is not None and prefix.whole
-        return Speed(step_time, forward_time, cached, sizes, split.views, run.training, _examined(study, cell, sizes))
-
-    def run(self, *, test: bool) -> float:
-        """Seconds of one run: training and evaluation."""
-        train, val, held_out = (math.ceil(n / self.training.batch_size) for n in self.sizes)
-        tested = self.forward * (held_out + math.ceil(self.examined / self.training.batch_size)) * test
-        if self.cached:
-            return OVERHEAD + tested + self.forward * (min(self.views, self.training.epochs) * train + val)
-        steps = self.training.epoch_steps or train
-        return OVERHEAD + tested + self.training.epochs * (self.step * steps + self.forward * val)
-
-
-def _examined(study: Study, cell: Cell, sizes: tuple[int, ...]) -> int:
-    """Samples that go through a tested network beside the test part, at most."""
-    old, task = study.retained.sizes() if study.retained else (0, 0, 0), cell.task
-    shifted = 0
-    if study.shifts is not None and isinstance(task, Corruptible):
-        shifted = study.shifts.passes(corruptions=len(task.corruptions), val=sizes[1], test=sizes[2])
-    return old[0] + old[2] + shifted
 
 
 def hours_minutes(seconds: float) -> str:

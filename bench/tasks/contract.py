@@ -22,6 +22,7 @@ class Split(Protocol):
     scale, its number is the seed.
     `ids` tell samples apart, (n) int64: the place of each in the whole set, whatever the seed. Where several rows are
     one sample (windows of a text), they have the same.
+    A split whose samples differ in length says it in `lengths`, (n) int64: what a batch costs hangs on its longest.
     """
 
     views: int

@@ -64,6 +64,21 @@ def test_help_of_every_command_has_an_example_and_no_house_words(here):
         assert not re.search("foret|rival|told apart|hands|ledger|desk|shelf", shown.stdout.lower()), command
 
 
+def test_help_shows_its_placeholders():
+    """Markdown leaves out what looks like a tag of HTML: "results/<study>/" would be shown as "results//"."""
+    from bench.cli import app
+
+    def groups(group):
+        for command in group.commands.values():
+            yield command
+            yield from groups(command) if hasattr(command, "commands") else ()
+
+    for command in groups(typer.main.get_command(app)):
+        for said in (command.help, *(getattr(each, "help", "") for each in command.params)):
+            bare = re.sub("`[^`]*`", "", said or "")
+            assert not re.search("<[a-z]", bare), (command.name, said)
+
+
 def test_help_imports_neither_torch_nor_scipy():
     code = (
         "import sys; sys.argv = ['bench', '--help']\nfrom bench.cli import main\n"

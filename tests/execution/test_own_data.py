@@ -28,7 +28,7 @@ from bench.records import Records
 from bench.report.page import own_data as page
 from bench.study import own_data as planning
 from bench.study.own_data import Size
-from bench.study.plan import Speed
+from bench.study.speed import Speed
 from bench.tasks import ImageFolder
 from bench.tasks.text.task import TextCsv
 from bench.training.recipe import Training

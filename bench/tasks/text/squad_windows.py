@@ -102,7 +102,7 @@ class SpanSplit:
     def __init__(self, windows: Windows, rows: np.ndarray, tokenizer: Any) -> None:
         self.windows = windows
         self.text = TextSplit(windows.tokens, rows, np.arange(len(windows.question)), tokenizer)
-        self.ids = windows.question[self.text.rows]
+        self.ids, self.lengths = windows.question[self.text.rows], self.text.lengths
 
     def __len__(self) -> int:
         return len(self.text)
