@@ -133,9 +133,7 @@ def show_plan(parts: Any, records: Any, scale: str, *, device: str, jobs: int, w
 
     console.older(records.all())
     every = []
-    for part in parts:
-        data_report.show(part)
-        rows, why = planned(part, records, device)
+    for part, rows, why in planned(parts, records, device, jobs=jobs, before=data_report.show):
         console.plan(part, scale, rows, device=device, jobs=jobs)
         if why:
             print(f"no estimate of the time: {why}")

@@ -105,6 +105,16 @@ def median_seconds(call: Callable[[], object], *, device: str = "cpu", repeats: 
     return statistics.median(taken[warmup:])
 
 
+def typical_seconds(call: Callable[[], object], *, device: str = "cpu", warmup: int = 1) -> float:
+    """As `median_seconds`, of as many calls as fill `SECONDS`, `MOST` at most: enough for an estimate."""
+    for _ in range(warmup):
+        call()
+    taken = [_seconds(call, device)]
+    while sum(taken) < SECONDS and len(taken) < MOST:
+        taken.append(_seconds(call, device))
+    return statistics.median(taken)
+
+
 def side_by_side(calls: Mapping[str, Callable[[], object]], *, device: str = "cpu") -> dict[str, float]:
     """Median seconds of several calls, which take turns: what else the machine does meets all of them alike.
 

@@ -1,6 +1,7 @@
 """Carries a study out.
 
 - launch: from a name to records: plan, runs, page. preparation: what comes before the first run.
+  forecasts: memory of a plan's cells, by a second process.
 - runner: the runs of a study, in order. watcher: who is told of them.
 - executor: what trains, one interface: in this process, in processes, or on Ray. parallelism: how many at once.
 - ray_launch: from what is asked of Ray to an executor. ray_cluster: reached or started. ray_crew: its workers.

@@ -113,15 +113,21 @@ def plan(study: Study, records: Records, *, device: str) -> list[Row]:
     return rows
 
 
-def estimated(study: Study, rows: list[Row], *, device: str, told: Callable[[Row], object]) -> list[Row]:
+def estimated(
+    study: Study,
+    rows: list[Row],
+    *,
+    device: str,
+    told: Callable[[Row], object],
+    forecast: Callable[..., Forecast] = forecast_once,
+) -> list[Row]:
     """The rows with memory, and with times from one forward pass of each model."""
     known: dict[Any, Speed] = {}
     nothing = Speed(0.0, 0.0, cached=False, sizes=(0, 0, 0), views=1, training=study.training)
     found, free = [], available(device)
     for row in rows:
         if row.todo:
-            run = _run(study, row.cell)
-            memory, unknown = _forecast(run, device)
+            memory, unknown = _forecast(run_of(study, row.cell), device, forecast)
             row = replace(row, memory=memory, unknown=unknown)
             if row.cell.model in study.models and row.fits(free) and row.cell.model not in known:
                 known[row.cell.model] = _speed(study, row.cell, device)
@@ -135,10 +141,10 @@ _PASSES = 25
 """Forward passes of a batch to which latencies and what is done beside the steps amount, about."""
 
 
-def _forecast(run: Run, device: str) -> tuple[Forecast | None, str]:
+def _forecast(run: Run, device: str, forecast: Callable[..., Forecast] = forecast_once) -> tuple[Forecast | None, str]:
     """Memory, or why it is not known."""
     try:
-        return forecast_once(run, device=device), ""
+        return forecast(run, device=device), ""
     except Exception as error:  # whatever a network does on tensors without bytes: it may well train
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return None, f"memory is not estimated: {type(error).__name__}: {said}"
@@ -147,7 +153,7 @@ def _forecast(run: Run, device: str) -> tuple[Forecast | None, str]:
 def _speed(study: Study, cell: Cell, device: str) -> Speed:
     """From the untouched network, of whose forward pass a step takes about three times as long."""
     assert study.costs is not None
-    run = _run(study, replace(cell, method=LinearProbe()))
+    run = run_of(study, replace(cell, method=LinearProbe()))
     backbone, network = assemble(replace(run, model=run.model.untrained()), device=device)
     network.eval()
     inputs, n = backbone.batch(1), study.training.batch_size
@@ -157,7 +163,8 @@ def _speed(study: Study, cell: Cell, device: str) -> Speed:
     return Speed(3 * forward, forward, cached=False, sizes=sizes, views=1, training=replace(study.training, epochs=1))
 
 
-def _run(study: Study, cell: Cell) -> Run:
+def run_of(study: Study, cell: Cell) -> Run:
+    """The run whose costs are measured."""
     return Run(cell.task, cell.model, cell.method, study.training, seed=study.seeds[0])
 
 
@@ -167,7 +174,7 @@ def _wanted(study: Study) -> list[tuple[Cell, str, bool]]:
     wanted = []
     for cell in study.cells():
         stepped = cell.model in study.models
-        wanted.append((cell, identity(_run(study, cell), study.costs, stepped=stepped), stepped))
+        wanted.append((cell, identity(run_of(study, cell), study.costs, stepped=stepped), stepped))
     return wanted
 
 
@@ -196,7 +203,7 @@ class Costing:
         found, wanted = [], _wanted(self.study)
         self.retire({rid for _, rid, _ in wanted})
         for cell, rid, stepped in (each for each in wanted if each[0] not in self.left_out):
-            run = _run(self.study, cell)
+            run = run_of(self.study, cell)
             record = recorded(self.records, rid, self.device)
             fresh = record is None
             if record is None:

@@ -159,11 +159,10 @@ def run(
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     console.older(records.all())
     rows = []
-    for part in parts:
-        data_report.show(part)
-        fetch(part)
-        rows.append(planned(part, records, where, executor)[0])
-        console.plan(part, scale, rows[-1], device=where, jobs=workers.jobs)
+    before = lambda part: (data_report.show(part), fetch(part))  # noqa: E731
+    for part, plan, _ in planned(parts, records, where, jobs=workers.jobs, before=before, executor=executor):
+        console.plan(part, scale, plan, device=where, jobs=workers.jobs)
+        rows.append(plan)
     console.families(parts, rows, scale, jobs=workers.jobs)
     every = [row for part in rows for row in part]
     advise(records, rows)

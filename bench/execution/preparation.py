@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
 from bench.errors import BadInput
 from bench.execution import cost_study
+from bench.execution.forecasts import Beside
 from bench.execution.parallelism import available
 from bench.execution.ray_executor import OnRay
 from bench.execution.ray_launch import timed
 from bench.records import Records
-from bench.study import Study
-from bench.study.plan import Row, estimated, plan
+from bench.study import Cell, Study
+from bench.study.plan import Row, estimated, plan, run_of
+from bench.training.run import Run
 
 
 def check_portable(parts: Sequence[Study]) -> None:
@@ -35,22 +37,62 @@ def check_portable(parts: Sequence[Study]) -> None:
                 ) from None
 
 
-def planned(study: Study, records: Records, device: str, executor: OnRay | None = None) -> tuple[list[Row], str]:
-    """The plan, with a bar while steps are timed, and why it has no times, if the data cannot be had for them."""
-    if study.costs:
-        rows = cost_study.plan(study, records, device=device)
-    else:
-        rows = plan(study, records, device=device, timed=False)
-    if executor is not None:
-        with contextlib.suppress(BadInput):  # then there is no estimate of the time
-            rows = executor.call(timed, study, rows, device)
-        return rows, ""
+def planned(
+    parts: Sequence[Study],
+    records: Records,
+    device: str,
+    *,
+    jobs: int,
+    before: Callable[[Study], object],
+    executor: OnRay | None = None,
+) -> Iterator[tuple[Study, list[Row], str]]:
+    """The plan of each part. All cells are counted first; then one part after the other is timed, with a bar.
+
+    Args:
+        parts: of a study.
+        records: what is there already.
+        device: torch device to time on.
+        jobs: runs at once; with several, another process estimates memory beside this one.
+        before: called with a part before it is timed.
+        executor: times and estimates on its machine instead.
+
+    Yields:
+        A part, its plan, and why that has no times, if the data cannot be had for them.
+    """
+    with Beside(device, 1 if executor else jobs) as beside:
+        counted = [_counted(part, records, device) for part in parts]
+        runs = [
+            _run_of(part)(part, row.cell) for part, rows in zip(parts, counted, strict=True) for row in rows if row.todo
+        ]
+        beside.ask(runs)
+        for part, rows in zip(parts, counted, strict=True):
+            before(part)
+            if executor is None:
+                yield part, *_timed(part, rows, device, beside)
+                continue
+            with contextlib.suppress(BadInput):  # then there is no estimate of the time
+                rows = executor.call(timed, part, rows, device)
+            yield part, rows, ""
+
+
+def _counted(part: Study, records: Records, device: str) -> list[Row]:
+    if part.costs:
+        return cost_study.plan(part, records, device=device)
+    return plan(part, records, device=device, timed=False)
+
+
+def _run_of(part: Study) -> Callable[[Study, Cell], Run]:
+    return cost_study.run_of if part.costs else run_of
+
+
+def _timed(part: Study, rows: list[Row], device: str, beside: Beside) -> tuple[list[Row], str]:
     with tqdm(total=len(rows), desc="timing", leave=False, delay=1, unit="cell", disable=None) as bar:
+        told = lambda row: bar.update() and None  # noqa: E731
         try:
-            told = lambda row: bar.update() and None  # noqa: E731
-            if study.costs:
-                return cost_study.estimated(study, rows, device=device, told=told), ""
-            return estimated(study, rows, device=device, told=told, limit=available(device)), ""
+            if part.costs:
+                return cost_study.estimated(part, rows, device=device, told=told, forecast=beside.forecast), ""
+            free = available(device)
+            return estimated(part, rows, device=device, told=told, limit=free, forecast=beside.forecast), ""
         except BadInput as error:  # the cells fit, as the plan without times has shown
             return rows, str(error)
 

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -127,22 +127,36 @@ class Processes:
             worker.link.send(job.run)
 
     def _new(self, number: int) -> _Worker:
-        context: Any = multiprocessing.get_context(START)
-        context.set_forkserver_preload([__name__, SLOW])
-        here, there = context.Pipe()
         device = self.device
         if device == "cuda" and torch.cuda.device_count() > 1:
             device = f"cuda:{number % torch.cuda.device_count()}"
-        process = context.Process(target=_serve, args=(there, device, self.threads, study_files(), SAID), daemon=True)
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when the worker imports torch
-        try:
-            with _no_interrupt():  # a worker inherits it: Ctrl-C is for this process alone
-                process.start()
-        finally:
-            os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
-        there.close()
-        return _Worker(process, here)
+        return _Worker(*begun(_serve, device, threads=self.threads))
+
+
+def begun(serve: Callable[..., None], *args: Any, threads: int) -> tuple[Any, Connection]:
+    """Starts a worker process that knows this one's study files and plug-ins and does not outlive it.
+
+    Args:
+        serve: what it does, with its end of a pipe and `args`.
+        args: can be pickled.
+        threads: of torch.
+
+    Returns:
+        The process and this end of the pipe.
+    """
+    context: Any = multiprocessing.get_context(START)
+    context.set_forkserver_preload([__name__])
+    here, there = context.Pipe()
+    process = context.Process(target=_live, args=(threads, study_files(), SAID, serve, there, *args), daemon=True)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when the worker imports torch
+    try:
+        with _no_interrupt():  # a worker inherits it: Ctrl-C is for this process alone
+            process.start()
+    finally:
+        os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+    there.close()
+    return process, here
 
 
 @contextlib.contextmanager
@@ -165,15 +179,21 @@ def study_files() -> dict[str, str]:
     return files() | studies  # which may name them
 
 
-def _serve(link: Connection, device: str, threads: int, studies: Mapping[str, str], said: Set[str]) -> None:
-    """A worker's life: a run in, epochs and an outcome out, until the pipe ends."""
+def _live(threads: int, studies: Mapping[str, str], said: Set[str], serve: Callable[..., None], *args: Any) -> None:
+    """A worker's life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whichever thread has started it
     speak_in_lines(said)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system's, which a worker that is killed leaves
-    importlib.import_module(SLOW)
     for name, path in studies.items():
         again(name, Path(path))
+    serve(*args)
+
+
+def _serve(link: Connection, device: str) -> None:
+    """A run in, epochs and an outcome out, until the pipe ends."""
+    importlib.import_module(SLOW)
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> str | None:
         link.send((epoch, scores))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,10 @@ class Features(nn.Identity):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
+
+
+_UNUSED: dict[Hashable, frozenset[str]] = {}
+"""What `_unused` found, by what the backbone was built from and the method."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,14 @@ class Backbone:
         return self.example(n) if length is None else self.example(n, length)
 
 
-def adapt(backbone: Backbone, method: Method) -> None:
+def adapt(backbone: Backbone, method: Method, *, like: Hashable = None) -> None:
     """Puts `method` on the backbone and makes sure that every trainable tensor is reached by the gradient.
+
+    Args:
+        backbone: as built; changed in place.
+        method: goes on it.
+        like: what the backbone was built from. One of the same has the same way for the gradient, whatever its weights
+            and device: it is looked for once in a process. Without, it is looked for.
 
     Raises:
         BadInput: the method does not fit, or a trainable tensor gets no gradient (a network that goes past the
@@ -127,6 +137,20 @@ def adapt(backbone: Backbone, method: Method) -> None:
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return
+    key = (like, type(method), repr(method))
+    unused = _UNUSED.get(key) if like else None
+    if unused is None:
+        unused = _unused(backbone, method, trainable, base)
+        if like:
+            _UNUSED[key] = unused
+    for name in unused:
+        trainable[name].requires_grad_(False)
+    if part := in_part(backbone.module, backbone.sites, method, base):
+        say_once(f"{method!r} on {type(getattr(backbone.module, 'body', backbone.module)).__name__}: {part}")
+
+
+def _unused(backbone: Backbone, method: Method, trainable: dict[str, nn.Parameter], base: Set[str]) -> frozenset[str]:
+    """Parameters of the network's own that no gradient reaches: nothing uses them, and they must not be counted."""
     try:
         grads = _gradients(backbone, list(trainable.values()))
     except (MemoryError, torch.OutOfMemoryError):
@@ -134,13 +158,10 @@ def adapt(backbone: Backbone, method: Method) -> None:
     except Exception as error:
         own = any(p.requires_grad and name not in base for name, p in backbone.module.named_parameters())
         raise _misfit(backbone, repr(method) if _is_of(error, method, own=own) else "", error) from error
-    for (name, parameter), grad in zip(trainable.items(), grads, strict=True):
-        if grad is None and name not in base:
-            raise BadInput(f"{method!r} is silently inert at {name}: the network goes past that module")
-        # A parameter of the network's own that nothing uses cannot train and must not be counted.
-        parameter.requires_grad_(grad is not None)
-    if part := in_part(backbone.module, backbone.sites, method, base):
-        say_once(f"{method!r} on {type(getattr(backbone.module, 'body', backbone.module)).__name__}: {part}")
+    unused = frozenset(name for name, grad in zip(trainable, grads, strict=True) if grad is None)
+    if inert := sorted(unused - base):
+        raise BadInput(f"{method!r} is silently inert at {inert[0]}: the network goes past that module")
+    return unused
 
 
 def _gradients(backbone: Backbone, trainable: list[Tensor]) -> Sequence[Tensor | None]:

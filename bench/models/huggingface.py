@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
+import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,13 +15,12 @@ import torch
 from torch import nn
 
 from bench.errors import BadInput, unknown
-from bench.models import language_models, text_files, text_weights
+from bench.models import language_models, text_files, text_shapes, text_weights
 from bench.models.backbone import Backbone
 from bench.models.dropout import for_every_method, silence, silence_configuration
 from bench.models.language_models import LanguageNetwork
 from bench.models.reduced import check_base, reduce
 from bench.models.roles import sites
-from bench.models.shipped_shapes import TOWERS
 from bench.models.text_network import TextNetwork, linears_for_conv1d
 from bench.models.text_weights import TEXT_ASSETS, Files
 from bench.models.trace import Seen, seen
@@ -146,9 +145,15 @@ class HuggingFace(Spec):
             BadInput: files that cannot be had, a tokenizer without fast implementation or padding, or no text model.
         """
         _check_output(output, self.pool)
+        if device == "meta" and self.base == "fp32" and (self.asset or not text_weights.is_local(self.name)):
+            known = _shapes(self, output, kernels)
+            return copy.deepcopy(known, {id(known.inputs): known.inputs})  # one tokenizer for all
+        return self._built(device, seed, output, kernels)
+
+    def _built(self, device: str, seed: int, output: str, kernels: str) -> Backbone:
         meta, random = device == "meta", device == "meta" or self.weights == "random"
         files = text_weights.find(self.name, weights=self.weights, revision=self.revision, meta=meta)
-        _check_text(files)
+        text_shapes.check_text(files.name, files.config)
         _prepare_tokenizer(files)
         self._configure(files.config)
         whole = language_models.library_class(files) if output.startswith(language_models.OUTPUT) else None
@@ -212,22 +217,16 @@ class HuggingFace(Spec):
         return text_weights.provenance(files, self.revision)
 
 
+@lru_cache(maxsize=8)  # plans and estimates ask for the same network for every method
+def _shapes(model: HuggingFace, output: str, kernels: str) -> Backbone:
+    return model._built("meta", 0, output, kernels)
+
+
 def _check_output(output: str, pool: str) -> None:
     if output not in ("pooled", "tokens") and not output.startswith(language_models.OUTPUT):
         raise unknown("output", output, ("pooled", "tokens"))
     if pool and output != "pooled":
         raise BadInput(f"pool={pool!r}: features of every token are not pooled; leave it out")
-
-
-def _check_text(files: Files) -> None:
-    """Refuses what is no single stack of blocks over tokens."""
-    kind = files.config.model_type
-    if not hasattr(files.config, "vocab_size") or not hasattr(files.config, "hidden_size"):
-        towers = difflib.get_close_matches(files.name, TOWERS, n=2, cutoff=0.3) or list(TOWERS)[:2]
-        raise BadInput(
-            f"{files.name!r} is no text model ({kind}): its configuration has no vocabulary or no width; towers for "
-            f"pictures go by their names: {', '.join(towers)}, or timm's (bench models clip)"
-        )
 
 
 def _prepare_tokenizer(files: Files) -> None:

@@ -6,7 +6,8 @@ import difflib
 import re
 from typing import Any
 
-from bench.models.shipped_shapes import DEBERTA_V3, OWNERS, SHIPPED, TUNED, Shapes
+from bench.errors import BadInput
+from bench.models.shipped_shapes import DEBERTA_V3, OWNERS, SHIPPED, TOWERS, TUNED, Shapes
 
 # Large initial weights, so that attention and MLP are far from linear; 260 tokens are those of `byte_tokenizer`.
 _TEST = {
@@ -126,3 +127,17 @@ def byte_tokenizer() -> Any:
     )
     names = dict(zip(("pad_token", "cls_token", "sep_token", "unk_token"), special, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def check_text(name: str, config: Any) -> None:
+    """Refuses what is no single stack of blocks over tokens.
+
+    Raises:
+        BadInput: which configuration it is; towers for pictures go by other names.
+    """
+    if not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
+        towers = difflib.get_close_matches(name, TOWERS, n=2, cutoff=0.3) or list(TOWERS)[:2]
+        raise BadInput(
+            f"{name!r} is no text model ({config.model_type}): its configuration has no vocabulary or no width; towers "
+            f"for pictures go by their names: {', '.join(towers)}, or timm's (bench models clip)"
+        )

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from bench.errors import BadInput, say_once
@@ -94,7 +95,7 @@ def plan(
         runs = _runs(study, records, cell, trials, device=device, known=known if first else None)
         try:
             counts = _counts(study, records, cell, trials, left=any(runs[:2]))
-            if first and any(runs[:2]):
+            if first and any(runs[:2]) and trials.method != cell.method:
                 trainable(replace(cell, method=trials.method), study.training)  # tuned in the place of others
         except Exception as error:  # whatever its author has written: the other cells are sound
             rows.append(Row(cell, 0, 0, 0, 0, 0, refused=first_line(error)))
@@ -143,6 +144,7 @@ def estimated(
     device: str,
     told: Callable[[Row], None] = lambda row: None,
     limit: float = math.inf,
+    forecast: Callable[..., Forecast] = forecast_once,
 ) -> list[Row]:
     """The rows with speeds and memory, where something is to do.
 
@@ -152,6 +154,7 @@ def estimated(
         device: torch device to time on.
         told: called when a row is done.
         limit: bytes that are free: what needs more is not timed.
+        forecast: what estimates the memory of a run, as `forecast_once` does.
 
     Raises:
         BadInput: the data cannot be had, or are fewer than the split needs.
@@ -160,9 +163,9 @@ def estimated(
     found = []
     for row in rows:
         if row.todo:
-            run = Run(row.cell.task, row.cell.model, row.cell.method, study.training, seed=0)
+            run = run_of(study, row.cell)
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
-            row = _with_memory(row, run, device)
+            row = _with_memory(row, partial(forecast, run, device=device))
             if key not in speeds and row.fits(limit):
                 try:
                     speeds[key] = Speed.measure(study, row.cell, device=device)
@@ -176,9 +179,14 @@ def estimated(
     return found
 
 
-def _with_memory(row: Row, run: Run, device: str) -> Row:
+def run_of(study: Study, cell: Cell) -> Run:
+    """A run of a cell, whose memory is that of all of them."""
+    return Run(cell.task, cell.model, cell.method, study.training, seed=0)
+
+
+def _with_memory(row: Row, forecast: Callable[[], Forecast]) -> Row:
     try:
-        return replace(row, memory=forecast_once(run, device=device))
+        return replace(row, memory=forecast())
     except Exception as error:  # whatever a network does on tensors without bytes: it may well train
         return replace(row, unknown=f"memory is not estimated: {first_line(error)}")
 

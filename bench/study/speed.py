@@ -9,7 +9,7 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from bench.costs.time import median_seconds
+from bench.costs.time import typical_seconds
 from bench.models.prefix import frozen_prefix
 from bench.study.study import Cell, Study
 from bench.tasks import Corruptible, Split
@@ -62,9 +62,9 @@ class Speed:
                 cell.task.keep(network(x), targets)
 
         set_mode(network)
-        step_time = median_seconds(lambda: step(*next(each)), device=device, repeats=3)
+        step_time = typical_seconds(lambda: step(*next(each)), device=device)
         network.eval()
-        forward_time = median_seconds(forward, device=device, repeats=3)
+        forward_time = typical_seconds(forward, device=device, warmup=0)  # the steps have warmed up
         prefix = frozen_prefix(parts.backbone)
         cached = prefix is not None and prefix.whole
         return Speed(step_time, forward_time, cached, sizes, split.views, run.training, _examined(study, cell, sizes))

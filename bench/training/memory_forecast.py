@@ -126,8 +126,13 @@ def forecast(run: Run, *, device: str = "cpu") -> Forecast:
 
 def forecast_once(run: Run, *, device: str) -> Forecast:
     """The same, made once for all runs that differ in what memory does not depend on: learning rates, epochs, seeds."""
+    return _kept(alike(run), device)
+
+
+def alike(run: Run) -> Run:
+    """The run for all that take the same memory."""
     same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
-    return _kept(replace(run, training=same, seed=0, test=True, trial="", timed=True, keep=False), device)
+    return replace(run, training=same, seed=0, test=True, trial="", timed=True, keep=False)
 
 
 @lru_cache(maxsize=512)

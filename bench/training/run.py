@@ -73,7 +73,7 @@ def assemble(run: Run, *, device: str, kernels: str = "", classes: int = 0) -> t
     with torch.device(device):
         known: dict[str, Any] = {"classes": classes} if classes else {}
         head = run.task.head(backbone.width, **known).to(device)  # a pretrained one comes from the CPU
-    adapt(backbone, run.method)
+    adapt(backbone, run.method, like=(type(run.model), repr(run.model.untrained()), run.task.output))
     if run.training.label_smoothing and not getattr(run.task, "smooths", True):
         raise BadInput(f"label_smoothing={run.training.label_smoothing}: the loss of {run.task.name} knows none")
     if run.training.activation_checkpointing:
