@@ -159,7 +159,11 @@ def run(
     print(f"{parts[0].name}, {scale}: fetching what is not cached, then timing a few steps of each method", flush=True)
     console.older(records.all())
     rows = []
-    before = lambda part: (data_report.show(part), fetch(part))  # noqa: E731
+
+    def before(part: Study) -> None:
+        data_report.show(part)
+        fetch(part)
+
     for part, plan, _ in planned(parts, records, where, jobs=workers.jobs, before=before, executor=executor):
         console.plan(part, scale, plan, device=where, jobs=workers.jobs)
         rows.append(plan)
