@@ -65,8 +65,8 @@ dashboard: $(INSTALLED) ## Browse the trials of STUDY (rank-sweep) at SCALE in o
 test: $(INSTALLED) ## Run the tests (those marked gpu or cluster are left out)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu and not cluster'
 
-test-cluster: $(INSTALLED) ## Test Ray for longer: 200 runs and five kills, machines that lack or differ (some minutes)
-	$(BIN)/python -m pytest -q tests/execution/test_ray_faults.py -m cluster
+test-cluster: $(INSTALLED) ## Test Ray for longer: 200 runs and five kills, heads that die, machines that differ (some minutes)
+	$(BIN)/python -m pytest -q tests/execution/test_ray_faults.py tests/execution/test_ray_heads.py -m cluster
 
 lint: $(INSTALLED) ## Check style, formatting and types (ruff, mypy)
 	$(BIN)/ruff check .

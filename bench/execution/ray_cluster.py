@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.errors import BadInput, scrubbed
+from bench.errors import BadInput, say_once, scrubbed
 
 NAMESPACE = "lora-bench"
 """Of the workers of all studies on a cluster, by whose names they know of one another."""
+CLIENT = "ray://"
+"""How an address of Ray's client begins."""
+GONE = "the head of the Ray cluster at {place} does not answer any more"
+MISSED = 2
+"""Answers in a row that may fail to come before that is said."""
 ANSWERS = 5.0
 """Seconds in which an address must answer."""
 
@@ -50,6 +56,7 @@ def ray() -> Any:
     Raises:
         BadInput: it is not installed.
     """
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a cluster that is lost is not replaced by a new one here
     try:
         return importlib.import_module("ray")
     except ImportError:
@@ -122,11 +129,53 @@ def connected(wanted: Wanted) -> Iterator[Cluster]:
     ours = not library.is_initialized()
     if ours:
         _reach(library, wanted.address)
+    place = wanted.address or ""
+    if not place.startswith(CLIENT):
+        place = library.get_runtime_context().gcs_address
     try:
-        yield _checked(library, wanted)
+        with _watched(place):
+            yield _checked(library, wanted)
+    except Exception as error:  # whatever Ray makes of it
+        if isinstance(error, BadInput) or _listens(place):
+            raise
+        raise BadInput(f"{GONE.format(place=place)}: what is recorded stays, and the same command goes on") from error
     finally:
         if ours:
-            library.shutdown()
+            with contextlib.suppress(Exception):  # of a cluster that is lost
+                library.shutdown()
+
+
+@contextlib.contextmanager
+def _watched(place: str) -> Iterator[None]:
+    """Says it once where the head of the cluster does not answer any more: Ray ends this process after a minute."""
+    over, missed = threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal missed
+        while not over.wait(ANSWERS):
+            missed = 0 if _listens(place) else missed + 1
+            if missed == MISSED:
+                say_once(
+                    f"{GONE.format(place=place)}: if it stays away, this process ends within a minute; what is "
+                    "recorded stays, and the same command goes on"
+                )
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _listens(place: str) -> bool:
+    """Whether something answers at an address."""
+    host, _, port = place.removeprefix(CLIENT).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _reach(library: Any, address: str | None) -> None:
@@ -149,17 +198,17 @@ def _reach(library: Any, address: str | None) -> None:
         if address is None:
             what = "Ray cannot be started here"
         raise BadInput(
-            f"{what} ({scrubbed(lines[0])[:200]}): start one with `ray start --head`, name one with --address, or "
-            "leave --address out for one of this machine alone"
+            f"{what} ({scrubbed(lines[0])[:200]}): start one with `ray start --head`, name one with --address "
+            "(RAY_AUTH_MODE=token where it asks for a token), or leave --address out for one of this machine alone"
         ) from None
 
 
 def _answers(address: str) -> None:
     """Raises BadInput unless something answers at host:port."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
     if not host or not port.isdigit():
         raise BadInput(f"--address {address!r}: say auto, HOST:PORT, or ray:// before that")
-    if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
+    if address.startswith(CLIENT) and importlib.util.find_spec("grpc") is None:
         raise BadInput("--address ray://… needs Ray's client: pip install 'lora-bench[ray]'")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()

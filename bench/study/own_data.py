@@ -214,11 +214,11 @@ def larger(size: Size, whole: Sizes, sizes: Sequence[int | None]) -> Iterator[Si
         (size.train is not None and size.train < 1000, {"train": doubled}),
         (size.trials < 4, {"trials": size.trials + 1}),
         (size.steps < 240, longer),
+        (size.seeds < 5, {"seeds": size.seeds + 1}),
         (at < min(1, last), crisper),
         (size.train is not None, {"train": doubled}),
         (at < min(2, last), crisper),
         (size.steps < LONG, longer),
-        (size.steps >= 240 and size.seeds < 5, {"seeds": size.seeds + 1}),
         (size.steps >= 240 and size.trials < 8, {"trials": size.trials + 2}),
         (at < last, crisper),
     )
