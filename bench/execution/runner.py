@@ -21,7 +21,7 @@ from bench.execution.search import Search, storage
 from bench.execution.watcher import Watcher
 from bench.records import PROTOCOL, Records
 from bench.study import Cell, Study
-from bench.study.recording import DONE, Record, describe, identity, keep, made, retire_older, usable
+from bench.study.recording import DONE, Record, describe, identity, keep, made, of_method, retire_older, usable
 from bench.study.trials import Trial, of_cells
 from bench.training.loop import Outcome
 from bench.training.run import Run
@@ -94,17 +94,23 @@ class Runner:
         with self.trained_by() as self.executor:
             self.executor.told = self.epoch
             while True:
-                while self.executor.free and (job := self.next(works)) is not None:
-                    self.watcher.started(job.run)
-                    self.executor.start(job)
+                self.hand_out(self.executor, works)
                 self.watcher.places(self.executor.places())
                 ended = self.executor.ended()
                 if not ended:
                     break
                 for each in ended:
+                    if not isinstance(self.executor, InProcess):
+                        self.hand_out(self.executor, works)  # no worker waits until this one's run is recorded
                     self.ended(each)
         self.retire_older(works)
         return [record for work in works for record in work.records.values() if record["phase"] == "final"]
+
+    def hand_out(self, executor: Executor, works: list[Work]) -> None:
+        """Gives the executor as much as it takes of what can begin now."""
+        while executor.free and (job := self.next(works)) is not None:
+            self.watcher.started(job.run)
+            executor.start(job)
 
     def retire_older(self, works: list[Work]) -> None:
         """Moves aside the records of older protocols of what is measured again as a whole."""
@@ -288,9 +294,3 @@ class Runner:
             if all(record[part].get("spec") == about[part]["spec"] for part in ("task", "model"))
             if of_method(record) == (tuned if record["phase"] == "tune" else repr(cell.method))
         )
-
-
-def of_method(record: Record) -> str:
-    """The method as the study names it, before values were chosen, or as it was tuned."""
-    said = record.get("trial") or record.get("tuning") or {}
-    return str(said.get("of") or record["method"]["spec"])

@@ -89,6 +89,12 @@ def describe(run: Run) -> Record:
     }
 
 
+def of_method(record: Record) -> str:
+    """The method as the study names it, before values were chosen, or as it was tuned."""
+    said = record.get("trial") or record.get("tuning") or {}
+    return str(said.get("of") or record["method"]["spec"])
+
+
 def memory(run: Run, allocated: Mapping[str, Mapping[str, int]], *, device: str) -> Record:
     """What a run's training takes, in bytes: as measured on CUDA, and as estimated for any device.
 

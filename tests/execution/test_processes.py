@@ -274,3 +274,15 @@ def test_ctrl_c_behind_another_error_is_no_failed_run():
 
     with pytest.raises(KeyboardInterrupt):
         guarded(work, device="cpu")
+
+
+def test_no_worker_waits_until_the_run_before_is_recorded(tmp_path, monkeypatch):
+    made_up(monkeypatch, lambda run, epoch: 0.5)
+    records, events = Records(tmp_path), []
+    records.prepare()
+    write = Records.write
+    monkeypatch.setattr(Records, "write", lambda self, record: (events.append("recorded"), write(self, record)))
+    study = tuned(LinearProbe(), BitFit(), LoRA(rank=2))  # a search whose trial has ended waits for its record
+    execute(records, study, watcher=Watcher(started=lambda run: events.append("started")), jobs=2, threads=1)
+    runs = events[events.index("started") :]
+    assert runs[:3] == ["started"] * 3 and runs.index("recorded") == 3
