@@ -6,6 +6,7 @@ meet. What it finds is what `forecast_once` finds, and its warnings are said her
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from bench.errors import SAID, say_once
-from bench.execution.processes import begun
+from bench.execution.processes import begun, warm
 from bench.training.memory_forecast import Forecast, alike, forecast_once
 from bench.training.run import Run
 
@@ -28,10 +29,11 @@ class Beside:
     Args:
         device: torch device that the estimates are for.
         jobs: runs at once.
+        soon: whether there will be something to do, so that the process may begin now; else it does when it is asked.
     """
 
-    def __init__(self, device: str, jobs: int) -> None:
-        self.device, self.wanted = device, jobs > 1
+    def __init__(self, device: str, jobs: int, *, soon: bool = False) -> None:
+        self.device, self.wanted, self.soon = device, jobs > 1, soon
         self.starting = Thread(target=self._start, daemon=True)  # it imports torch, which takes seconds
         self.link: Connection | None = None
         self.process: Any = None
@@ -40,19 +42,25 @@ class Beside:
         self.found: dict[Run, Forecast] = {}
 
     def __enter__(self) -> Beside:
-        if self.wanted:
-            self.starting.start()
+        if self.wanted and self.soon:
+            self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.wanted:
+        if self.starting.is_alive():
             self.starting.join()
+        if self.process is not None:
             self.process.kill()
             self.process.join()
         self.link = None
 
+    def _begin(self) -> None:
+        warm(threads=1)
+        self.starting.start()
+
     def _start(self) -> None:
-        self.process, self.link = begun(_serve, self.device, threads=1)
+        with contextlib.suppress(OSError, EOFError):  # no room for one more process: all is done here
+            self.process, self.link = begun(_serve, self.device, threads=1)
 
     def ask(self, runs: Sequence[Run]) -> None:
         """Has the other process begin with the last of these runs; what was asked before is over."""
@@ -60,6 +68,8 @@ class Beside:
         self.number, self.at = self.number + 1, -1
         self.places = {run: n for n, run in enumerate(each)}
         self.waiting = self.wanted and len(each) >= WORTH
+        if self.waiting and self.starting.ident is None:
+            self._begin()
 
     def forecast(self, run: Run, *, device: str) -> Forecast:
         """As `forecast_once`; what the other process has done, or is at, is taken from it.

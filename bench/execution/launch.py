@@ -15,6 +15,7 @@ from bench.errors import BadInput
 from bench.execution import console, data_report
 from bench.execution.callbacks import Callbacks, Paced, never
 from bench.execution.cost_study import Costing
+from bench.execution.executor import Executor
 from bench.execution.keeping import LIMIT, Keeping
 from bench.execution.parallelism import Workers, share_out
 from bench.execution.preparation import check_portable, fetch, planned
@@ -212,19 +213,23 @@ def carry_out(
     workers = workers or Workers()
     callbacks = Callbacks(parts[0], records, rows, mlflow=mlflow, jobs=workers.jobs, paced=paced)
     finals, left_out = [], {row.cell for row in rows if row.refused}
+    trains: Executor | None = executor
     try:
-        for part in parts:
-            runner: Runner | Costing
-            if part.costs:
-                runner = Costing(part, scale, records, device=device, watcher=callbacks.watcher(), left_out=left_out)
-            else:
-                runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
-                runner.jobs, runner.threads, runner.left_out = workers.jobs, workers.threads, left_out
-                runner.executor, runner.expects = executor, callbacks.progress.expects
-                runner.keeping = replace(keeping, said=callbacks.progress.say_line) if keeping else None
-            finals += runner()
-            if len(parts) > 1:
-                callbacks.family()
+        with contextlib.ExitStack() as stack:
+            for part in parts:
+                runner: Runner | Costing
+                if part.costs:
+                    seen = callbacks.watcher()
+                    runner = Costing(part, scale, records, device=device, watcher=seen, left_out=left_out)
+                else:
+                    runner = Runner(part, scale, records, device=device, watcher=callbacks.watcher(), storage=storage)
+                    runner.jobs, runner.threads, runner.left_out = workers.jobs, workers.threads, left_out
+                    trains = trains or stack.enter_context(runner.trained_by())  # one for all parts
+                    runner.executor, runner.expects = trains, callbacks.progress.expects
+                    runner.keeping = replace(keeping, said=callbacks.progress.say_line) if keeping else None
+                finals += runner()
+                if len(parts) > 1:
+                    callbacks.family()
         return finals
     finally:
         callbacks.close()

@@ -59,7 +59,7 @@ def planned(
     Yields:
         A part, its plan, and why that has no times, if the data cannot be had for them.
     """
-    with Beside(device, 1 if executor else jobs) as beside:
+    with Beside(device, 1 if executor else jobs, soon=not records.all()) as beside:
         counted = [_counted(part, records, device) for part in parts]
         runs = [
             _run_of(part)(part, row.cell) for part, rows in zip(parts, counted, strict=True) for row in rows if row.todo

@@ -65,18 +65,19 @@ def of_parts(
 
 def recorded(known: Iterable[Record]) -> Seconds:
     """The seconds of recorded runs; of several protocols those of the newest."""
-    by_protocol: dict[tuple[str, str, str, bool], dict[int, list[tuple[str, float]]]] = defaultdict(dict)
+    by_protocol: dict[tuple[str, str, str, bool], dict[int, list[tuple[int, str, float]]]] = defaultdict(dict)
     for record in known:
         total = (record.get("time") or {}).get("total")
         if not total or record["phase"] in ("reference", "costs"):
             continue
         of = (record.get("trial") or record.get("tuning") or {}).get("of") or record["method"]["spec"]
         key = (str(record["task"].get("spec")), str(record["model"].get("spec")), str(of), record["phase"] == "tune")
+        trial = (record.get("trial") or {}).get("number", 0)
         started = str((record.get("provenance") or {}).get("started"))
-        by_protocol[key].setdefault(record["protocol"], []).append((started, total))
+        by_protocol[key].setdefault(record["protocol"], []).append((trial, started, total))
     return {
-        key: [seconds for _, seconds in sorted(found[max(found)])] for key, found in by_protocol.items()
-    }  # in the order in which they ran: trial by trial
+        key: [seconds for *_, seconds in sorted(found[max(found)])] for key, found in by_protocol.items()
+    }  # trial by trial, seed by seed
 
 
 def _filled(known: list[float], wanted: int, guess: float) -> list[float]:

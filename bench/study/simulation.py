@@ -7,6 +7,7 @@ runs once its values are chosen; whatever can begin first, in the study's order,
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -154,12 +155,15 @@ def simulate(schedule: Schedule, workers: int) -> Simulated:
     left = [list(cell.runs) for cell in schedule.cells]
     ends: list[tuple[float, int, int, int]] = []  # when, a number that tells apart, search or -1, trial
     now = bound = tail = 0.0
-    counted = 0
-    while True:
+    counted = itertools.count()
+
+    def hand_out() -> None:
         while len(ends) < workers and (found := _next(schedule.cells, searches, left)) is not None:
             seconds, search, trial = found
-            counted += 1
-            heapq.heappush(ends, (now + seconds, counted, search, trial))
+            heapq.heappush(ends, (now + seconds, next(counted), search, trial))
+
+    while True:
+        hand_out()
         if not ends:
             break
         end, _, search, trial = heapq.heappop(ends)
@@ -169,6 +173,7 @@ def simulate(schedule: Schedule, workers: int) -> Simulated:
         else:
             bound += idle
         now = end
+        hand_out()  # as the runner does, before it records what has ended
         if search >= 0:
             searches[search].ended(trial)
     return Simulated(workers, now, sum(schedule.seconds), bound, tail)

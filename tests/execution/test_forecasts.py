@@ -14,7 +14,7 @@ from bench.execution import forecasts
 from bench.execution.forecasts import Beside
 from bench.methods import LoRA
 from bench.study.plan import run_of
-from bench.training.memory_forecast import forecast_once
+from bench.training.memory_forecast import alike, forecast_once
 from tests.support.tiny_study import STUDY
 
 CELL = next(iter(STUDY.cells()))
@@ -41,7 +41,7 @@ def started(beside):
 
 
 def test_another_process_estimates_the_same_from_the_end(done_here):
-    with Beside("cpu", jobs=2) as beside:
+    with Beside("cpu", jobs=2, soon=True) as beside:
         started(beside).ask(RUNS)
         first = beside.forecast(RUNS[0], device="cpu")
         assert beside.link.poll(60)  # the last one has come
@@ -57,8 +57,16 @@ def test_with_one_run_at_a_time_there_is_no_other_process(done_here):
     assert done_here == [RUNS[-1]]
 
 
-def test_where_the_other_process_is_killed_all_is_done_here(done_here):
+def test_nothing_is_started_for_nothing():
     with Beside("cpu", jobs=2) as beside:
+        beside.ask(RUNS[:2])
+        assert beside.process is None and not beside.starting.is_alive()
+        beside.ask(RUNS)
+        started(beside)
+
+
+def test_where_the_other_process_is_killed_all_is_done_here(done_here):
+    with Beside("cpu", jobs=2, soon=True) as beside:
         started(beside).ask(RUNS)
         os.kill(beside.process.pid, signal.SIGKILL)
         beside.process.join(10)
@@ -71,7 +79,7 @@ def test_what_cannot_be_handed_to_another_process_is_done_here(done_here):
         """Of a class that no other process can find."""
 
     runs = [replace(run, method=Local(rank=rank)) for rank, run in enumerate(RUNS, 1)]
-    with Beside("cpu", jobs=2) as beside:
+    with Beside("cpu", jobs=2, soon=True) as beside:
         started(beside).ask(runs)
         assert all(beside.forecast(run, device="cpu").peak > 0 for run in runs)
     assert done_here == runs
@@ -90,7 +98,8 @@ def test_its_warnings_are_said_here_and_once():
             return 1, len(texts), None, [texts.pop(0), "first"]
 
     beside = Beside("cpu", jobs=2)
-    beside.ask(RUNS)
+    beside.number = 1
+    beside.places = {alike(run): n for n, run in enumerate(RUNS)}
     beside.link = Link()
     stamp = str(time.time())
     texts[:] = [f"{text} {stamp}" for text in texts]
