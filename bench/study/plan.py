@@ -159,8 +159,7 @@ def estimated(
     Raises:
         BadInput: the data cannot be had, or are fewer than the split needs.
     """
-    speeds: dict[tuple[Any, Any, Any], Speed] = {}
-    found = []
+    speeds, found = dict[tuple[Any, Any, Any], Speed](), list[Row]()
     for row in rows:
         if row.todo:
             run = run_of(study, row.cell)
