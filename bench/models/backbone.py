@@ -38,7 +38,8 @@ class Features(nn.Identity):
 
 
 _UNUSED: dict[Hashable, frozenset[str]] = {}
-"""What `_unused` found, by what the backbone was built from and the method."""
+"""What `_unused` found, by what the backbone was built from, the method, and whether on shapes alone: a network that can
+do with these can do with values, but not the other way round."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def adapt(backbone: Backbone, method: Method, *, like: Hashable = None) -> None:
         backbone: as built; changed in place.
         method: goes on it.
         like: what the backbone was built from. One of the same has the same way for the gradient, whatever its weights
-            and device: it is looked for once in a process. Without, it is looked for.
+            and device: it is looked for once in a process. Without, it is looked for each time.
 
     Raises:
         BadInput: the method does not fit, or a trainable tensor gets no gradient (a network that goes past the
@@ -137,8 +138,9 @@ def adapt(backbone: Backbone, method: Method, *, like: Hashable = None) -> None:
     trainable = {n: p for n, p in backbone.module.named_parameters() if p.requires_grad}
     if not trainable:
         return
-    key = (like, type(method), repr(method))
-    unused = _UNUSED.get(key) if like else None
+    shapes = next(iter(trainable.values())).is_meta
+    key = (like, type(method), repr(method), shapes)
+    unused = _UNUSED.get(key, None if shapes else _UNUSED.get((*key[:3], True))) if like else None
     if unused is None:
         unused = _unused(backbone, method, trainable, base)
         if like:
