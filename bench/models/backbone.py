@@ -38,8 +38,8 @@ class Features(nn.Identity):
 
 
 _UNUSED: dict[Hashable, frozenset[str]] = {}
-"""What `_unused` found, by what the backbone was built from, the method, and whether on shapes alone: a network that can
-do with these can do with values, but not the other way round."""
+"""What `_unused` found, by what the backbone was built from, the method, and whether on shapes alone: what can do with
+these can do with values, but not the other way round."""
 
 
 @dataclass(frozen=True)
