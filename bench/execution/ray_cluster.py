@@ -126,10 +126,9 @@ def connected(wanted: Wanted) -> Iterator[Cluster]:
         BadInput: no Ray, no answer, another version there; no GPU where one is asked for, no node with so many CPUs.
     """
     library = ray()
-    ours = not library.is_initialized()
+    ours, place = not library.is_initialized(), wanted.address or os.environ.get("RAY_ADDRESS") or ""
     if ours:
-        _reach(library, wanted.address)
-    place = wanted.address or ""
+        _reach(library, place or None)
     if not place.startswith(CLIENT):
         place = library.get_runtime_context().gcs_address
     try:
@@ -170,16 +169,20 @@ def _watched(place: str) -> Iterator[None]:
 
 def _listens(place: str) -> bool:
     """Whether something answers at an address."""
-    host, _, port = place.removeprefix(CLIENT).rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
-    except (OSError, ValueError):
+        _knock(place)
+    except OSError:
         return False
     return True
 
 
+def _knock(place: str) -> None:
+    """Raises OSError unless something answers at host:port."""
+    host, _, port = place.removeprefix(CLIENT).rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+
+
 def _reach(library: Any, address: str | None) -> None:
-    address = address or os.environ.get("RAY_ADDRESS") or None
     if address and address not in ("auto", "local"):
         _answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # one that is started here reports to nobody
@@ -211,7 +214,7 @@ def _answers(address: str) -> None:
     if address.startswith(CLIENT) and importlib.util.find_spec("grpc") is None:
         raise BadInput("--address ray://… needs Ray's client: pip install 'lora-bench[ray]'")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+        _knock(address)
     except OSError as error:
         why = error.strerror or str(error) or "no answer"
         raise BadInput(

@@ -15,16 +15,10 @@ from bench.execution.ray_cluster import Wanted
 from bench.execution.ray_launch import on_ray
 from bench.execution.runner import Watcher
 from bench.records import Records
-from tests.support.local_cluster import local_cluster, node_of
+from tests.support.local_cluster import found, local_cluster, node_of
 from tests.support.tiny_study import STUDY, execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("one_thread")]
-
-
-def found(records):
-    """What must be the same, by id."""
-    keys = ("status", "metrics", "phase", "seed", "training", "method", "trial", "outcomes")
-    return {r["run_id"]: {key: r.get(key) for key in keys} for r in records.all()}
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from bench.execution.runner import Watcher
 from bench.records import Records
 from bench.study.trials import of_cells
 from bench.training.run import Run
-from tests.support.local_cluster import MEMORY, local_cluster, node_of
+from tests.support.local_cluster import MEMORY, found, local_cluster, node_of
 from tests.support.tiny_study import STUDY, execute, tuned
 
 ROOT = Path(__file__).parents[2]
@@ -34,12 +34,6 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
 ]
 NODE = {"num_cpus": 1, "object_store_memory": MEMORY, "include_log_monitor": False, "wait": False}
-
-
-def found(records):
-    """What must be the same, by id."""
-    keys = ("status", "metrics", "phase", "seed", "training", "method", "trial", "outcomes")
-    return {r["run_id"]: {key: r.get(key) for key in keys} for r in records.all()}
 
 
 @dataclass

@@ -12,18 +12,13 @@ from pathlib import Path
 import pytest
 
 from bench.records import Records
+from tests.support.local_cluster import found
 from tests.support.ray_head import OPEN, free_ports, head
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("ray")]
 RUNS = 18 + 2
 """Of the study below, with the majority class on two seeds."""
-
-
-def found(records):
-    """What must be the same, by id."""
-    keys = ("status", "metrics", "phase", "seed", "training", "method", "trial")
-    return {r["run_id"]: {key: r.get(key) for key in keys} for r in records.all()}
 
 
 def command(results, *more):
@@ -40,11 +35,12 @@ def on(where, kind):
     return "--launcher", "ray", "--address", address
 
 
-def test_by_rays_client_the_records_are_those_of_this_machine(tmp_path):
+def test_by_rays_client_the_records_are_those_of_this_machine(tmp_path, monkeypatch):
     alone = command(tmp_path / "alone", "--jobs", "1")
     assert alone.wait(timeout=300) == 0, alone.stdout.read()
     with head(tmp_path / "cache", ports=free_ports(2)) as there:
-        ran = command(tmp_path / "ray", *on(there, "client"))
+        monkeypatch.setenv("RAY_ADDRESS", f"ray://127.0.0.1:{there.client}")
+        ran = command(tmp_path / "ray", "--launcher", "ray")
         assert ran.wait(timeout=300) == 0, ran.stdout.read()
     each = [found(Records(tmp_path / name / "learning-rate" / "smoke")) for name in ("alone", "ray")]
     assert len(each[0]) == RUNS and each[0] == each[1]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.execution.ray_executor import OnRay
+from bench.records import Records
 
 MEMORY = 80 * 2**20
 """Bytes of every node's object store: the least that Ray takes."""
@@ -42,3 +43,9 @@ def node_of(on: OnRay, cluster: Any, run: Any) -> Any:
         if member.task is not None and member.task.job.run == run and member.report is not None:
             return next((node for node in cluster.worker_nodes if node.node_id == member.report.node), None)
     return None
+
+
+def found(records: Records) -> dict[str, Any]:
+    """What must be the same, by id."""
+    keys = ("status", "metrics", "phase", "seed", "training", "method", "trial", "outcomes")
+    return {r["run_id"]: {key: r.get(key) for key in keys} for r in records.all()}
