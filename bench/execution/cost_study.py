@@ -127,7 +127,7 @@ def estimated(
     found, free = [], available(device)
     for row in rows:
         if row.todo:
-            memory, unknown = _forecast(run_of(study, row.cell), device, forecast)
+            memory, unknown = _forecast(_run(study, row.cell), device, forecast)
             row = replace(row, memory=memory, unknown=unknown)
             if row.cell.model in study.models and row.fits(free) and row.cell.model not in known:
                 known[row.cell.model] = _speed(study, row.cell, device)
@@ -153,7 +153,7 @@ def _forecast(run: Run, device: str, forecast: Callable[..., Forecast] = forecas
 def _speed(study: Study, cell: Cell, device: str) -> Speed:
     """From the untouched network, of whose forward pass a step takes about three times as long."""
     assert study.costs is not None
-    run = run_of(study, replace(cell, method=LinearProbe()))
+    run = _run(study, replace(cell, method=LinearProbe()))
     backbone, network = assemble(replace(run, model=run.model.untrained()), device=device)
     network.eval()
     inputs, n = backbone.batch(1), study.training.batch_size
@@ -163,8 +163,7 @@ def _speed(study: Study, cell: Cell, device: str) -> Speed:
     return Speed(3 * forward, forward, cached=False, sizes=sizes, views=1, training=replace(study.training, epochs=1))
 
 
-def run_of(study: Study, cell: Cell) -> Run:
-    """The run whose costs are measured."""
+def _run(study: Study, cell: Cell) -> Run:
     return Run(cell.task, cell.model, cell.method, study.training, seed=study.seeds[0])
 
 
@@ -174,7 +173,7 @@ def _wanted(study: Study) -> list[tuple[Cell, str, bool]]:
     wanted = []
     for cell in study.cells():
         stepped = cell.model in study.models
-        wanted.append((cell, identity(run_of(study, cell), study.costs, stepped=stepped), stepped))
+        wanted.append((cell, identity(_run(study, cell), study.costs, stepped=stepped), stepped))
     return wanted
 
 
@@ -203,7 +202,7 @@ class Costing:
         found, wanted = [], _wanted(self.study)
         self.retire({rid for _, rid, _ in wanted})
         for cell, rid, stepped in (each for each in wanted if each[0] not in self.left_out):
-            run = run_of(self.study, cell)
+            run = _run(self.study, cell)
             record = recorded(self.records, rid, self.device)
             fresh = record is None
             if record is None:

@@ -110,8 +110,7 @@ class Beside:
                 say_once(text)
             if number == self.number:
                 self.at = at - 1
-                run = next(run for run, n in self.places.items() if n == at)
-                self.found |= {run: found} if found is not None else {}
+                self.found |= {list(self.places)[at]: found} if found is not None else {}
 
 
 def _serve(link: Connection, device: str) -> None:

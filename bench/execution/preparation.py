@@ -15,9 +15,8 @@ from bench.execution.parallelism import available
 from bench.execution.ray_executor import OnRay
 from bench.execution.ray_launch import timed
 from bench.records import Records
-from bench.study import Cell, Study
+from bench.study import Study
 from bench.study.plan import Row, estimated, plan, run_of
-from bench.training.run import Run
 
 
 def check_portable(parts: Sequence[Study]) -> None:
@@ -59,12 +58,10 @@ def planned(
     Yields:
         A part, its plan, and why that has no times, if the data cannot be had for them.
     """
-    with Beside(device, 1 if executor else jobs, soon=not records.all()) as beside:
+    with Beside(device, 1 if executor else jobs, soon=not any(records.runs.glob("*.json"))) as beside:
         counted = [_counted(part, records, device) for part in parts]
-        runs = [
-            _run_of(part)(part, row.cell) for part, rows in zip(parts, counted, strict=True) for row in rows if row.todo
-        ]
-        beside.ask(runs)
+        each = zip(parts, counted, strict=True)
+        beside.ask([run_of(part, row.cell) for part, rows in each for row in rows if row.todo])
         for part, rows in zip(parts, counted, strict=True):
             before(part)
             if executor is None:
@@ -79,10 +76,6 @@ def _counted(part: Study, records: Records, device: str) -> list[Row]:
     if part.costs:
         return cost_study.plan(part, records, device=device)
     return plan(part, records, device=device, timed=False)
-
-
-def _run_of(part: Study) -> Callable[[Study, Cell], Run]:
-    return cost_study.run_of if part.costs else run_of
 
 
 def _timed(part: Study, rows: list[Row], device: str, beside: Beside) -> tuple[list[Row], str]:

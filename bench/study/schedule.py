@@ -9,7 +9,7 @@ from functools import reduce
 
 from bench.errors import BadInput
 from bench.study.plan import Row
-from bench.study.recording import Record
+from bench.study.recording import Record, of_method
 from bench.study.simulation import CellRuns, Schedule, SearchRuns
 from bench.study.study import Study
 from bench.study.trials import of_cells
@@ -70,8 +70,8 @@ def recorded(known: Iterable[Record]) -> Seconds:
         total = (record.get("time") or {}).get("total")
         if not total or record["phase"] in ("reference", "costs"):
             continue
-        of = (record.get("trial") or record.get("tuning") or {}).get("of") or record["method"]["spec"]
-        key = (str(record["task"].get("spec")), str(record["model"].get("spec")), str(of), record["phase"] == "tune")
+        of, tuned = of_method(record), record["phase"] == "tune"
+        key = (str(record["task"].get("spec")), str(record["model"].get("spec")), of, tuned)
         trial = (record.get("trial") or {}).get("number", 0)
         started = str((record.get("provenance") or {}).get("started"))
         by_protocol[key].setdefault(record["protocol"], []).append((trial, started, total))
