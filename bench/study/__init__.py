@@ -11,6 +11,6 @@
 - recording: how a run becomes a record, and when a record spares a run. again: a run from its record.
 """
 
-from bench.study.scales import SCALES, grid, tuning
+from bench.study.scales import SCALES, grid, night_rates, tuning
 from bench.study.study import PLUGINS, Cell, Costs, Study, load, loaded, scales_of
 from bench.study.tune import Tune

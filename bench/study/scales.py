@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from bench.errors import unknown
+from bench.space import Range, Space
 from bench.study.tune import Tune
 
 SCALES = ("smoke", "laptop", "overnight", "full")
@@ -32,6 +34,22 @@ ONE_THREAD = ("smoke", "overnight")
 """Scales whose runs have one thread on a CPU: layers of a tiny network on several wait for one another, and scores of
 many nights must not depend on how many runs went on at once."""
 
+NIGHT_RATES: dict[str, dict[str, float]] = {
+    "images": {
+        **{"LinearProbe": 1e-2, "FullFineTuning": 1e-5, "LoRA": 1e-3, "BitFit": 3e-3, "LayerNormTuning": 1e-2},
+        **{"Houlsby": 1e-3, "Pfeiffer": 3e-3, "AdaptFormer": 3e-3},
+    },
+    "CNN": {"LinearProbe": 1e-2, "FullFineTuning": 3e-4, "LoRA": 1e-3},
+    "text": {
+        **{"LinearProbe": 3e-3, "FullFineTuning": 1e-4, "LoRA": 1e-3, "BitFit": 3e-3, "LayerNormTuning": 3e-3},
+        **{"Houlsby": 1e-3, "Pfeiffer": 3e-3, "AdaptFormer": 3e-3},
+    },
+    "detection": {"LinearProbe": 1e-3, "FullFineTuning": 3e-5, "LoRA": 1e-3, "AdaptFormer": 1e-3},
+}
+"""Learning rates near those that the studies at `laptop` chose; `night_rates` makes ranges of them."""
+STEP = 10**0.5
+"""Between neighbours of the grid at `overnight`: a decade, as at `laptop`, had the best rate at an end too often."""
+
 _declared: ContextVar[str] = ContextVar("scale", default="laptop")
 
 
@@ -44,6 +62,24 @@ def grid(scale: str, **differs: Any) -> Tune:
     """A grid over the learning rate alone, nothing pruned, on the scale's tuning seeds: the whole basin is seen."""
     own = {key: value for key, value in TUNING[scale].items() if key == "seeds" or (key, value) == ("untuned", 0)}
     return Tune(**{"trials": GRID[scale], "sampler": "grid", "pruner": "none", "over": ("lr",), **own, **differs})
+
+
+def night_rates(of: str) -> dict[str, Space]:
+    """Ranges of the learning rate at `overnight`, by method: one and a half decades, for four points half a decade
+    apart: a step below the rate that earlier studies chose, that rate, and two steps above.
+
+    Args:
+        of: "images" (through transformers), "CNN", "text" or "detection".
+
+    Raises:
+        BadInput: it is none of these.
+    """
+    if of not in NIGHT_RATES:
+        raise unknown("kind of network", of, NIGHT_RATES)
+    return {
+        name: {"lr": Range(float(f"{rate / STEP:.6g}"), float(f"{rate * STEP**2:.6g}"), log=True, default=rate)}
+        for name, rate in NIGHT_RATES[of].items()
+    }
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from bench.space import Choice
 from bench.study import Study, load
 from bench.study.plan import plan
 from bench.study.recording import usable
-from bench.study.scales import ONE_THREAD, declaring
+from bench.study.scales import NIGHT_RATES, ONE_THREAD, declaring, night_rates
 from bench.study.trials import Trials
 from bench.study.tune import Tune
 from bench.training import Training
@@ -129,3 +130,13 @@ def test_parts_share_a_family_but_no_cell(tmp_path):
     with pytest.raises(BadInput, match=r"two of its parts have LinearProbe\(\) on"):
         load(file, "smoke")
     assert isinstance(parts[0], Study)
+
+
+def test_the_grid_of_a_night_has_steps_of_half_a_decade_around_the_rate_that_earlier_studies_chose():
+    for of, rates in NIGHT_RATES.items():
+        for name, space in night_rates(of).items():
+            points = space["lr"].points(4)
+            assert points[1] == pytest.approx(rates[name], rel=1e-3)
+            assert [b / a for a, b in pairwise(points)] == pytest.approx([10**0.5] * 3, rel=2e-3)
+    with pytest.raises(BadInput, match="did you mean"):
+        night_rates("image")
