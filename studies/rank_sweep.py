@@ -92,7 +92,8 @@ def overnight() -> tuple[Study, ...]:
         night(mails, tweets, groups, model=minilm, training=long, methods=SHORT),
         night(mails, tweets, model=bge, training=Training(epochs=3, batch_size=16), methods=SHORT),
         night(digits, model=vit, training=pictures, methods=NIGHT),
-        night(faces, clothes, shifted, model=vit, training=pictures, methods=SHORT),
+        night(faces, clothes, model=vit, training=pictures, methods=SHORT),
+        night(shifted, model=vit, training=Training(epochs=8), methods=SHORT),
         night(digits, clothes, model=cnn, training=Training(epochs=8), methods=ON_CNN, of="CNN"),
         night(*boxes, model=wide, training=Training(epochs=12, batch_size=8), methods=THIN),
     )
