@@ -113,7 +113,7 @@ def night(*tasks: Task, model: Any, training: Training, methods: tuple[Method, .
         models=(model,),
         methods=methods,
         training=training,
-        tune=grid("overnight", share=SHARED, trials=4, spaces=night_rates(of or tasks[0].family)),
+        tune=grid("overnight", share=SHARED, trials=4, spaces=night_rates(of or tasks[0].family, methods)),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from bench.errors import unknown
+from bench.methods import Method
 from bench.space import Range, Space
 from bench.study.tune import Tune
 
@@ -64,12 +65,13 @@ def grid(scale: str, **differs: Any) -> Tune:
     return Tune(**{"trials": GRID[scale], "sampler": "grid", "pruner": "none", "over": ("lr",), **own, **differs})
 
 
-def night_rates(of: str) -> dict[str, Space]:
-    """Ranges of the learning rate at `overnight`, by method: one and a half decades, for four points half a decade
-    apart: a step below the rate that earlier studies chose, that rate, and two steps above.
+def night_rates(of: str, methods: Iterable[Method]) -> dict[str, Space]:
+    """Ranges of the learning rate at `overnight`, by a method's name: one and a half decades, for four points half a
+    decade apart: a step below the rate that earlier studies chose, that rate, and two steps above.
 
     Args:
         of: "images" (through transformers), "CNN", "text" or "detection".
+        methods: that are tuned; of one that no study chose for there, its own range stands.
 
     Raises:
         BadInput: it is none of these.
@@ -78,7 +80,8 @@ def night_rates(of: str) -> dict[str, Space]:
         raise unknown("kind of network", of, NIGHT_RATES)
     return {
         name: {"lr": Range(float(f"{rate / STEP:.6g}"), float(f"{rate * STEP**2:.6g}"), log=True, default=rate)}
-        for name, rate in NIGHT_RATES[of].items()
+        for name in dict.fromkeys(type(method).__name__ for method in methods)
+        if (rate := NIGHT_RATES[of].get(name))
     }
 
 

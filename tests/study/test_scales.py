@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +13,11 @@ import torch
 from bench.errors import BadInput
 from bench.execution import parallelism
 from bench.execution.runner import Runner
-from bench.methods import FullFineTuning, LinearProbe
+from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.records.environment import instructions, machine, portable
 from bench.report.data.groups import groups
 from bench.space import Choice
-from bench.study import Study, load
+from bench.study import Study, load, scales_of
 from bench.study.plan import plan
 from bench.study.recording import usable
 from bench.study.scales import NIGHT_RATES, ONE_THREAD, declaring, night_rates
@@ -25,6 +26,7 @@ from bench.study.tune import Tune
 from bench.training import Training
 from tests.support.tiny_study import STUDY
 
+TOP = Path(__file__).parents[2] / "studies"
 BATCHES = {"FullFineTuning": {"batch_size": Choice(8, 32, default=32)}}
 TWO_PARTS = """
 from dataclasses import replace
@@ -133,10 +135,24 @@ def test_parts_share_a_family_but_no_cell(tmp_path):
 
 
 def test_the_grid_of_a_night_has_steps_of_half_a_decade_around_the_rate_that_earlier_studies_chose():
+    methods = (LinearProbe(), FullFineTuning(), LoRA(rank=2), LoRA(rank=4))
     for of, rates in NIGHT_RATES.items():
-        for name, space in night_rates(of).items():
+        found = night_rates(of, methods)
+        assert set(found) == {"LinearProbe", "FullFineTuning", "LoRA"}
+        for name, space in found.items():
             points = space["lr"].points(4)
             assert points[1] == pytest.approx(rates[name], rel=1e-3)
             assert [b / a for a, b in pairwise(points)] == pytest.approx([10**0.5] * 3, rel=2e-3)
     with pytest.raises(BadInput, match="did you mean"):
-        night_rates("image")
+        night_rates("image", methods)
+
+
+STUDIES = [file for file in sorted(TOP.glob("*.py")) if "\ndef study(" in file.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_a_study_can_be_declared_for_every_scale_it_has(file: Path):
+    for scale in scales_of(file):
+        for part in load(file, scale):
+            for cell in part.cells():
+                part.tune.check(cell.task, part.tune.representative(cell.method), part.training)
