@@ -3,7 +3,7 @@
 Not a study: nothing is run. A sentence stands here with `{name}` where a number or a list belongs, and in its document
 as it is rendered; `tests/test_statements.py` fails where the two differ, prints what the document should say, and finds
 numbers in these documents that no sentence here holds. To add one: an entry of `STATEMENTS`. Those on costs stand in
-cost_statements.py, those of three studies of methods in method_statements.py.
+cost_statements.py, those of three studies of methods in method_statements.py, the pilot's in pilot_statements.py.
 """
 
 from __future__ import annotations
@@ -207,6 +207,7 @@ STATEMENTS = (
     ),
     *loaded("studies.cost_statements", Path(__file__).with_name("cost_statements.py")).COSTS,
     *loaded("studies.method_statements", Path(__file__).with_name("method_statements.py")).OF_METHODS,
+    *loaded("studies.pilot_statements", Path(__file__).with_name("pilot_statements.py")).OF_PILOT,
     *(minutes(*each) for each in QUESTIONS),
     *WORDS,
     Statement(

@@ -230,6 +230,9 @@ def test_studies_load_at_every_scale():
                 continue
             parts = load(file, scale)
             assert {part.name for part in parts} == {name}
+            for one in (part for part in parts if part.tune.trials):
+                for cell in one.cells():
+                    one.tune.check(cell.task, one.tune.representative(cell.method), one.training)
             for family in {part.family for part in parts}:
                 assert load(file, scale, family=family) == tuple(part for part in parts if part.family == family)
             if scale == "overnight":

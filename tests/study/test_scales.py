@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from bench.methods import FullFineTuning, LinearProbe, LoRA
 from bench.records.environment import instructions, machine, portable
 from bench.report.data.groups import groups
 from bench.space import Choice
-from bench.study import Study, load, scales_of
+from bench.study import Study, load
 from bench.study.plan import plan
 from bench.study.recording import usable
 from bench.study.scales import NIGHT_RATES, ONE_THREAD, declaring, night_rates
@@ -26,7 +25,6 @@ from bench.study.tune import Tune
 from bench.training import Training
 from tests.support.tiny_study import STUDY
 
-TOP = Path(__file__).parents[2] / "studies"
 BATCHES = {"FullFineTuning": {"batch_size": Choice(8, 32, default=32)}}
 TWO_PARTS = """
 from dataclasses import replace
@@ -145,14 +143,3 @@ def test_the_grid_of_a_night_has_steps_of_half_a_decade_around_the_rate_that_ear
             assert [b / a for a, b in pairwise(points)] == pytest.approx([10**0.5] * 3, rel=2e-3)
     with pytest.raises(BadInput, match="did you mean"):
         night_rates("image", methods)
-
-
-STUDIES = [file for file in sorted(TOP.glob("*.py")) if "\ndef study(" in file.read_text(encoding="utf-8")]
-
-
-@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_a_study_can_be_declared_for_every_scale_it_has(file: Path):
-    for scale in scales_of(file):
-        for part in load(file, scale):
-            for cell in part.cells():
-                part.tune.check(cell.task, part.tune.representative(cell.method), part.training)
