@@ -1,7 +1,7 @@
 """Memory of a plan's cells, estimated by a second process while this one times steps.
 
 This process goes through the cells from the first to the last, the other one from the last to the first, until they
-meet. What it finds is what `forecast_once` finds, and its warnings are said here.
+meet. What it finds is what `forecast_once` finds, which knows it from then on; its warnings are said here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.errors import SAID, say_once
 from bench.execution.processes import begun, warm
-from bench.training.memory_forecast import Forecast, alike, forecast_once
+from bench.training.memory_forecast import KNOWN, Forecast, alike, forecast_once
 from bench.training.run import Run
 
 WORTH = 3
@@ -39,7 +39,6 @@ class Beside:
         self.process: Any = None
         self.number, self.at, self.waiting = 0, -1, False
         self.places: dict[Run, int] = {}
-        self.found: dict[Run, Forecast] = {}
 
     def __enter__(self) -> Beside:
         if self.wanted and self.soon:
@@ -64,7 +63,7 @@ class Beside:
 
     def ask(self, runs: Sequence[Run]) -> None:
         """Has the other process begin with the last of these runs; what was asked before is over."""
-        each = list(dict.fromkeys(alike(run) for run in runs))
+        each = [run for run in dict.fromkeys(alike(run) for run in runs) if (run, self.device) not in KNOWN]
         self.number, self.at = self.number + 1, -1
         self.places = {run: n for n, run in enumerate(each)}
         self.waiting = self.wanted and len(each) >= WORTH
@@ -80,8 +79,8 @@ class Beside:
         same = alike(run)
         place = self.places.get(same, -1)
         self._hear(place)
-        if same in self.found:
-            return self.found[same]
+        if (same, device) in KNOWN:
+            return KNOWN[same, device]
         if self.waiting and self.link is not None:
             self.waiting = False
             self._send(left := [(n, each) for each, n in self.places.items() if n > place])
@@ -110,7 +109,8 @@ class Beside:
                 say_once(text)
             if number == self.number:
                 self.at = at - 1
-                self.found |= {list(self.places)[at]: found} if found is not None else {}
+                if found is not None:
+                    KNOWN[list(self.places)[at], self.device] = found
 
 
 def _serve(link: Connection, device: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -124,21 +123,23 @@ def forecast(run: Run, *, device: str = "cpu") -> Forecast:
     return _extended([_forecast(each, kind, traced=False) for each in few], run.training.batch_size)
 
 
+KNOWN: dict[tuple[Run, str], Forecast] = {}
+"""Estimates by what they depend on, `alike`, and the device; those of another process are put here too."""
+
+
 def forecast_once(run: Run, *, device: str) -> Forecast:
     """The same, made once for all runs that differ in what memory does not depend on: learning rates, epochs, seeds."""
-    return _kept(alike(run), device)
+    same = alike(run), device
+    if same not in KNOWN:
+        found = forecast(same[0], device=device)
+        KNOWN[same] = replace(found, memory=replace(found.memory, curve=()))
+    return KNOWN[same]
 
 
 def alike(run: Run) -> Run:
     """The run for all that take the same memory."""
     same = Training(**{key: getattr(run.training, key) for key in OF_MEMORY})
     return replace(run, training=same, seed=0, test=True, trial="", timed=True, keep=False)
-
-
-@lru_cache(maxsize=512)
-def _kept(run: Run, device: str) -> Forecast:
-    found = forecast(run, device=device)
-    return replace(found, memory=replace(found.memory, curve=()))
 
 
 def _extended(found: list[Forecast], batch: int) -> Forecast:

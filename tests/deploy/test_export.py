@@ -174,7 +174,7 @@ def test_an_mlflow_export_is_logged_under_its_run(own, tmp_path, monkeypatch) ->
         model, info = mlflow.pyfunc.load_model(address), mlflow.get_logged_model(address.removeprefix("models:/"))
         assert mlflow.get_run(info.source_run_id).data.tags["run_id"] == own[1]["images"]
     finally:
-        mlflow.set_tracking_uri("")  # it stands in the environment else, for all tests behind this
+        mlflow.set_tracking_uri(None)  # it stands in the environment else, for all tests behind this
     assert model.metadata.signature is not None and model.input_example is not None
     assert not list((tmp_path / "m").rglob("*.pkl")), "no pickled code"
     picture = str(own[0] / "tones" / "dark" / "0.png")
