@@ -111,16 +111,14 @@ def plan(
     placement --workers 64`
     """
     file, added = find(study, studies), use(plugins)
-    from bench.execution.launch import at_once
-    from bench.execution.parallelism import share_out
+    from bench.execution.launch import at_hand
     from bench.records import Records
     from bench.study import load
     from bench.study.plugins import joined
-    from bench.training.device import choose_device
 
-    parts, where = joined(load(file, scale, family=family), added), choose_device(device)
+    parts = joined(load(file, scale, family=family), added)
     records = Records(results / parts[0].name / scale)
-    shared = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+    where, shared = at_hand(parts, records, scale=scale, device=device, jobs=jobs)
     show_plan(parts, records, scale, device=where, jobs=shared.jobs, workers=workers)
     print(f"\nstudy:   {file}\nresults: {records.folder.resolve()}")
 

@@ -81,7 +81,7 @@ def at_hand(
     scale: str,
     device: str | None,
     jobs: int | None,
-    cluster: Wanted | None,
+    cluster: Wanted | None = None,
 ) -> tuple[str, Workers]:
     """Device and workers of this machine; of a cluster they are found out later.
 
@@ -91,7 +91,8 @@ def at_hand(
     where, workers = "", Workers()
     if cluster is None:
         where = choose_device(device)
-        workers = share_out(at_once(parts, jobs), where, scale=scale, known=records.all())
+        cells = sum(1 for part in parts for _ in part.cells())
+        workers = share_out(at_once(parts, jobs), where, scale=scale, cells=cells, known=records.all())
     if workers.jobs > 1 or cluster is not None:
         check_portable(parts)
     return where, workers

@@ -20,6 +20,8 @@ from bench.training.device import environment
 
 MOST = 4
 """Runs at once on a CPU where nobody says how many: more of them wait for the memory more than for the cores."""
+MANY = 12
+"""Cells of a study at `smoke` from which on several workers pay: they take longer to start than a few of its runs."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,14 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def share_out(jobs: int | None, device: str, *, scale: str, known: Sequence[Record] = ()) -> Workers:
+def share_out(jobs: int | None, device: str, *, scale: str, cells: int = 0, known: Sequence[Record] = ()) -> Workers:
     """The workers asked for, or as many as pay. Sets this process's threads to theirs, so that plans hold for them.
 
     Args:
         jobs: how many; None for as many as what is recorded was run with, on this device, or else as many as pay.
         device: torch device.
         scale: of the study.
+        cells: of the study.
         known: what is recorded: runs with another number of threads are not of the same device.
 
     Raises:
@@ -78,7 +81,7 @@ def share_out(jobs: int | None, device: str, *, scale: str, known: Sequence[Reco
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if torch.device(device).type == "cuda":
         return Workers(jobs or (torch.cuda.device_count() if device == "cuda" else 1), 0, jobs is not None)
-    usual = 1 if scale == "smoke" else min(MOST, cores)  # a worker takes seconds to start
+    usual = 1 if scale == "smoke" and cells < MANY else min(MOST, cores)
     here = environment(device)["device_name"]
     before = Counter(
         (r["environment"].get("jobs", 1), r["environment"].get("threads"))

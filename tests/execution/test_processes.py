@@ -22,7 +22,7 @@ from bench.errors import BadInput
 from bench.execution.executor import guarded
 from bench.execution.keeping import Keeping
 from bench.execution.launch import alone
-from bench.execution.parallelism import Workers, share_out
+from bench.execution.parallelism import MANY, Workers, share_out
 from bench.execution.processes import Processes
 from bench.execution.runner import Job, Watcher
 from bench.execution.search import storage
@@ -225,6 +225,7 @@ def test_how_many_workers(monkeypatch):
     assert [share_out(n, "cpu", scale="laptop").jobs for n in (1, 3, None)] == [1, 3, 4]
     assert share_out(None, "cpu", scale="smoke") == Workers(1, 1, False), "a worker takes longer to start than the runs"
     monkeypatch.setattr(bench.execution.parallelism, "_threads", lambda: 16)
+    assert share_out(None, "cpu", scale="smoke", cells=MANY).jobs == 4, "but not longer than many"
     assert share_out(None, "cpu", scale="smoke").threads == 1, "tiny networks on several threads wait for one another"
     assert share_out(2, "cpu", scale="laptop").threads == 8
     for number in (0, -2):

@@ -243,3 +243,10 @@ def test_figures_are_drawn_again_only_where_something_changed(tmp_path: Path, mo
     keep(tmp_path, [PROBE], seeds=(3,))
     redraw(tmp_path)
     assert len(drawn) == 3 * number + 2
+    other = {"spec": "Images('other')", "name": "other", "family": "images", "metric": "top1"}
+    keep(tmp_path, [PROBE, FULL], task=other)
+    redraw(tmp_path)
+    both = len(drawn)
+    keep(tmp_path, [PROBE], seeds=(3,), task=other)
+    redraw(tmp_path)
+    assert {stem.rpartition(".")[2] for stem in drawn[both:] if "." in stem} == {"other"}, "those of the other stand"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from bench.records import write_atomically
 from bench.report.data.groups import Group
@@ -22,66 +22,85 @@ class FigureCache:
 
     Args:
         folder: results/<study>/<scale>/figures.
-        groups: whose figures they are. Any change of any of their records, of the code of `bench.report` and
-            `bench.stats`, or of a library that draws, and everything is drawn anew.
+        methods: that share the looks which are handed out.
     """
 
-    def __init__(self, folder: Path, groups: Sequence[Group]) -> None:
+    def __init__(self, folder: Path, methods: Iterable[str]) -> None:
         self.folder, self._list = folder, folder.parent / "drawn.json"
-        self._of = _digest(groups)
-        self._files: dict[str, dict[str, str]] = {}
-        there = _read(self._list)
-        self._there: Mapping[str, Mapping[str, str]] = there["files"] if there.get("of") == self._of else {}
+        self._common = json.dumps([_code(), canvas.FORMATS, sorted(methods)])
+        self._digests: dict[Group, str] = {}
+        self._there, self._kept = _read(self._list), dict[str, Entry]()
 
-    def keep(self, stem: str, draw: Callable[[], Sequence[Path]]) -> tuple[Path, ...]:
+    def keep(self, stem: str, draw: Callable[[], Sequence[Path]], of: Group | Sequence[Group]) -> tuple[Path, ...]:
         """The files of a figure: as they are where they are whole and current, else as `draw` writes them.
 
         Args:
             stem: its name, unlike all others.
             draw: writes them below the folder.
+            of: what it shows. Any change of any of its records, of the code of `bench.report` and `bench.stats`, or
+                of a library that draws, and it is drawn anew.
         """
-        known = self._there.get(stem) or {}
+        digest = self._digest([of] if isinstance(of, Group) else of)
+        there = self._there.get(stem) or Entry("", {})
+        known = there.files if there.of == digest else {}
         files = tuple(self.folder / name for name in known)
         if not files or any(_sha256(path) != known[name] for path, name in zip(files, known, strict=True)):
             files = tuple(draw())
         names = [path.relative_to(self.folder).as_posix() for path in files]
-        self._files[stem] = {name: _sha256(path) for name, path in zip(names, files, strict=True)}
+        self._kept[stem] = Entry(digest, {name: _sha256(path) for name, path in zip(names, files, strict=True)})
         return files
 
     def close(self) -> None:
         """Writes the list, or takes it away where there are no figures."""
-        if self._files:
-            write_atomically(self._list, json.dumps({"of": self._of, "files": self._files}, indent=1) + "\n")
+        if self._kept:
+            write_atomically(self._list, json.dumps({stem: asdict(one) for stem, one in self._kept.items()}) + "\n")
         else:
             self._list.unlink(missing_ok=True)
 
+    def _digest(self, groups: Sequence[Group]) -> str:
+        """Of all that a figure of these groups depends on."""
+        for group in groups:
+            if group not in self._digests:
+                baselines = [(one.number, list(one.runs)) for one in group.baselines]
+                text = json.dumps([list(group.records), baselines, group.twin, group.older], sort_keys=True)
+                self._digests[group] = hashlib.sha256(text.encode()).hexdigest()
+        text = " ".join([self._common, *(self._digests[group] for group in groups)])
+        return hashlib.sha256(text.encode()).hexdigest()
 
-def _read(path: Path) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure that stands there.
+
+    Args:
+        of: digest of what it shows.
+        files: hashes by name.
+    """
+
+    of: str
+    files: dict[str, str]
+
+
+def _read(path: Path) -> dict[str, Entry]:
     """The list; nothing where it is not there or not whole."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return {}
-    files = found.get("files") if isinstance(found, dict) else None
-    if not isinstance(files, dict) or not all(map(_names, files.values())):
+    if not isinstance(found, dict) or not all(map(_is_entry, found.values())):
         return {}
-    return found  # type: ignore[no-any-return]
+    return {stem: Entry(**one) for stem, one in found.items()}
 
 
-def _names(files: object) -> bool:
-    """Whether it is what a figure's files are listed as: hashes by name."""
-    return isinstance(files, dict) and all(isinstance(one, str) for one in files.values())
+def _is_entry(one: object) -> bool:
+    """Whether it is what a figure is listed as."""
+    if not isinstance(one, dict) or one.keys() != {"of", "files"} or not isinstance(one["of"], str):
+        return False
+    return isinstance(one["files"], dict) and all(isinstance(each, str) for each in one["files"].values())
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def _digest(groups: Sequence[Group]) -> str:
-    """Of all that a figure depends on."""
-    parts = [[list(g.records), [(r.number, list(r.runs)) for r in g.baselines]] for g in groups]
-    text = json.dumps([_code(), canvas.FORMATS, parts], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -235,8 +235,9 @@ def draw_all(folder: Path, groups: Sequence[Group]) -> list[Drawn]:
         folder: results/<study>/<scale>/figures.
         groups: never drawn into one panel; where there are several, a name ends on the group's part.
     """
-    shown, cache = scored(groups), FigureCache(folder, groups)
-    with style.drawing(), style.looks(methods(groups)):
+    shown, named = scored(groups), methods(groups)
+    cache = FigureCache(folder, named)
+    with style.drawing(), style.looks(named):
         drawn = list(_drawn(cache, shown)) if shown else []
         drawn += _costs(cache, costs.gathered(groups))
     cache.close()
@@ -266,13 +267,13 @@ def _drawn(cache: FigureCache, groups: Sequence[Group]) -> Iterator[Drawn]:
             narrow = _column(cache, kind.name + end, kind.column, group) if kind.column else None
             yield Drawn(kind.name, kind.caption, group, files, column=narrow)
         if shows_examples(group):
-            files = cache.keep(EXAMPLES + end, partial(_photographs, cache.folder, EXAMPLES + end, group))
+            files = cache.keep(EXAMPLES + end, partial(_photographs, cache.folder, EXAMPLES + end, group), group)
             yield Drawn(EXAMPLES, EXAMPLES_CAPTION, group, files)
 
 
 def _saved(cache: FigureCache, stem: str, draw: Callable[[Any], Canvas], of: Any) -> tuple[Path, ...]:
     """A figure in all formats."""
-    return cache.keep(stem, lambda: draw(of).save(cache.folder, stem))
+    return cache.keep(stem, lambda: draw(of).save(cache.folder, stem), of)
 
 
 def _photographs(folder: Path, stem: str, group: Group) -> tuple[Path, ...]:
@@ -283,7 +284,8 @@ def _photographs(folder: Path, stem: str, group: Group) -> tuple[Path, ...]:
 def _column(cache: FigureCache, stem: str, draw: Callable[[Any], Canvas], of: Group | Sequence[Group]) -> Path:
     """The figure for one column of a paper: column/stem.pdf."""
     with style.column():
-        return cache.keep(f"column/{stem}", lambda: draw(of).save(cache.folder / "column", stem, formats=("pdf",)))[0]
+        save = lambda: draw(of).save(cache.folder / "column", stem, formats=("pdf",))  # noqa: E731
+        return cache.keep(f"column/{stem}", save, of)[0]
 
 
 def _costs(cache: FigureCache, parts: Sequence[tuple[Group, ...]]) -> Iterator[Drawn]:
