@@ -20,7 +20,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test test-cluster lint figures claims mlflow-ui dashboard smoke bench gpu-check clean
+.PHONY: help install test test-long test-cluster lint figures claims mlflow-ui dashboard smoke bench gpu-check clean
 
 help: ## Say what there is (this text)
 	@echo 'LoRA Bench: which fine-tuning method, with how much rank, and where in the network?'
@@ -62,8 +62,13 @@ dashboard: $(INSTALLED) ## Browse the trials of STUDY (rank-sweep) at SCALE in o
 	@$(BIN)/python -c 'import optuna_dashboard' 2>/dev/null || $(BIN)/python -m pip install --quiet '.[dashboard]'
 	$(BIN)/bench dashboard $(STUDY) --scale $(SCALE) --results $(RESULTS) $(if $(STORAGE),--storage $(STORAGE))
 
-test: $(INSTALLED) ## Run the tests (those marked gpu or cluster are left out)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup -m 'not gpu and not cluster'
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+
+test: $(INSTALLED) ## Run the tests (those marked gpu, long or cluster are left out)
+	$(PYTEST) -m 'not gpu and not long and not cluster'
+
+test-long: $(INSTALLED) ## Run the tests that take long: processes that are killed, servers, real sizes (two minutes)
+	$(PYTEST) -m long
 
 test-cluster: $(INSTALLED) ## Test Ray for longer: 200 runs and five kills, heads that die, machines that differ (some minutes)
 	$(BIN)/python -m pytest -q tests/execution/test_ray_faults.py tests/execution/test_ray_heads.py -m cluster

@@ -28,15 +28,21 @@ gc.set_threshold(50_000, 20, 100)
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
+ALONE = 200
+"""Tests from which on somebody has asked for the suite; of fewer, those marked `long` run too."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests marked `gpu` where there is none; torch is imported only if such a test was chosen.
 
-    Those marked `cluster` take minutes, and run only where they are named: `-m cluster`.
+    Those marked `cluster` take minutes, and run only where they are named: `-m cluster`. So do those marked `long`,
+    which a few files or tests by name run too.
     """
-    if "cluster" not in config.getoption("-m"):
-        for item in items:
-            if item.get_closest_marker("cluster"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: make test-cluster"))
+    named = config.getoption("-m")
+    left = {name for name in ("cluster", "long") if name not in named} - ({"long"} if len(items) < ALONE else set())
+    for item in items:
+        for name in (name for name in sorted(left) if item.get_closest_marker(name)):
+            item.add_marker(pytest.mark.skip(reason=f"takes minutes: make test-{name}"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
@@ -73,6 +79,8 @@ def few_formats_and_rounds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for place, value in SETTINGS.items():
             patch.setattr(place, value)
+        # A test that patches what an estimate depends on must find, and leave, nothing on the disk.
+        patch.setenv("LORA_BENCH_FORECASTS", "off")
         yield
 
 

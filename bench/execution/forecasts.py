@@ -1,7 +1,8 @@
 """Memory of a plan's cells, estimated by a second process while this one times steps.
 
 This process goes through the cells from the first to the last, the other one from the last to the first, until they
-meet. What it finds is what `forecast_once` finds, which knows it from then on; its warnings are said here.
+meet. What it finds is what `forecast_once` finds, which knows it from then on; its warnings are said here. What an
+earlier plan has estimated is taken from the user's cache (`bench.training.forecast_cache`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from bench.errors import SAID, say_once
 from bench.execution.processes import begun, warm
+from bench.training import forecast_cache
 from bench.training.memory_forecast import KNOWN, Forecast, alike, forecast_once
 from bench.training.run import Run
 
@@ -39,6 +41,7 @@ class Beside:
         self.process: Any = None
         self.number, self.at, self.waiting = 0, -1, False
         self.places: dict[Run, int] = {}
+        self.asked: set[Run] = set()
 
     def __enter__(self) -> Beside:
         if self.wanted and self.soon:
@@ -46,6 +49,7 @@ class Beside:
         return self
 
     def __exit__(self, *_: object) -> None:
+        forecast_cache.write({(run, at): found for (run, at), found in KNOWN.items() if run in self.asked})
         if self.starting.is_alive():
             self.starting.join()
         if self.process is not None:
@@ -63,7 +67,10 @@ class Beside:
 
     def ask(self, runs: Sequence[Run]) -> None:
         """Has the other process begin with the last of these runs; what was asked before is over."""
-        each = [run for run in dict.fromkeys(alike(run) for run in runs) if (run, self.device) not in KNOWN]
+        each = list(dict.fromkeys(alike(run) for run in runs))
+        KNOWN.update(forecast_cache.read((run for run in each if (run, self.device) not in KNOWN), self.device))
+        self.asked |= {*each}
+        each = [run for run in each if (run, self.device) not in KNOWN]
         self.number, self.at = self.number + 1, -1
         self.places = {run: n for n, run in enumerate(each)}
         self.waiting = self.wanted and len(each) >= WORTH

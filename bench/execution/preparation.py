@@ -51,14 +51,15 @@ def planned(
         parts: of a study.
         records: what is there already.
         device: torch device to time on.
-        jobs: runs at once; with several, another process estimates memory beside this one.
+        jobs: runs at once; with several, and for a study of costs, another process estimates memory beside this one.
         before: called with a part before it is timed.
         executor: times and estimates on its machine instead.
 
     Yields:
         A part, its plan, and why that has no times, if the data cannot be had for them.
     """
-    with Beside(device, 1 if executor else jobs, soon=not any(records.runs.glob("*.json"))) as beside:
+    several = jobs if not any(part.costs for part in parts) else 2
+    with Beside(device, 1 if executor else several, soon=not any(records.runs.glob("*.json"))) as beside:
         counted = [_counted(part, records, device) for part in parts]
         each = zip(parts, counted, strict=True)
         beside.ask([run_of(part, row.cell) for part, rows in each for row in rows if row.todo])

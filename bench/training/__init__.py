@@ -7,6 +7,7 @@
 - examination: what is measured of a tested network. retention: what it still knows of an old task. update: what
   training did to its weights. robustness: what it does where data shift; shifts: which are asked for.
 - memory_forecast: the memory of a run, estimated before it is run.
+- forecast_cache: estimates that another plan has made.
 - activations: which layers' operations hold what is kept for the backward pass.
 - gpu_step: the memory of a step as people carry it out on GPUs: base in 16 or 4 bits, reserved.
 - gpu_setup: how such a step is carried out. detector_step: the same of a detector, by a real step on the CPU.

@@ -118,6 +118,7 @@ def test_memory_prints_json_in_bytes(here):
     assert both[0] == one and both[1]["breakdown"]["optimizer"] > one["breakdown"]["optimizer"]
 
 
+@pytest.mark.long
 def test_memory_prints_a_table_of_what_fits(here):
     options = ("--model", TINY, "--fit", "6MiB", "--device", "cpu")
     shown = here("memory", "LoRA(rank=2)", "LinearProbe", *options).stdout
@@ -240,6 +241,7 @@ def test_smoke_study_end_to_end(tmp_path, here, monkeypatch, caplog, one_thread)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_ends_with_a_word_and_a_page(tmp_path):
     command = [*QUICK, "run", "learning-rate", "--scale", "smoke", "--family", "images"]
     runs = tmp_path / "learning-rate" / "smoke" / "runs"

@@ -107,6 +107,7 @@ def _as_before():
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.long
 def test_it_runs_in_two_processes_and_is_in_table_figures_page_and_mlflow(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "turned.py").write_text(METHOD)

@@ -34,6 +34,7 @@ CONV = LoRA(rank=4, at=("conv",))
     ],
     ids=repr,
 )
+@pytest.mark.long
 def test_the_estimate_is_what_torchs_profiler_sees(model: Any, method: Any, batch: int, within: float) -> None:
     if isinstance(model, str):
         model = Timm(model, weights="random", image_size=64)

@@ -47,6 +47,7 @@ assert not any(name == "bench" or name.startswith("bench.") for name in sys.modu
 
 @pytest.mark.parametrize("family", ["text"])  # one process: they import for seconds
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_merged_network_is_loaded_by_its_library_alone(own, family, tmp_path) -> None:
     trained = loaded(own, family)
     found = export(trained, "merged", tmp_path / "out")

@@ -47,6 +47,7 @@ def execute(records, study=STUDY):
     return Runner(study, "smoke", records, watcher=watcher)(), len(fresh)
 
 
+@pytest.mark.long
 def test_a_study_on_boxes(tmp_path):
     """Records with AP and examples, pictures once for all runs, nothing repeated, and a page that shows them."""
     records = Records(tmp_path / "boxes" / "smoke")

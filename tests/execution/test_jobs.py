@@ -51,6 +51,7 @@ def run_alone(study, records):
     return sum(fresh)
 
 
+@pytest.mark.long
 def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, monkeypatch):
     """SIGKILL to one of four: every run once, and every search with its whole budget.
 

@@ -102,8 +102,9 @@ GRID = {"sampler": "grid", "pruner": "median", "batch": 2, "over": ("lr",)}
 @pytest.mark.parametrize(
     ("jobs", "tune"),
     [
-        *((jobs, BATCHES) for jobs in (1, 2, 4)),
-        *(pytest.param(2, tune, marks=pytest.mark.slow) for tune in (ONE_BY_ONE, STATE, GRID)),
+        (4, BATCHES),
+        *(pytest.param(jobs, BATCHES, marks=pytest.mark.long) for jobs in (1, 2)),
+        *(pytest.param(2, tune, marks=pytest.mark.long) for tune in (ONE_BY_ONE, STATE, GRID)),
     ],
     ids=lambda given: str(given) if isinstance(given, int) else given["sampler"],
 )

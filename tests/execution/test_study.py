@@ -74,6 +74,7 @@ def test_a_second_call_runs_nothing_and_a_damaged_record_is_done_again(records):
     assert list(records.runs.glob("*.corrupt*"))
 
 
+@pytest.mark.long
 def test_one_seed_gives_the_same_curve_in_another_process(records):
     finals, _ = execute(records)
     code = (
@@ -258,6 +259,7 @@ def test_a_tuning_seed_cannot_be_a_final_seed():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_in_the_middle_it_goes_on(tmp_path, monkeypatch):
     """SIGKILL in mid-study, then the same command: no finished run is repeated, no record lost."""
     command = [*QUICK, "run", "learning-rate", "--scale", "smoke", "--family", "images"]

@@ -184,6 +184,7 @@ def test_no_asset_of_another_architecture_is_named():
 
 
 @pytest.mark.assets
+@pytest.mark.long
 def test_efficientnet_lite_knows_its_pictures(asset):
     """The weights under the right names: a classifier on top still tells noise from order (not degenerate)."""
     asset("efficientnet-lite0"), asset("mnist-5k")

@@ -206,6 +206,7 @@ def test_every_known_method_has_a_look_of_its_own() -> None:
     assert len({one.colour for one in known}) == len({one.marker for one in known}) == len(known)
 
 
+@pytest.mark.long
 def test_a_notebooks_matplotlib_stays_as_it_was(study: Path, tmp_path: Path) -> None:
     keep(tmp_path, [PROBE])
     code = (

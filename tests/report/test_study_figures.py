@@ -221,6 +221,7 @@ def test_samples_of_one_size_stand_on_one_band_with_baselines_and_chance() -> No
     assert len(figure.axes[0].patches) == 2
 
 
+@pytest.mark.long
 def test_a_study_of_new_methods_alone_is_drawn_twice_the_same(tmp_path: Any) -> None:
     for case in [FULL, *MANY[:12]]:
         for seed in (0, 1):

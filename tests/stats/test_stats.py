@@ -22,6 +22,7 @@ def test_intervals_hold_a_known_mean_as_often_as_they_say(seeds):
 
 
 @pytest.mark.parametrize(("runs", "tasks"), [(3, 3), (5, 3), (3, 6), (20, 5)])
+@pytest.mark.long
 def test_the_bootstrap_of_an_aggregate_holds_it_too(runs, tasks):
     rng = np.random.default_rng(runs)
     means = np.linspace(0.3, 0.9, tasks)

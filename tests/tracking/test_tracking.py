@@ -558,6 +558,7 @@ def test_an_unreachable_server_costs_one_line(caplog: pytest.LogCaptureFixture, 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_never_answers_is_given_up_in_time(silent_server: str) -> None:
     begin = time.monotonic()
     assert not Tracker("ranks", silent_server).enabled
@@ -754,6 +755,7 @@ def test_a_taken_port_gives_the_next_and_bad_ones_a_reason() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_page_is_served_and_ends_with_the_command(database: str, tmp_path: Path) -> None:
     installed = tmp_path / "lora_bench-0.dist-info"  # as the package's own installation says it, which may be older
     installed.mkdir()

@@ -34,6 +34,7 @@ def test_the_largest_is_found_of_what_grows_ever_faster(limit, second):
     assert len(asked) <= 9
 
 
+@pytest.mark.long
 def test_a_step_that_is_traced_over_and_over_takes_what_it_takes_alone():
     run = Run(LanguageModelling(), LLAMA, LoRA(rank=2), Training(), seed=0)
     step = Traced(replace(run, model=replace(LLAMA, max_length=None)), SETUP)
@@ -42,6 +43,7 @@ def test_a_step_that_is_traced_over_and_over_takes_what_it_takes_alone():
         assert step.allocated(batch, 128) == alone.allocated
 
 
+@pytest.mark.long
 def test_the_table_fits_and_leaves_the_margin():
     """On a GPU on which four texts of 128 tokens fit with LoRA, and a few bytes."""
     run = Run(LanguageModelling(), LLAMA, LoRA(rank=8), Training(batch_size=4), seed=0)
@@ -75,6 +77,7 @@ def test_what_is_asked_for_and_does_not_fit_is_told():
         list(fitting(replace(LLAMA, max_length=257), LanguageModelling(), 2**30, setup=SETUP))
 
 
+@pytest.mark.long
 def test_too_little_says_what_would_be_needed():
     rows = list(fitting(LLAMA, LanguageModelling(), 2**20, setup=SETUP, bases=("bf16",), checkpointing=(False,)))
     assert {row.batch for row in rows} == {0} and repr(LinearProbe()) in [row.method for row in rows]

@@ -331,6 +331,7 @@ def test_checkpointing_needs_blocks():
         checkpoint(replace(backbone, sites=tuple(site for site in backbone.sites if site.role != "block")))
 
 
+@pytest.mark.long
 def test_the_largest_batch_fits_and_the_next_does_not():
     run, limit = a_run(LoRA(rank=2)), 20 * 2**20
     found = largest_batch(run, limit)

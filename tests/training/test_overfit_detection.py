@@ -72,6 +72,7 @@ def test_learns_one_picture_by_heart(one_thread, method, model):
 
 @pytest.mark.parametrize(("kind", "steps"), [("retinanet", 60), ("fasterrcnn", 100)])
 @pytest.mark.parametrize("model", [VIT, CNN], ids=lambda model: model.name)
+@pytest.mark.long
 def test_so_does_every_detector(one_thread, kind, steps, model):
     before, after = overfitted(m.FullFineTuning(), model, kind=kind, steps=steps)
     assert before < 0.5 and after > 0.95

@@ -78,6 +78,7 @@ def test_the_old_task_is_part_of_a_runs_identity_and_of_no_other() -> None:
     assert identity(without) == identity(Run(NEW, VIT, LinearProbe(), TRAINING, seed=0))
 
 
+@pytest.mark.long
 def test_a_study_keeps_tells_and_draws_it(tmp_path: Path) -> None:
     study: Study = replace(
         STUDY,

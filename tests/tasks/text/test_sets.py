@@ -233,6 +233,7 @@ def test_real_sets(asset, name):
 
 
 @pytest.mark.assets
+@pytest.mark.long
 def test_subjects_do_not_tell_by_their_marks(asset):
     """A reply or the name of a mailing list would tell ham; an encoded subject is read."""
     asset("spam-assassin")
