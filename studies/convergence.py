@@ -47,13 +47,14 @@ def study(scale: str) -> tuple[Study, ...]:
             films = Text("rotten-tomatoes", train=6000, val=1000)
             return part(Images("elpv"), vit, Training(epochs=60)), part(films, bert, Training(epochs=20))
         case _:
-            size, long = (400, 20) if scale == "overnight" else (300, 8)
+            night = scale == "overnight"
+            size, long = (400, 32) if night else (300, 8)
             vit = Timm("vit_small_patch14_dinov2", image_size=56)
             bert = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            solar = Images("elpv", train=400, val=size)
-            films = Text("rotten-tomatoes", train=800, val=size)
+            pictures = Images("mnist-5k" if night else "elpv", train=400, val=size)
+            films = Text("rotten-tomatoes", train=400 if night else 800, val=size)
             texts = Training(epochs=long // 2, batch_size=16)
-            return part(solar, vit, Training(epochs=long)), part(films, bert, texts)
+            return part(films, bert, texts), part(pictures, vit, Training(epochs=long))
 
 
 def part(task: Task, model: Any, training: Training) -> Study:

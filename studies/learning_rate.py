@@ -79,9 +79,8 @@ def images(scale: str) -> Study:
             model = Timm("vit_small_patch14_dinov2", image_size=56)
             return part(scale, task, model=model, training=Training(epochs=4))
         case "overnight":
-            task = Images("elpv", train=200, val=400)
             model = Timm("vit_small_patch14_dinov2", image_size=56)
-            return part(scale, task, model=model, training=Training(epochs=6))
+            return part(scale, Images("orl-faces"), model=model, training=Training(epochs=16))
         case _:
             tasks = (Images("elpv"), Images("mnist-5k"))
             model = Timm("vit_small_patch14_dinov2", image_size=224)
@@ -100,9 +99,9 @@ def text(scale: str) -> Study:
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
             return part(scale, task, model=model, training=Training(epochs=2, batch_size=16))
         case "overnight":
-            task = Text("rotten-tomatoes", train=600, val=400)
+            task = Text("rotten-tomatoes", train=400, val=400)
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            return part(scale, task, model=model, training=Training(epochs=3, batch_size=16))
+            return part(scale, task, model=model, training=Training(epochs=5, batch_size=16))
         case _:
             tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"))
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)

@@ -38,7 +38,7 @@ from bench.methods import (
     Pfeiffer,
 )
 from bench.models import HuggingFace, Timm
-from bench.study import Study, grid
+from bench.study import Study, grid, night_rates
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 
@@ -78,9 +78,9 @@ def images(scale: str) -> Study:
             training = Training(epochs=4, epoch_steps=22, batch_size=16)
             return part(scale, *tasks, model=model, training=training)
         case "overnight":
-            solar = tuple(Images("elpv", train=n, val=200) for n in (20, 100, 400, 1400))
+            digits = tuple(Images("mnist-5k", train=n, val=200) for n in (100, 400, 3800))
             model = Timm("vit_small_patch14_dinov2", image_size=56)
-            return part(scale, *solar, model=model, training=Training(epochs=5, epoch_steps=20, batch_size=16))
+            return part(scale, *digits, model=model, training=Training(epochs=5, epoch_steps=40, batch_size=16))
         case _:
             solar = tuple(Images("elpv", train=n, val=200) for n in (20, 80, 320, 1400))
             digits = tuple(Images("mnist-5k", train=n, val=200) for n in (100, 400, 1600, 3800))
@@ -97,9 +97,9 @@ def text(scale: str) -> Study:
             model = HuggingFace("test-bert", weights="random")
             return part(scale, *tasks, model=model, training=Training(epochs=2, epoch_steps=3))
         case "overnight":
-            tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 100, 400, 7000))
+            tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 400, 7000))
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            return part(scale, *tasks, model=model, training=Training(epochs=5, epoch_steps=20, batch_size=16))
+            return part(scale, *tasks, model=model, training=Training(epochs=5, epoch_steps=30, batch_size=16))
         case _:
             tasks = tuple(Text("rotten-tomatoes", train=n, val=400) for n in (20, 200, 2000, 7000))
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
@@ -109,14 +109,19 @@ def text(scale: str) -> Study:
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all families share, methods and grids, is said here.
 
-    The grid of `laptop` and `overnight` has three rates a decade apart: the ends and the middle of a method's range.
+    The grid of `laptop` has three rates a decade apart: the ends and the middle of a method's range; that of
+    `overnight` four, half a decade apart.
     """
+    own = {"smoke": FEW, "overnight": NIGHT}.get(scale, METHODS)
+    more: dict[str, Any] = {"trials": 3} if scale == "laptop" else {}
+    if scale == "overnight":
+        more = {"trials": 4, "spaces": night_rates(tasks[0].family, own)}
     return Study(
         name=NAME,
         question=QUESTION,
         tasks=tasks,
         models=(model,),
-        methods={"smoke": FEW, "overnight": NIGHT}.get(scale, METHODS),
+        methods=own,
         training=training,
-        tune=grid(scale, trials=3) if scale in ("laptop", "overnight") else grid(scale),
+        tune=grid(scale, **more),
     )

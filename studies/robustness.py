@@ -17,7 +17,7 @@ from typing import Any
 from bench.methods import BitFit, FullFineTuning, Houlsby, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL
-from bench.study import Study, grid
+from bench.study import Study, grid, night_rates
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 from bench.training.shifts import Shifts
@@ -58,8 +58,7 @@ def images(scale: str) -> Study:
             return part(scale, task, model=model, training=Training(epochs=4))
         case "overnight":
             model = Timm("vit_small_patch14_dinov2", image_size=56)
-            tasks = (Images("elpv", train=400, val=200), Images("digits-shift", train=400, val=200, test=1000))
-            return part(scale, *tasks, model=model, training=Training(epochs=6))
+            return part(scale, Images("mnist-5k", train=400, val=200), model=model, training=Training(epochs=16))
         case _:
             model = Timm("vit_small_patch14_dinov2", image_size=224)
             return part(scale, Images("elpv"), Images("mnist-5k"), model=model, training=Training(epochs=20))
@@ -78,8 +77,8 @@ def text(scale: str) -> Study:
             return part(scale, task, model=model, training=Training(epochs=2, batch_size=16))
         case "overnight":
             model = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            task = Text("rotten-tomatoes", train=800, val=400)
-            return part(scale, task, model=model, training=Training(epochs=3, batch_size=16))
+            task = Text("rotten-tomatoes", train=400, val=400)
+            return part(scale, task, model=model, training=Training(epochs=5, batch_size=16))
         case _:
             model = HuggingFace("minilm-l6", max_length=256, dropout=0.0)
             tasks = (Text("rotten-tomatoes", train=6000, val=1000), Text("20-newsgroups"))
@@ -88,13 +87,15 @@ def text(scale: str) -> Study:
 
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all share, methods, tuning and shifts, is said here."""
+    own = {"smoke": FEW, "overnight": METHODS[:4]}.get(scale, METHODS)
+    night: dict[str, Any] = {"trials": 4, "spaces": night_rates(tasks[0].family, own)} if scale == "overnight" else {}
     return Study(
         name=NAME,
         question=QUESTION,
         tasks=tasks,
         models=(model,),
-        methods=FEW if scale == "smoke" else METHODS,
+        methods=own,
         training=training,
-        tune=grid(scale),
+        tune=grid(scale, **night),
         shifts=ASKED.get(scale, Shifts(samples=0)),
     )

@@ -52,10 +52,11 @@ def study(scale: str) -> tuple[Study, ...]:
         case _:
             vit = Timm("vit_small_patch14_dinov2", image_size=56)
             bert = HuggingFace("minilm-l6", max_length=64, dropout=0.0)
-            digits, names = Images("elpv", train=400, val=200), Text("rotten-tomatoes", train=800, val=400)
             night = scale == "overnight"
-            pictures = Training(epochs=6 if night else 4)
-            texts = Training(epochs=3 if night else 2, batch_size=16)
+            digits = Images("orl-faces") if night else Images("elpv", train=400, val=200)
+            names = Text("rotten-tomatoes", train=400 if night else 800, val=400)
+            pictures = Training(epochs=16 if night else 4)
+            texts = Training(epochs=5 if night else 2, batch_size=16)
     batches = Choice(8, 16, 64, default=16)
     return (
         row(scale, digits, vit, PAIR, pictures, over=("lr", "head_lr"), fixed={"head_lr": HEADS}, trials=6),
