@@ -36,6 +36,7 @@ from bench.models import HuggingFace, Timm
 from bench.sites import ALL
 from bench.space import Range
 from bench.study import Study, grid, night_rates
+from bench.study.scales import SEEDS
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 
@@ -125,7 +126,7 @@ def part(scale: str, new: Task, old: Task, *, model: Any, training: Training) ->
         methods=own,
         training=training,
         tune=grid(scale, share={"rank": 8}, **tune),
-        **({"seeds": (0, 1, 2)} if night else {}),
+        seeds=(0, 1, 2) if night else SEEDS[scale],
         retained=old,
         sweep=True,
     )

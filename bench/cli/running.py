@@ -11,7 +11,6 @@ from bench.cli.authoring import From, use
 from bench.cli.services import RESULTS, Results
 from bench.cli.studies import Folder, complete_family, complete_scale, complete_study, find
 from bench.errors import BadInput, unknown
-from bench.execution.starting import warm_early
 
 Study = Annotated[
     str,
@@ -111,9 +110,7 @@ def plan(
     Examples: `bench plan rank-sweep`, `bench plan rank-sweep --scale full --family text --from rescale.py`, `bench plan
     placement --workers 64`
     """
-    file = find(study, studies)
-    warm_early(file, scale, results=results, family=family, jobs=jobs)
-    added = use(plugins)
+    file, added = find(study, studies), use(plugins)
     from bench.execution.launch import at_hand
     from bench.records import Records
     from bench.study import load
@@ -169,10 +166,7 @@ def run(
     Examples: `bench run rank-sweep --scale smoke --results build/results`, `bench run mine --studies my-studies`,
     `bench run rank-sweep --family text --from rescale.py`, `bench run placement --launcher ray --gpus-per-run 0.25`
     """
-    file = find(study, studies)
-    if launcher == "local":
-        warm_early(file, scale, results=results, family=family, jobs=jobs)
-    added = use(plugins)
+    file, added = find(study, studies), use(plugins)
     asked = {"--address": address, "--gpus-per-run": gpus_per_run, "--cpus-per-run": cpus_per_run}
     try:
         cluster = on_cluster(launcher, device, jobs, **asked)

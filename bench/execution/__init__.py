@@ -4,7 +4,6 @@
   forecasts: memory of a plan's cells, by a second process.
 - runner: the runs of a study, in order. watcher: who is told of them.
 - executor: what trains, one interface: in this process, in processes, or on Ray. parallelism: how many at once.
-  starting: what worker processes are forked from.
 - ray_launch: from what is asked of Ray to an executor. ray_cluster: reached or started. ray_crew: its workers.
   ray_executor: what they do. ray_worker: one of them. shipping: what a machine needs before it trains.
 - search: the trials of one search. samplers: their values and what is pruned, by Optuna, from completed batches alone;

@@ -16,8 +16,7 @@ from threading import Thread
 from typing import Any
 
 from bench.errors import SAID, say_once
-from bench.execution.processes import begun
-from bench.execution.starting import warm
+from bench.execution.processes import begun, warm
 from bench.training import forecast_cache
 from bench.training.memory_forecast import KNOWN, Forecast, alike, forecast_once
 from bench.training.run import Run

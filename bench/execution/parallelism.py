@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,6 @@ import psutil
 import torch
 
 from bench.errors import BadInput
-from bench.execution.starting import cores
 from bench.records import PROTOCOL
 from bench.study.recording import Record
 from bench.study.scales import ONE_THREAD
@@ -78,9 +78,10 @@ def share_out(jobs: int | None, device: str, *, scale: str, cells: int = 0, know
     """
     if jobs is not None and jobs < 1:
         raise BadInput(f"--jobs {jobs}: at least one run at a time")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if torch.device(device).type == "cuda":
         return Workers(jobs or (torch.cuda.device_count() if device == "cuda" else 1), 0, jobs is not None)
-    usual = 1 if scale == "smoke" and cells < MANY else min(MOST, cores())
+    usual = 1 if scale == "smoke" and cells < MANY else min(MOST, cores)
     here = environment(device)["device_name"]
     before = Counter(
         (r["environment"].get("jobs", 1), r["environment"].get("threads"))
@@ -89,7 +90,7 @@ def share_out(jobs: int | None, device: str, *, scale: str, cells: int = 0, know
     )
     recorded = before.most_common(1)[0][0] if before else None
     count = jobs or (recorded[0] if recorded else usual)
-    torch.set_num_threads(1 if scale in ONE_THREAD else max(1, min(_threads(), cores()) // count))
+    torch.set_num_threads(1 if scale in ONE_THREAD else max(1, min(_threads(), cores) // count))
     if recorded and recorded[1] != torch.get_num_threads():
         print(
             f"what is recorded here had {recorded[1]} threads a run and --jobs {recorded[0]}; this has "

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from tqdm import tqdm
 
 from bench.errors import SAID, speak_in_lines
 from bench.execution.executor import TRIES, Ended, Job, Place, Told, attempt
-from bench.execution.starting import for_workers
 from bench.study.plugins import again, files
 from bench.training.loop import Outcome
 
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""How workers begin: forked from a process that has imported torch once for all and used it for nothing."""
 SLOW = "torchmetrics.functional.classification"
 """What takes seconds to import, with which no run shall be charged."""
 
@@ -143,12 +145,37 @@ def begun(serve: Callable[..., None], *args: Any, threads: int) -> tuple[Any, Co
     Returns:
         The process and this end of the pipe.
     """
-    with for_workers(threads) as context:
+    with _for_workers(threads) as context:
         here, there = context.Pipe()
         process = context.Process(target=_live, args=(threads, study_files(), SAID, serve, there, *args), daemon=True)
         process.start()
     there.close()
     return process, here
+
+
+def warm(threads: int) -> None:
+    """Starts what workers are forked from. It imports torch, which takes seconds; this returns at once."""
+    with _for_workers(threads):
+        if START == "forkserver":
+            forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _for_workers(threads: int) -> Iterator[Any]:
+    """What starts processes. They inherit what holds within: so many threads, and no Ctrl-C, which is for this process
+    alone; from another thread than the main one that cannot be had."""
+    context: Any = multiprocessing.get_context(START)
+    context.set_forkserver_preload([__name__])
+    in_main = threading.current_thread() is threading.main_thread()
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when the worker imports torch
+    try:
+        yield context
+    finally:
+        os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+        if in_main:
+            signal.signal(signal.SIGINT, interrupt)
 
 
 def study_files() -> dict[str, str]:
