@@ -25,7 +25,7 @@ from bench.execution.watcher import Watcher
 from bench.methods import LinearProbe
 from bench.records import PROTOCOL, Records, run_id
 from bench.study import Cell, Costs, Study
-from bench.study.plan import Row, first_line, trainable
+from bench.study.plan import Row, first_line, memory_of, trainable
 from bench.study.plugins import fingerprint, refuse_failing
 from bench.study.recording import DONE, Record, keep, made, memory, retire_older
 from bench.study.speed import Speed
@@ -127,7 +127,7 @@ def estimated(
     found, free = [], available(device)
     for row in rows:
         if row.todo:
-            memory, unknown = _forecast(_run(study, row.cell), device, forecast)
+            memory, unknown = memory_of(_run(study, row.cell), device=device, forecast=forecast)
             row = replace(row, memory=memory, unknown=unknown)
             if row.cell.model in study.models and row.fits(free) and row.cell.model not in known:
                 known[row.cell.model] = _speed(study, row.cell, device)
@@ -139,15 +139,6 @@ def estimated(
 
 _PASSES = 25
 """Forward passes of a batch to which latencies and what is done beside the steps amount, about."""
-
-
-def _forecast(run: Run, device: str, forecast: Callable[..., Forecast] = forecast_once) -> tuple[Forecast | None, str]:
-    """Memory, or why it is not known."""
-    try:
-        return forecast(run, device=device), ""
-    except Exception as error:  # whatever a network does on tensors without bytes: it may well train
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return None, f"memory is not estimated: {type(error).__name__}: {said}"
 
 
 def _speed(study: Study, cell: Cell, device: str) -> Speed:
@@ -219,7 +210,7 @@ class Costing:
 
     def measured(self, run: Run, *, stepped: bool) -> Outcome:
         """Parameters and, of a model of which steps are done and fit, time, latency and checkpoint."""
-        costs, need, free = self.study.costs, _forecast(run, self.device)[0], available(self.device)
+        costs, need, free = self.study.costs, memory_of(run, device=self.device)[0], available(self.device)
         assert costs is not None
         fits = need is None or need.peak <= free
         if stepped and fits:

@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any
 
 from bench.errors import BadInput, say_once
@@ -162,9 +161,9 @@ def estimated(
     speeds, found = dict[tuple[Any, Any, Any], Speed](), list[Row]()
     for row in rows:
         if row.todo:
-            run = run_of(study, row.cell)
             key = (row.cell.task, row.cell.model, _of_any_rank(row.cell.method))
-            row = _with_memory(row, partial(forecast, run, device=device))
+            memory, unknown = memory_of(run_of(study, row.cell), device=device, forecast=forecast)
+            row = replace(row, memory=memory, unknown=unknown)
             if key not in speeds and row.fits(limit):
                 try:
                     speeds[key] = Speed.measure(study, row.cell, device=device)
@@ -183,11 +182,14 @@ def run_of(study: Study, cell: Cell) -> Run:
     return Run(cell.task, cell.model, cell.method, study.training, seed=0)
 
 
-def _with_memory(row: Row, forecast: Callable[[], Forecast]) -> Row:
+def memory_of(
+    run: Run, *, device: str, forecast: Callable[..., Forecast] = forecast_once
+) -> tuple[Forecast | None, str]:
+    """Memory of a run, or why it is not known."""
     try:
-        return replace(row, memory=forecast())
+        return forecast(run, device=device), ""
     except Exception as error:  # whatever a network does on tensors without bytes: it may well train
-        return replace(row, unknown=f"memory is not estimated: {first_line(error)}")
+        return None, f"memory is not estimated: {first_line(error)}"
 
 
 def _of_any_rank(method: Method) -> Method:
