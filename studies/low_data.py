@@ -38,7 +38,7 @@ from bench.methods import (
     Pfeiffer,
 )
 from bench.models import HuggingFace, Timm
-from bench.study import Study, grid, night_rates
+from bench.study import Study, grid, night
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 
@@ -109,13 +109,10 @@ def text(scale: str) -> Study:
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all families share, methods and grids, is said here.
 
-    The grid of `laptop` has three rates a decade apart: the ends and the middle of a method's range; that of
-    `overnight` four, half a decade apart.
+    The grid of `laptop` has three rates a decade apart: the ends and the middle of a method's range.
     """
     own = {"smoke": FEW, "overnight": NIGHT}.get(scale, METHODS)
     more: dict[str, Any] = {"trials": 3} if scale == "laptop" else {}
-    if scale == "overnight":
-        more = {"trials": 4, "spaces": night_rates(tasks[0].family, own)}
     return Study(
         name=NAME,
         question=QUESTION,
@@ -123,5 +120,5 @@ def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
         models=(model,),
         methods=own,
         training=training,
-        tune=grid(scale, **more),
+        tune=night(tasks[0].family, own) if scale == "overnight" else grid(scale, **more),
     )

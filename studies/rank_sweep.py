@@ -35,7 +35,8 @@ from typing import Any
 from bench.methods import AdaptFormer, BitFit, FeatureLoRA, FullFineTuning, Houlsby, LinearProbe, LoRA, Method, Pfeiffer
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL, CONV
-from bench.study import Study, grid, night_rates, tuning
+from bench.study import Study, tuning
+from bench.study import night as tuned
 from bench.tasks import Detection, Images, Task, Text
 from bench.training import Training
 
@@ -100,7 +101,7 @@ def overnight() -> tuple[Study, ...]:
 
 
 def night(*tasks: Task, model: Any, training: Training, methods: tuple[Method, ...], of: str = "") -> Study:
-    """One part of `overnight`: LoRA is tuned at rank 8 for each placement, every method on a grid of half decades.
+    """One part of `overnight`: LoRA is tuned at rank 8 for each placement, every method by bracketing (`Tune`).
 
     Args:
         tasks, model, training, methods: of the part.
@@ -113,7 +114,7 @@ def night(*tasks: Task, model: Any, training: Training, methods: tuple[Method, .
         models=(model,),
         methods=methods,
         training=training,
-        tune=grid("overnight", share=SHARED, trials=4, spaces=night_rates(of or tasks[0].family, methods)),
+        tune=tuned(of or tasks[0].family, methods, share=SHARED),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from bench.methods import BitFit, FullFineTuning, Houlsby, LinearProbe, LoRA, Method
 from bench.models import HuggingFace, Timm
 from bench.sites import ALL
-from bench.study import Study, grid, night_rates
+from bench.study import Study, grid, night
 from bench.tasks import Images, Task, Text
 from bench.training import Training
 from bench.training.shifts import Shifts
@@ -88,7 +88,6 @@ def text(scale: str) -> Study:
 def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
     """One family of the study. What all share, methods, tuning and shifts, is said here."""
     own = {"smoke": FEW, "overnight": METHODS[:4]}.get(scale, METHODS)
-    night: dict[str, Any] = {"trials": 4, "spaces": night_rates(tasks[0].family, own)} if scale == "overnight" else {}
     return Study(
         name=NAME,
         question=QUESTION,
@@ -96,6 +95,6 @@ def part(scale: str, *tasks: Task, model: Any, training: Training) -> Study:
         models=(model,),
         methods=own,
         training=training,
-        tune=grid(scale, **night),
+        tune=night(tasks[0].family, own) if scale == "overnight" else grid(scale),
         shifts=ASKED.get(scale, Shifts(samples=0)),
     )

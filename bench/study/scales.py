@@ -19,9 +19,9 @@ TUNING: dict[str, dict[str, Any]] = {
     "smoke": {"trials": 3},
     # Four trials cannot search three things; what tuning gains is seen on two seeds.
     "laptop": {"trials": 4, "over": ("lr",), "seeds": (1000, 1001), "untuned": 2},
-    # A grid, on which no trial depends on another; seeds go into what is tested.
+    # Where three points of a grid had the best at an end too often, the search goes on beyond it.
     "overnight": {
-        **{"trials": 3, "sampler": "grid", "pruner": "none", "over": ("lr",), "seeds": (1000, 1001), "untuned": 0},
+        **{"trials": 4, "sampler": "bracket", "pruner": "none", "over": ("lr",), "seeds": (1000, 1001), "untuned": 0},
     },
     "full": {"trials": 30, "seeds": (1000, 1001)},
 }
@@ -48,9 +48,6 @@ NIGHT_RATES: dict[str, dict[str, float]] = {
     "detection": {"LinearProbe": 1e-3, "FullFineTuning": 3e-5, "LoRA": 1e-3, "AdaptFormer": 1e-3},
 }
 """Learning rates near those that the studies at `laptop` chose; `night_rates` makes ranges of them."""
-STEP = 10**0.5
-"""Between neighbours of the grid at `overnight`: a decade, as at `laptop`, had the best rate at an end too often."""
-
 _declared: ContextVar[str] = ContextVar("scale", default="laptop")
 
 
@@ -66,8 +63,8 @@ def grid(scale: str, **differs: Any) -> Tune:
 
 
 def night_rates(of: str, methods: Iterable[Method]) -> dict[str, Space]:
-    """Ranges of the learning rate at `overnight`, by a method's name: one and a half decades, for four points half a
-    decade apart: a step below the rate that earlier studies chose, that rate, and two steps above.
+    """Ranges of the learning rate at `overnight`, by a method's name: a decade on either side of the rate that earlier
+    studies chose.
 
     Args:
         of: "images" (through transformers), "CNN", "text" or "detection".
@@ -79,10 +76,20 @@ def night_rates(of: str, methods: Iterable[Method]) -> dict[str, Space]:
     if of not in NIGHT_RATES:
         raise unknown("kind of network", of, NIGHT_RATES)
     return {
-        name: {"lr": Range(float(f"{rate / STEP:.6g}"), float(f"{rate * STEP**2:.6g}"), log=True, default=rate)}
+        name: {"lr": Range(rate / 10, rate * 10, log=True, default=rate)}
         for name in dict.fromkeys(type(method).__name__ for method in methods)
         if (rate := NIGHT_RATES[of].get(name))
     }
+
+
+def night(of: str, methods: Iterable[Method], **differs: Any) -> Tune:
+    """The tuning of `overnight`: the learning rate of each method in four trials, half a decade apart at first.
+
+    Args:
+        of, methods: as of `night_rates`.
+        differs: fields of `Tune`.
+    """
+    return tuning("overnight", spaces=night_rates(of, methods), **differs)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from bench.records import PROTOCOL, run_id
 from bench.records.environment import portable
 from bench.records.outcomes import of_record
 from bench.space import Choice
+from bench.study.bracket import following
 from bench.study.choice import chosen_again
 from bench.study.plugins import fingerprint
 from bench.study.recording import Record
@@ -115,12 +116,16 @@ class Trials:
         return values.keys() == self.space.keys() and all(kinds)
 
     def given(self, number: int) -> dict[str, Any] | None:
-        """The values of a trial that no other has a say in; None where the sampler draws them."""
+        """The values of a trial that are known once those before it have ended; None where Optuna's sampler draws."""
         tune = self.study.tune
         if tune.sampler == "grid":
             return tune.grid(self.cell.task, self.method)[number]
         if number == 0:
             return self.default
+        if tune.sampler == "bracket":
+            ((name, space),) = self.space.items()
+            tried = [(self.found[k].params[name], self._worth(self.found[k])) for k in range(number)]
+            return {name: following(tried, space, default=self.default[name], trials=tune.trials)}  # type: ignore[arg-type]
         if tune.sampler == "qmc":  # from the sequence by its place: Optuna's own begins anew with a new storage
             from scipy.stats.qmc import Sobol
 
@@ -128,6 +133,11 @@ class Trials:
             parts = Sobol(len(self.space), seed=seed).fast_forward(number).random(1)[0]
             return {key: one.at(float(part)) for (key, one), part in zip(self.space.items(), parts, strict=True)}
         return None
+
+    def _worth(self, trial: Trial) -> float:
+        """A trial's score, more is better; minus infinity for one that did not end well."""
+        score = trial.mean(self.metric) if self.status(trial) == "ok" else None
+        return -math.inf if score is None else self.sign * score
 
     def run(self, trial: Trial, seed: int) -> Run:
         """A trial's run with one tuning seed."""
@@ -195,10 +205,8 @@ class Trials:
         """
         if not self.study.tune.trials:
             return Trial(0, self.default)
-        ended = [self.found[k] for k in sorted(self.found) if self.status(self.found[k]) == "ok"]
-        scored = [(score, trial) for trial in ended if (score := trial.mean(self.metric)) is not None]
-        best = max(scored, key=lambda pair: (self.sign * pair[0], -(pair[1].mean("loss") or 0.0)), default=None)
-        return best[1] if best else None
+        ended = [trial for _, trial in sorted(self.found.items()) if self._worth(trial) > -math.inf]
+        return max(ended, key=lambda trial: (self._worth(trial), -(trial.mean("loss") or 0.0)), default=None)
 
     @property
     def unsound(self) -> str | None:

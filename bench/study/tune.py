@@ -14,7 +14,7 @@ from bench.space import Choice, Range, Space
 from bench.tasks import Judged, Searched, Task
 from bench.training.recipe import Training
 
-SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
+SAMPLERS = ("tpe", "random", "grid", "bracket", "qmc", "cmaes")
 PRUNERS = ("median", "hyperband", "halving", "none")
 MOST = 10**6  # trials that anything is reckoned for
 TUNABLE = ("lr", "head_lr", "batch_size", "weight_decay", "warmup", "label_smoothing", "clip_norm")
@@ -32,7 +32,8 @@ class Tune:
     Args:
         trials: the budget of each method on each task and model; 0 tunes nothing: the defaults are tested.
         sampler: "tpe" (Bergstra et al. 2011, NeurIPS), "random", "qmc" (scrambled Sobol'), "cmaes"
-            (arXiv:1604.00772), or "grid": points at equal distances, as many as there are trials.
+            (arXiv:1604.00772), "grid": points at equal distances, as many as there are trials, or "bracket": over one
+            range, outwards from the default until the best lies between others (`bench.study.bracket`).
         pruner: "median": a trial ends after an epoch if its best score so far is below the median of earlier batches at
             that epoch; "hyperband" (arXiv:1603.06560); "halving": successive halving (arXiv:1502.07943) on seconds of
             training, the best third goes on at a ninth and a third of what the first trial took; "none".
@@ -69,6 +70,8 @@ class Tune:
             raise BadInput(f"trials {self.trials}: give a whole number, 0 to tune nothing")
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise BadInput(f"batch {self.batch}: a whole number ≥ 1 of trials at once")
+        if self.sampler == "bracket" and self.batch > 1:
+            raise BadInput(f"batch {self.batch}: by sampler 'bracket' a trial depends on all before; leave batch out")
         whole = isinstance(self.seeds, tuple) and all(type(seed) is int for seed in self.seeds)
         if not whole or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise BadInput(f"seeds {self.seeds!r}: tuning needs a tuple of whole numbers, and none twice")
@@ -174,6 +177,10 @@ class Tune:
         if self.sampler == "grid" and self.trials:
             self.grid(task, method)
         self.default(task, method, training)
+        if self.sampler == "bracket" and [type(one) for one in space.values()] != [Range]:
+            raise BadInput(
+                f"sampler 'bracket' needs one range: {type(method).__name__} has {', '.join(space)}; name it in over"
+            )
         if self.sampler == "cmaes" and (len(space) < 2 or any(isinstance(one, Choice) for one in space.values())):
             raise BadInput(
                 f"sampler 'cmaes' needs two ranges or more, no choice: {type(method).__name__} has {', '.join(space)}"

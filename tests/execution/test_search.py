@@ -397,3 +397,20 @@ def test_a_trial_whose_record_is_lost_is_done_again(records, monkeypatch):
     after = trials_of(records)
     assert list(after) == list(range(8)) and all(after[n] == before[n] for n in before if n != 5)
     assert states(records).popitem()[1]["COMPLETE"] == 8
+
+
+@pytest.mark.parametrize(
+    ("best", "rates"), [(1e-4, [1e-3, 3.162e-3, 3.162e-4, 1e-4]), (1e-2, [1e-3, 3.162e-3, 3.162e-4, 1e-2])]
+)
+def test_bracketing_goes_on_beyond_the_best_and_after_an_interruption(records, monkeypatch, best, rates):
+    made_up(monkeypatch, hill(best))
+    study = tuned(sampler="bracket", pruner="none", trials=4, over=("lr",), seeds=(1000, 1001))
+    done = interrupted(records, study, at=2)
+    (final, *_), again = execute(records, study)
+    tried = {trial["number"]: trial["params"]["lr"] for trial in final["tuning"]["trials"]}
+    assert [tried[k] for k in range(4)] == pytest.approx(rates, rel=1e-3)
+    assert (
+        final["tuning"]["chosen"]["params"]["lr"] == pytest.approx(best, rel=1e-3)
+        and final["tuning"]["sampler"] == "bracket"
+    )
+    assert not {repr(run) for run in done} & {repr(run) for run in again}, "what is recorded is not run again"

@@ -29,6 +29,7 @@ _HOW = {
         "tpe": "TPE",
         "random": "random search",
         "grid": "grid",
+        "bracket": "bracketing",
         "qmc": "quasi-random search",
         "cmaes": "CMA-ES",
     },
