@@ -1,8 +1,8 @@
 """Estimates of memory that need not be made again: in the user's cache, by all that they depend on.
 
 That is the specification of what is trained, the code of this package and the versions of the libraries that a step
-goes through, what the processor or GPU can do, and torch's switches. What is defined outside this package is estimated
-every time; with LORA_BENCH_FORECASTS=off all is.
+goes through, what the processor or GPU can do, and torch's switches. What is defined outside this package or lies in a
+folder of one's own is estimated every time; with LORA_BENCH_FORECASTS=off all is.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ def write(found: Mapping[tuple[Run, str], Forecast]) -> None:
 
 
 def _path(run: Run, device: str) -> Path | None:
-    """Where an estimate stands; None where there is none, as it depends on code that is not ours."""
-    if os.environ.get("LORA_BENCH_FORECASTS") == "off":
+    """Where an estimate stands; None where there is none: it depends on code that is not ours, or on a
+    folder, whose configuration may change."""
+    if os.environ.get("LORA_BENCH_FORECASTS") == "off" or Path(run.model.name).exists():
         return None
-    method = (getattr(run.method, "parts", None) or (run.method,)) if run.method else ()
-    parts = (run.task, run.model, *method, *(each for each in (run.retained, run.shifts) if each is not None))
+    methods = getattr(run.method, "parts", (run.method,))
+    parts = (run.task, run.model, *methods, *(each for each in (run.retained, run.shifts) if each is not None))
     if not all(type(part).__module__.startswith("bench.") for part in parts):
         return None
     classes = [getattr(task, "classes", None) for task in (run.task, run.retained)]

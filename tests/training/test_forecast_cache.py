@@ -9,6 +9,7 @@ import torch
 
 from bench.execution.forecasts import Beside
 from bench.methods import BitFit, FullFineTuning, LoRA, Together
+from bench.models import HuggingFace
 from bench.study.plan import run_of
 from bench.training import forecast_cache
 from bench.training.memory_forecast import KNOWN, alike, forecast_once
@@ -82,6 +83,12 @@ class Own(LoRA):
 @pytest.mark.parametrize("method", [Own(rank=2), Together(Own(rank=2), BitFit())], ids=repr)
 def test_what_is_defined_elsewhere_is_estimated_every_time(method, own):
     forecast_cache.write({(replace(RUN, method=method), "cpu"): forecast_once(RUN, device="cpu")})
+    assert not list(own.rglob("*.json"))
+
+
+def test_a_model_in_a_folder_is_estimated_every_time(own):
+    run = replace(RUN, model=HuggingFace(str(own)))
+    forecast_cache.write({(run, "cpu"): forecast_once(RUN, device="cpu")})
     assert not list(own.rglob("*.json"))
 
 
