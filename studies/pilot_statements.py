@@ -87,7 +87,7 @@ def of_family(facts: Facts, family: str) -> list[Judged]:
     """Its tasks, each on the network where adapting gains most."""
     best: dict[str, Judged] = {}
     known = {g.task for g in facts.groups if g.records[0]["task"]["family"] == family}
-    for one in sorted(judged(facts), key=lambda each: each.enters * 1000 + each.gain):
+    for one in sorted(judged(facts), key=lambda each: (each.enters, each.gain)):
         if one.task in known:
             best[one.task] = one
     return sorted(best.values(), key=lambda each: -each.gain)
@@ -95,16 +95,14 @@ def of_family(facts: Facts, family: str) -> list[Judged]:
 
 def entered(family: str, lead: str) -> Statement:
     """Which tasks of a family the criterion lets in, and which not, in floors above the probe."""
-    return Statement(
-        PILOT,
-        "pilot",
-        lead + " that enter, with floors above the probe: {inside}. That do not: {outside}.",
-        lambda facts: {
-            "inside": listed(said(one) for one in of_family(facts, family) if one.enters),
-            "outside": listed(said(one) for one in of_family(facts, family) if not one.enters),
-        },
-        scale="overnight",
-    )
+
+    def parted(facts: Facts) -> dict[str, object]:
+        found = of_family(facts, family)
+        inside, outside = ([said(one) for one in found if one.enters is enters] for enters in (True, False))
+        return {"inside": listed(inside), "outside": listed(outside)}
+
+    text = lead + " that enter, with floors above the probe: {inside}. That do not: {outside}."
+    return Statement(PILOT, "pilot", text, parted, scale="overnight")
 
 
 def lengths(facts: Facts) -> dict[str, object]:

@@ -24,7 +24,7 @@ Study = Annotated[
 Scale = Annotated[
     str,
     typer.Option(
-        help="How large: smoke (seconds, a tiny random network), laptop (two CPU cores, about half an hour a family), "
+        help="How large: smoke (seconds, a tiny random network), laptop (two CPU cores, about half an hour), "
         "overnight (two CPU cores, some nights, in fp32: what is published) or full (one GPU).",
         autocompletion=complete_scale,
     ),
@@ -41,7 +41,7 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         help="Runs at once, each in a process of its own, the cores shared out among them. By default one for each "
-        "core (four at most), one at scale smoke, and on CUDA one for each GPU.",
+        "core (four at most), at scale smoke one where there is little to do, and on CUDA one for each GPU.",
         show_default=False,
     ),
 ]

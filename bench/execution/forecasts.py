@@ -49,7 +49,7 @@ class Beside:
         return self
 
     def __exit__(self, *_: object) -> None:
-        forecast_cache.write({(run, at): found for (run, at), found in KNOWN.items() if run in self.asked})
+        forecast_cache.write({key: KNOWN[key] for run in self.asked if (key := (run, self.device)) in KNOWN})
         if self.starting.is_alive():
             self.starting.join()
         if self.process is not None:
@@ -69,8 +69,8 @@ class Beside:
         """Has the other process begin with the last of these runs; what was asked before is over."""
         each = list(dict.fromkeys(alike(run) for run in runs))
         KNOWN.update(forecast_cache.read((run for run in each if (run, self.device) not in KNOWN), self.device))
-        self.asked |= {*each}
         each = [run for run in each if (run, self.device) not in KNOWN]
+        self.asked.update(each)
         self.number, self.at = self.number + 1, -1
         self.places = {run: n for n, run in enumerate(each)}
         self.waiting = self.wanted and len(each) >= WORTH

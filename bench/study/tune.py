@@ -16,6 +16,8 @@ from bench.training.recipe import Training
 
 SAMPLERS = ("tpe", "random", "grid", "bracket", "qmc", "cmaes")
 PRUNERS = ("median", "hyperband", "halving", "none")
+HEADLINE = "val/metric"
+"""The headline metric of whatever task."""
 MOST = 10**6  # trials that anything is reckoned for
 TUNABLE = ("lr", "head_lr", "batch_size", "weight_decay", "warmup", "label_smoothing", "clip_norm")
 """Fields of `Training` that may be searched; epochs are the budget, equal for all."""
@@ -43,7 +45,8 @@ class Tune:
             their number. Trials that depend on no other (a grid, random or qmc without a pruner) need no batch.
         on: what trials are judged by, on validation. By default the task's loss, minimised, where that is a likelihood
             or an error: it tells apart what accuracy on a few hundred samples does not. Of boxes the headline metric,
-            as a detector's loss depends on the batch. "val/" and the headline metric is maximised. A run's score is
+            as a detector's loss depends on the batch. "val/" and the headline metric is maximised; "val/metric" is that
+            of any task. A run's score is
             that of the epoch whose weights it keeps: the best by the headline metric, of equals that of lower loss.
         over: the names searched, of those that a method declares; all of them where nothing is said.
         seeds: of the trials; none of them is a final seed.
@@ -104,6 +107,8 @@ class Tune:
 
     def target(self, task: Task) -> str:
         """What is looked at, without its "val/"."""
+        if self.on == HEADLINE:
+            return task.metric
         return self.on.removeprefix("val/") or (task.judged_by if isinstance(task, Judged) else task.metric)
 
     def space(self, task: Task, method: Method) -> dict[str, Range | Choice]:

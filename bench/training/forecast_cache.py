@@ -44,18 +44,16 @@ def read(runs: Iterable[Run], device: str) -> dict[tuple[Run, str], Forecast]:
 
 
 def write(found: Mapping[tuple[Run, str], Forecast]) -> None:
-    """Keeps estimates that are not kept yet. A disk that takes none is no error."""
+    """Keeps estimates. A disk that takes none is no error."""
     for (run, device), forecast in found.items():
-        path = _path(run, device)
-        if path is not None and not read([run], device):
+        if (path := _path(run, device)) is not None:
             with contextlib.suppress(Exception):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, json.dumps(asdict(forecast)))
 
 
 def _path(run: Run, device: str) -> Path | None:
-    """Where an estimate stands; None where there is none: it depends on code that is not ours, or on a
-    folder, whose configuration may change."""
+    """Where an estimate stands; None where it depends on code that is not ours, or on a folder, which may change."""
     if os.environ.get("LORA_BENCH_FORECASTS") == "off" or Path(run.model.name).exists():
         return None
     methods = getattr(run.method, "parts", (run.method,))

@@ -238,6 +238,10 @@ def test_studies_load_at_every_scale():
                 assert load(file, scale, family=family) == tuple(part for part in parts if part.family == family)
             if scale == "overnight":
                 assert {part.training.precision for part in parts} == {"fp32"}, "every CPU may add to it"
+                judged = {
+                    (task.metric, one.tune.target(task)) for one in parts if one.tune.trials for task in one.tasks
+                }
+                assert all(metric == target for metric, target in judged), "no night chooses by the loss"
     with pytest.raises(BadInput, match="did you mean 'laptop'"):
         load(RANK_SWEEP, "labtop")
     with pytest.raises(BadInput, match="did you mean 'text'"):
